@@ -1,0 +1,25 @@
+//! The bounds that hold everywhere, each with its unit in its name.
+
+/// Levels of nesting of a literal or type: each collection, map and union counts one.
+///
+/// A protobuf decoder stops at 100 nested messages and a level costs up to four of them, so a
+/// deeper value could be written and never read again.
+pub const LITERAL_DEPTH_MAX: usize = 24;
+/// Levels of nesting inside one MessagePack document or one `Struct`.
+pub const DOCUMENT_DEPTH_MAX: usize = 64;
+/// Nodes of one plan, all of its graphs together.
+pub const PLAN_NODES_MAX: u32 = 4_000_000;
+/// Levels of sub-workflows, and of branches, that may be nested.
+pub const FRAME_DEPTH_MAX: usize = 64;
+/// Bytes of a file that a task hands over as its outputs (`outputs.pb`).
+pub const OUTPUT_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Bytes of a job handle.
+pub const HANDLE_BYTES_MAX: usize = 4096;
+/// Bytes of a message inside an error or an event; longer ones are cut.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a name (project, domain, execution, entity, node, variable).
+pub const NAME_BYTES_MAX: usize = 255;
+/// Bytes of one journal frame.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Attempts of one node, all kinds of failure together.
+pub const ATTEMPTS_MAX: u32 = 1_000;

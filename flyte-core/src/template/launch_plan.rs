@@ -1,0 +1,82 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ParameterMap, SecurityContext, TypedInterface, VariableMap};
+use crate::id::{Identifier, Str};
+use crate::literal::Literal;
+
+/// `flyteidl.admin.LaunchPlan`: spec and closure under an identifier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaunchPlanTemplate {
+    /// Its identifier.
+    pub id: Identifier,
+    /// What the author wrote.
+    pub spec: LaunchPlanSpec,
+    /// What was computed from it.
+    pub closure: LaunchPlanClosure,
+}
+
+impl LaunchPlanTemplate {
+    /// The interface that callers see: expected inputs and outputs. `None` while the closure
+    /// has not been computed.
+    #[must_use]
+    pub fn interface(&self) -> Option<TypedInterface> {
+        let inputs = self.closure.expected_inputs.as_ref()?;
+        let inputs = inputs
+            .iter()
+            .filter_map(|(name, p)| Some((name.clone(), p.var.clone()?)))
+            .collect();
+        Some(TypedInterface {
+            inputs,
+            outputs: self.closure.expected_outputs.clone()?,
+        })
+    }
+}
+
+/// `flyteidl.admin.LaunchPlanSpec`, as far as the scheduler acts on it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LaunchPlanSpec {
+    /// What it starts.
+    pub workflow_id: Option<Identifier>,
+    /// Schedule and notifications.
+    pub metadata: LaunchPlanMetadata,
+    /// Values for inputs that the caller leaves out.
+    pub default_inputs: ParameterMap,
+    /// Values that the caller cannot change.
+    pub fixed_inputs: BTreeMap<Str, Literal>,
+    /// Copied to what is started.
+    pub labels: BTreeMap<String, String>,
+    /// Copied to what is started.
+    pub annotations: BTreeMap<String, String>,
+    /// Whose rights it has.
+    pub security_context: Option<SecurityContext>,
+    /// Where raw outputs go (`raw_output_data_config.output_location_prefix`); empty for the default.
+    pub output_location_prefix: String,
+    /// Nodes with a live attempt at once; 0 has no bound.
+    pub max_parallelism: u32,
+    /// Overrides the workflow's default.
+    pub interruptible: Option<bool>,
+    /// Compute everything anew and replace what the cache has.
+    pub overwrite_cache: bool,
+    /// Environment of every task.
+    pub envs: BTreeMap<String, String>,
+}
+
+/// `flyteidl.admin.LaunchPlanMetadata` in Flyte's own bytes; carried for the admin service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchPlanMetadata {
+    /// The encoded message; empty when absent.
+    pub encoded: Vec<u8>,
+}
+
+/// `flyteidl.admin.LaunchPlanClosure`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LaunchPlanClosure {
+    /// Whether it is the active version of its name.
+    pub active: bool,
+    /// Defaults and required inputs, without the fixed ones.
+    pub expected_inputs: Option<ParameterMap>,
+    /// The workflow's outputs.
+    pub expected_outputs: Option<VariableMap>,
+}
