@@ -1,1 +1,130 @@
-//! (being written)
+//! A compiled workflow: immutable, index-based, shared by all executions of one version.
+//!
+//! Invariant: everything inside is addressed by `u32`; names are looked up at the edge only.
+//! Invariant: a plan that exists is well-formed; [`crate::compile`] reports what is not.
+
+mod bound;
+mod graph;
+mod settings;
+mod texts;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use bound::{Bound, BoundTree, Source};
+pub use graph::{Graph, GraphKind, NodeRecord, Target};
+pub use settings::NodeSettings;
+pub use texts::Texts;
+
+use crate::id::{Digest, Identifier, Str};
+use crate::template::{ArrayNode, BranchNode, GateCondition, LaunchPlanTemplate, TaskTemplate};
+use crate::{Error, ErrorKind, Result};
+
+/// The version of the stored form; a higher one is refused by name.
+pub const PLAN_VERSION: u32 = 1;
+
+/// A compiled workflow with everything that it can reach inside one execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What it was compiled from.
+    pub id: Identifier,
+    /// The graphs; the primary workflow is the first.
+    pub graphs: Vec<Graph>,
+    /// The tasks that nodes point at.
+    pub tasks: Vec<Arc<TaskTemplate>>,
+    /// The launch plans that nodes point at.
+    pub launch_plans: Vec<Arc<LaunchPlanTemplate>>,
+    /// The choices that branch nodes point at.
+    pub branches: Vec<BranchPlan>,
+    /// The waits that gate nodes point at.
+    pub gates: Vec<GateCondition>,
+    /// The lists that array nodes point at.
+    pub arrays: Vec<ArrayPlan>,
+}
+
+/// A branch node: its conditions, and one graph for each arm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BranchPlan {
+    /// The template, its child nodes emptied of what the arms hold.
+    pub template: BranchNode,
+    /// One single-node graph for each then-node in order, the else-node (if any) last.
+    pub arms: Vec<u32>,
+}
+
+/// An array node: its settings, and the graph of one item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArrayPlan {
+    /// The template, its inner node emptied of what the item graph holds.
+    pub template: ArrayNode,
+    /// A single-node graph that runs for each item.
+    pub item: u32,
+    /// Which inputs are split (by place in the array node's inputs).
+    pub split: Vec<u32>,
+}
+
+impl Plan {
+    /// The primary workflow's graph.
+    #[must_use]
+    pub fn root(&self) -> &Graph {
+        &self.graphs[0]
+    }
+
+    /// Nodes of all graphs together.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.graphs.iter().map(Graph::len).sum()
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = PLAN_VERSION.to_le_bytes().to_vec();
+        out.extend(
+            postcard::to_allocvec(self).expect("invariant: a plan has no type postcard refuses"),
+        );
+        out
+    }
+
+    /// Reads [`Plan::to_bytes`].
+    ///
+    /// # Errors
+    /// `NewerVersion` if it was written by a later version, `Corrupt` if it is damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (version, body) = bytes
+            .split_first_chunk::<4>()
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, "Plan::from_bytes", "too short"))?;
+        let version = u32::from_le_bytes(*version);
+        if version > PLAN_VERSION {
+            return Err(Error::new(
+                ErrorKind::NewerVersion,
+                "Plan::from_bytes",
+                format!("written as version {version}, this library reads up to {PLAN_VERSION}"),
+            ));
+        }
+        postcard::from_bytes(body).map_err(|e| {
+            Error::new(ErrorKind::Corrupt, "Plan::from_bytes", e.to_string()).with_source(e)
+        })
+    }
+
+    /// The name of a plan: the digest of its stored form.
+    #[must_use]
+    pub fn digest_of(bytes: &[u8]) -> Digest {
+        Digest::of("flyte plan v1", bytes)
+    }
+
+    /// The task that a node of `graph` runs, if it is a task node.
+    #[must_use]
+    pub fn task_of(&self, graph: u32, node: u32) -> Option<&Arc<TaskTemplate>> {
+        match self.graphs[graph as usize].nodes[node as usize].target {
+            Target::Task(t) => Some(&self.tasks[t as usize]),
+            _ => None,
+        }
+    }
+
+    /// The path of a node as people read it, from the ids on the way (`n0/n1`).
+    #[must_use]
+    pub fn path(ids: &[Str]) -> String {
+        ids.join("/")
+    }
+}
