@@ -1,1 +1,19 @@
-//! (being written)
+//! What happened, as records: the truth that a store keeps and everything else is made from.
+//!
+//! A scheduler's state is the fold of its shard's [`Record`]s; the queryable index and the
+//! events are the fold of the same records by [`Projector`].
+//!
+//! Invariant: a record says what was decided, never what to decide.
+//! Invariant: encoded tags and field orders are never reused; [`FRAME_VERSION`] rises with them.
+
+mod frame;
+mod phase;
+mod projector;
+mod record;
+mod row;
+
+pub use frame::{FRAME_MAGIC, FRAME_VERSION, FrameError, JournalFrame};
+pub use phase::{CacheStatus, ErrorOrigin, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
+pub use projector::{Projection, Projector};
+pub use record::{Change, Charge, Opened, OutputValues, ParkCause, Producer, Record, Retrying};
+pub use row::{AttemptRow, ExecutionRow, IndexRow, NodeRow};

@@ -1,0 +1,201 @@
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::id::{AttemptKey, Digest, Str, Tenant};
+use crate::literal::{Row, Timestamp};
+
+/// Results of tasks by what went into them.
+///
+/// Keys are kept in parts, so that a miss can be explained. Times are measured by the cache's
+/// own clock. Every call may be dropped: it then happened or it did not, and may be made again.
+///
+/// - MUST [cache.tenant]: nothing of one tenant is ever returned for another.
+/// - MUST [cache.unreachable]: a cache that cannot be asked says `Unavailable`, never `Miss`.
+///
+/// [`MemoryCache`](crate::memory::MemoryCache) is the reference.
+///
+/// ```
+/// use flyte_core::contract::{Cache, CacheLookup};
+/// use flyte_core::memory::MemoryCache;
+/// # use flyte_core::contract::CacheKey;
+/// # async fn f(key: CacheKey) -> flyte_core::Result<()> {
+/// let cache: std::sync::Arc<dyn Cache> = std::sync::Arc::new(MemoryCache::default());
+/// assert!(matches!(cache.get(&key).await?, CacheLookup::Miss));
+/// # Ok(()) }
+/// ```
+#[async_trait]
+pub trait Cache: Debug + Send + Sync {
+    /// Looks a result up.
+    ///
+    /// - MUST [cache.get.hit]: what was `put` under an equal key is returned unchanged, producer
+    ///   included.
+    /// - MUST [cache.get.parts]: keys that differ in any part never meet.
+    async fn get(&self, key: &CacheKey) -> Result<CacheLookup>;
+
+    /// Publishes a result.
+    ///
+    /// - MUST [cache.put.durable]: when it returns, `get` finds it, after a restart too (for a
+    ///   durable cache).
+    /// - MUST [cache.put.first]: without `overwrite`, a result that is there stays and is no error.
+    /// - MUST [cache.put.overwrite]: with `overwrite` the new one replaces it.
+    /// - MUST [cache.put.token]: under a token that expired or is another's it is refused
+    ///   (`StaleLease`) and changes nothing.
+    async fn put(&self, key: &CacheKey, artifact: &Artifact, options: &PutOptions) -> Result<()>;
+
+    /// Asks to be the only one that computes a missing result.
+    ///
+    /// - MUST [cache.reserve.one]: at most one owner holds an unexpired reservation of a key.
+    /// - MUST [cache.reserve.again]: the holder asking again gets its own token, prolonged.
+    /// - MUST [cache.reserve.expiry]: after `ttl` without `extend`, another may have it.
+    async fn reserve(&self, key: &CacheKey, owner: &str, ttl: Duration) -> Result<ReserveOutcome>;
+
+    /// Prolongs a reservation by its ttl from now.
+    ///
+    /// - MUST [cache.extend.stale]: a token that expired or was released is `StaleLease`.
+    async fn extend(&self, key: &CacheKey, token: ReservationToken, ttl: Duration) -> Result<()>;
+
+    /// Gives a reservation back.
+    ///
+    /// - MUST [cache.release.foreign]: a token that is not the holder's changes nothing and is no
+    ///   error.
+    async fn release(&self, key: &CacheKey, token: ReservationToken) -> Result<()>;
+
+    /// Which parts of the key would have to be different for a hit.
+    ///
+    /// - MUST [cache.explain.nearest]: names a stored key of the same task with the fewest
+    ///   differing parts, and each part that differs.
+    async fn explain(&self, key: &CacheKey) -> Result<CacheExplanation>;
+
+    /// Forgets one result; whether there was one.
+    ///
+    /// - MUST [cache.invalidate]: `get` misses afterwards.
+    async fn invalidate(&self, key: &CacheKey) -> Result<bool>;
+
+    /// Forgets results that nobody has read for `grace` and that are not among `roots`.
+    ///
+    /// - MUST [cache.sweep.roots]: an entry in `roots` stays.
+    /// - MUST [cache.sweep.grace]: an entry read or written within `grace` stays.
+    async fn sweep(&self, roots: &[CacheKey], grace: Duration) -> Result<SweepReport>;
+}
+
+/// What identifies a result, in parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CacheKey {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The task's name (its version is no part of the key).
+    pub task: Str,
+    /// `TaskMetadata.discovery_version`, trimmed.
+    pub cache_version: Str,
+    /// The digest of the task's interface.
+    pub interface: Digest,
+    /// Name and digest of each input that counts, by name.
+    pub inputs: Vec<(Str, Digest)>,
+}
+
+impl CacheKey {
+    /// One digest for the whole key.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let bytes =
+            postcard::to_allocvec(self).expect("invariant: a key has no type postcard refuses");
+        Digest::of("flyte cache key v1", &bytes)
+    }
+}
+
+/// A stored result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// The outputs.
+    pub outputs: Row,
+    /// Which attempt made it.
+    pub producer: AttemptKey,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// What [`Cache::get`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CacheLookup {
+    /// The result.
+    Hit(Box<Artifact>),
+    /// Nothing.
+    Miss,
+}
+
+/// How [`Cache::put`] writes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PutOptions {
+    /// The reservation under which it is written; needed for serialised tasks only.
+    pub token: Option<ReservationToken>,
+    /// Replace what is there.
+    pub overwrite: bool,
+}
+
+impl PutOptions {
+    /// Under this reservation.
+    #[must_use]
+    pub fn with_token(mut self, token: ReservationToken) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Replace what is there.
+    #[must_use]
+    pub fn with_overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+}
+
+/// Proves a reservation; never given out twice for different holds of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReservationToken(pub u64);
+
+/// A held reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// The proof.
+    pub token: ReservationToken,
+    /// When it ends unless extended.
+    pub expires_at: Timestamp,
+}
+
+/// What [`Cache::reserve`] answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReserveOutcome {
+    /// The caller holds it.
+    Acquired(Reservation),
+    /// Somebody else does.
+    Held {
+        /// Who.
+        owner: String,
+        /// Until when.
+        expires_at: Timestamp,
+    },
+}
+
+/// Why a key misses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheExplanation {
+    /// It would hit.
+    Hit,
+    /// The task has no stored result at all.
+    NothingStored,
+    /// The nearest stored key differs in these parts (`cache_version`, `interface`, `inputs.x`).
+    Differs(Vec<String>),
+}
+
+/// What [`Cache::sweep`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SweepReport {
+    /// Entries that stayed.
+    pub kept: u64,
+    /// Entries that went.
+    pub removed: u64,
+}

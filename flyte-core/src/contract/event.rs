@@ -1,0 +1,140 @@
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use super::{JournalPosition, TaskLog};
+use crate::Result;
+use crate::id::{Digest, ExecutionId, NodeAddr, Str};
+use crate::journal::{CacheStatus, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
+use crate::literal::{Row, Timestamp};
+
+/// Where events come from: what happened, told after it was committed.
+///
+/// - MUST [event.committed]: an event leaves only after its commit.
+/// - MUST [event.once_at_least]: following `subscribe` from a cursor misses nothing; after a crash
+///   an event may come again, under the same execution and sequence.
+/// - MUST [event.order]: events of one execution come in the order of their sequence.
+/// - MUST [event.lag]: a subscriber that is too slow gets [`EventItem::Lagged`] with what it
+///   missed, and never slows the engine.
+/// - MUST [event.replay]: `subscribe(Some(cursor))` replays what came after it, then goes live.
+#[async_trait]
+pub trait EventSource: Debug + Send + Sync {
+    /// Events after `from` (`None`: only new ones).
+    async fn subscribe(&self, from: Option<EventCursor>) -> Result<EventStream>;
+}
+
+/// A stream of events.
+pub type EventStream = BoxStream<'static, Result<EventItem>>;
+
+/// What a subscriber gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EventItem {
+    /// Something happened.
+    Event(Event),
+    /// The subscriber was too slow; subscribe again from `from` to replay.
+    Lagged {
+        /// The last event that was given.
+        from: EventCursor,
+        /// The next one that will be given.
+        to: EventCursor,
+    },
+}
+
+/// A place among all events of a scheduler.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct EventCursor {
+    /// The frame.
+    pub position: JournalPosition,
+    /// The event's place in it, from 0.
+    pub index: u32,
+}
+
+/// Something that happened, with the fields of Flyte's events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Where it stands.
+    pub cursor: EventCursor,
+    /// The execution.
+    pub execution: ExecutionId,
+    /// Its place among the execution's events, from 0.
+    pub sequence: u64,
+    /// When.
+    pub occurred_at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// `flyteidl.event.WorkflowExecutionEvent`.
+    Workflow {
+        /// The phase that was entered.
+        phase: WorkflowPhase,
+        /// With `Failing`, `Failed` and `Aborted`.
+        error: Option<ExecutionError>,
+        /// With `Succeeded`.
+        outputs: Option<Row>,
+        /// Which plan runs; with the first event.
+        plan: Option<Digest>,
+    },
+    /// `flyteidl.event.NodeExecutionEvent`.
+    Node {
+        /// The node.
+        node: NodeRef,
+        /// The phase that was entered.
+        phase: NodePhase,
+        /// With `Failed` and `Aborted`.
+        error: Option<ExecutionError>,
+        /// `TaskNodeMetadata.cache_status`.
+        cache: CacheStatus,
+        /// Whether other nodes run inside it.
+        is_parent: bool,
+    },
+    /// `flyteidl.event.TaskExecutionEvent`.
+    Task {
+        /// The node.
+        node: NodeRef,
+        /// `retry_attempt`.
+        attempt: u32,
+        /// The phase that was entered.
+        phase: TaskPhase,
+        /// Tells apart several events of one phase.
+        phase_version: u32,
+        /// With `Failed` and `Aborted`.
+        error: Option<ExecutionError>,
+        /// For people.
+        reason: Str,
+        /// Where its logs are.
+        logs: Vec<TaskLog>,
+    },
+    /// The execution waits for a person (not in Flyte).
+    Parked {
+        /// Why.
+        cause: Str,
+    },
+    /// A parked execution goes on (not in Flyte).
+    Released,
+}
+
+/// A node as events name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRef {
+    /// Its address.
+    pub addr: NodeAddr,
+    /// The ids from the root down, such as `n0/n1`.
+    pub path: Str,
+    /// The id in its template (`spec_node_id`).
+    pub spec_node_id: Str,
+    /// Flyte's unique id (`NodeExecutionIdentifier.node_id`).
+    pub unique_id: Str,
+    /// The attempt of the parent node, as text (`retry_group`); empty at the top.
+    pub retry_group: Str,
+    /// The name for people (`node_name`).
+    pub name: Str,
+}

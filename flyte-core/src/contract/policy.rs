@@ -1,0 +1,91 @@
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use crate::id::{ExecutionId, Tenant};
+use crate::literal::Timestamp;
+
+/// Decides who goes next when not everybody can.
+///
+/// One instance belongs to one shard; it is asked only while ready nodes wait for a slot.
+///
+/// - MUST [policy.deterministic]: the same calls give the same answers; no clock, no randomness.
+/// - MUST [policy.in_range]: the answer is a place in `heads`; `None` only if `heads` is empty.
+/// - MUST [policy.progress]: a head that stays is picked after finitely many calls.
+/// - MUST [policy.disposable]: a fresh instance is as good; nothing durable is kept in it.
+///
+/// ```
+/// use flyte_core::contract::{Policy, QueueHead};
+/// #[derive(Debug)]
+/// struct Oldest;
+/// impl Policy for Oldest {
+///     fn pick(&mut self, heads: &[QueueHead<'_>]) -> Option<usize> {
+///         heads.iter().enumerate().min_by_key(|(_, h)| h.ready_since).map(|(i, _)| i)
+///     }
+/// }
+/// ```
+pub trait Policy: Debug + Send {
+    /// The place in `heads` of the one that goes next.
+    fn pick(&mut self, heads: &[QueueHead<'_>]) -> Option<usize>;
+}
+
+/// The first waiting node of one execution.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct QueueHead<'a> {
+    /// The execution.
+    pub execution: &'a ExecutionId,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Since when the execution has been open.
+    pub ready_since: Timestamp,
+    /// Attempts of this execution that run now.
+    pub running: u32,
+}
+
+impl<'a> QueueHead<'a> {
+    /// A head.
+    #[must_use]
+    pub fn new(
+        execution: &'a ExecutionId,
+        priority: i32,
+        ready_since: Timestamp,
+        running: u32,
+    ) -> Self {
+        Self {
+            execution,
+            priority,
+            ready_since,
+            running,
+        }
+    }
+}
+
+/// Highest priority first; among equals the tenant that was served least, then the oldest.
+///
+/// A lower priority is served once in every 16 picks, so that nothing waits for ever.
+#[derive(Debug, Default)]
+pub struct FairShare {
+    served: BTreeMap<Tenant, u64>,
+    picks: u64,
+}
+
+impl Policy for FairShare {
+    fn pick(&mut self, heads: &[QueueHead<'_>]) -> Option<usize> {
+        self.picks += 1;
+        let age_only = self.picks.is_multiple_of(16);
+        let (i, head) = heads.iter().enumerate().min_by_key(|(_, h)| {
+            let served = self.served.get(&h.execution.tenant).copied().unwrap_or(0);
+            let rank = if age_only {
+                (0, 0)
+            } else {
+                (-i64::from(h.priority), served)
+            };
+            (rank, h.ready_since, h.execution)
+        })?;
+        *self
+            .served
+            .entry(head.execution.tenant.clone())
+            .or_default() += 1;
+        Some(i)
+    }
+}

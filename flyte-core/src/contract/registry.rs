@@ -1,0 +1,178 @@
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::Page;
+use crate::Result;
+use crate::id::{Digest, Identifier, ResourceType, Str, Tenant};
+use crate::template::{LaunchPlanTemplate, TaskTemplate, WorkflowTemplate};
+
+/// Immutable versions of tasks, workflows and launch plans.
+///
+/// - MUST [registry.tenant]: nothing of one tenant is ever returned for another.
+///
+/// [`MemoryRegistry`](crate::memory::MemoryRegistry) is the reference.
+///
+/// ```
+/// use flyte_core::contract::{Entity, Registry};
+/// use flyte_core::memory::MemoryRegistry;
+/// # async fn f(entity: Entity) -> flyte_core::Result<()> {
+/// let registry: std::sync::Arc<dyn Registry> = std::sync::Arc::new(MemoryRegistry::default());
+/// registry.register(&entity).await?;
+/// assert_eq!(registry.get(entity.id()?).await?, entity);
+/// # Ok(()) }
+/// ```
+#[async_trait]
+pub trait Registry: Debug + Send + Sync {
+    /// Stores a version.
+    ///
+    /// - MUST [registry.register.durable]: when it returns, `get` finds it.
+    /// - MUST [registry.register.same]: the same content again is [`Registered::Unchanged`].
+    /// - MUST [registry.register.other]: other content under the same version is `AlreadyExists`;
+    ///   the error names what differs, and the stored one stays.
+    async fn register(&self, entity: &Entity) -> Result<Registered>;
+
+    /// One version.
+    ///
+    /// - MUST [registry.get.missing]: an unknown one is `NotFound`.
+    async fn get(&self, id: &Identifier) -> Result<Entity>;
+
+    /// The version that was registered last; archived ones do not count.
+    ///
+    /// - MUST [registry.latest]: the last registered, not the greatest text.
+    async fn latest(&self, kind: ResourceType, tenant: &Tenant, name: &str) -> Result<Entity>;
+
+    /// Versions, newest first.
+    ///
+    /// - MUST [registry.list.paging]: following `next` gives each match exactly once.
+    async fn list(&self, query: &ListQuery) -> Result<Page<Identifier>>;
+
+    /// Makes one version of a launch plan the active one of its name.
+    ///
+    /// - MUST [registry.activate.one]: at most one version of a name is active at any moment.
+    async fn activate(&self, id: &Identifier) -> Result<()>;
+
+    /// Makes a launch plan's version inactive.
+    async fn deactivate(&self, id: &Identifier) -> Result<()>;
+
+    /// The active version of a launch plan's name.
+    ///
+    /// - MUST [registry.active.none]: none active is `NotFound`.
+    async fn active(&self, tenant: &Tenant, name: &str) -> Result<Entity>;
+
+    /// Hides (or shows again) a name in lists and in `latest`; `get` still finds its versions.
+    ///
+    /// - MUST [registry.archive]: as said.
+    async fn archive(
+        &self,
+        kind: ResourceType,
+        tenant: &Tenant,
+        name: &str,
+        archived: bool,
+    ) -> Result<()>;
+}
+
+/// Something with an immutable version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant)] // Moved rarely, never many.
+pub enum Entity {
+    /// A task.
+    Task(TaskTemplate),
+    /// A workflow.
+    Workflow(WorkflowTemplate),
+    /// A launch plan.
+    LaunchPlan(LaunchPlanTemplate),
+}
+
+impl Entity {
+    /// Its identifier.
+    ///
+    /// # Errors
+    /// `Invalid` for a task without one.
+    pub fn id(&self) -> Result<&Identifier> {
+        match self {
+            Self::Task(t) => t.id.as_ref().ok_or_else(|| {
+                crate::Error::new(
+                    crate::ErrorKind::Invalid,
+                    "Entity::id",
+                    "the task has no id",
+                )
+            }),
+            Self::Workflow(w) => Ok(&w.id),
+            Self::LaunchPlan(l) => Ok(&l.id),
+        }
+    }
+
+    /// The digest of its content; the activation state of a launch plan does not count.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut copy = self.clone();
+        if let Self::LaunchPlan(l) = &mut copy {
+            l.closure.active = false;
+        }
+        let bytes = postcard::to_allocvec(&copy)
+            .expect("invariant: a template has no type postcard refuses");
+        Digest::of("flyte entity v1", &bytes)
+    }
+}
+
+/// What [`Registry::register`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// It is new.
+    Created,
+    /// The same was there.
+    Unchanged,
+}
+
+/// Which versions [`Registry::list`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListQuery {
+    /// Which kind.
+    pub kind: ResourceType,
+    /// Whose.
+    pub tenant: Tenant,
+    /// Only this name.
+    pub name: Option<Str>,
+    /// At most this many.
+    pub limit: u32,
+    /// From where, as the last page said.
+    pub from: Option<String>,
+}
+
+impl ListQuery {
+    /// Everything of a kind and tenant, 100 at a time.
+    #[must_use]
+    pub fn new(kind: ResourceType, tenant: Tenant) -> Self {
+        Self {
+            kind,
+            tenant,
+            name: None,
+            limit: 100,
+            from: None,
+        }
+    }
+
+    /// Only versions of `name`.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<Str>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// At most `limit` a page.
+    #[must_use]
+    pub fn with_limit(mut self, limit: u32) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// From where the last page ended.
+    #[must_use]
+    pub fn with_from(mut self, from: Option<String>) -> Self {
+        self.from = from;
+        self
+    }
+}

@@ -1,0 +1,488 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::id::{Digest, ExecutionId, FrameIx, Identifier, NodeAddr, Str, Tenant};
+use crate::journal::IndexRow;
+use crate::literal::{Literal, Row, Timestamp};
+
+/// The durable memory: an inbox that everybody may write, and a journal for each shard that one
+/// owner at a time writes under a lease.
+///
+/// The journal's frames are opaque here and the only truth. The index that [`Store::query`]
+/// reads is made from them by [`Projector`](crate::journal::Projector) and may lag, never lead.
+/// Calls may be dropped at any await: the call then took effect or it did not; ids, numbers and
+/// epochs make it safe to repeat.
+///
+/// [`MemoryStore`](crate::memory::MemoryStore) is the reference.
+///
+/// ```
+/// use flyte_core::contract::{ShardId, Store};
+/// use flyte_core::memory::MemoryStore;
+/// # async fn f() -> flyte_core::Result<()> {
+/// let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(MemoryStore::default());
+/// let lease = store.claim(ShardId(0), "me").await?;
+/// store.release(&lease).await?;
+/// # Ok(()) }
+/// ```
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// What it is and promises.
+    fn info(&self) -> StoreInfo;
+
+    /// Puts commands into a shard's inbox; needs no lease and works from any process.
+    ///
+    /// Answers one [`Enqueued`] for each command, in order.
+    ///
+    /// - MUST [store.enqueue.durable]: durable when it returns.
+    /// - MUST [store.enqueue.idempotent]: a command id that is or was there is not added again
+    ///   and answers as the first time.
+    /// - MUST [store.enqueue.order]: one caller's commands are read in the order they were given.
+    /// - MUST [store.enqueue.name]: a submission whose name is taken in its tenant, in any shard,
+    ///   answers [`Enqueued::Existing`] if its content digest is equal, else
+    ///   [`Enqueued::Conflict`], which shows the difference; nothing is added.
+    /// - MUST [store.enqueue.wake]: the shard's owner is woken, in another process too.
+    async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>>;
+
+    /// Takes a shard.
+    ///
+    /// - MUST [store.claim.exclusive]: at most one unexpired lease of a shard exists; a claim of a
+    ///   held shard is `Held` and names the owner.
+    /// - MUST [store.claim.epoch]: epochs of one shard strictly rise.
+    /// - MUST [store.claim.version]: a shard written by a newer version is `NewerVersion`.
+    async fn claim(&self, shard: ShardId, owner: &str) -> Result<Lease>;
+
+    /// Prolongs a lease; returns how long it now lasts (`None`: until this process ends).
+    ///
+    /// - MUST [store.renew.stale]: a lease that ended is `StaleLease`.
+    async fn renew(&self, lease: &Lease) -> Result<Option<Duration>>;
+
+    /// Gives a shard back.
+    ///
+    /// - MUST [store.release]: it can be claimed at once; releasing a stale lease does nothing.
+    async fn release(&self, lease: &Lease) -> Result<()>;
+
+    /// Appends frames to the shard's journal and consumes inbox entries, in one step.
+    ///
+    /// - MUST [store.commit.atomic]: all of the batch or nothing.
+    /// - MUST [store.commit.durable]: durable at the level of `batch.durability` on return.
+    /// - MUST [store.commit.fenced]: under a stale lease it is `StaleLease` and changes nothing.
+    /// - MUST [store.commit.numbered]: `batch.number` follows the lease's last by one; the same
+    ///   number with the same bytes again succeeds without effect, other bytes or a gap are
+    ///   `Invalid`.
+    /// - MUST [store.commit.consume]: entries up to `batch.consumed` are gone from the inbox.
+    /// - MUST [store.commit.joined]: commits of different leases do not wait for each other's
+    ///   durability one by one (a store without a disk has nothing to join).
+    async fn commit(&self, lease: &Lease, batch: CommitBatch) -> Result<()>;
+
+    /// All that a new owner needs: the last snapshot, the frames after it in order, then the
+    /// open inbox.
+    ///
+    /// - MUST [store.load.complete]: every committed frame after the snapshot, without gap.
+    /// - MUST [store.load.inbox]: every entry that no commit has consumed.
+    /// - MUST [store.load.corrupt]: a damaged or missing frame is `Corrupt`, never skipped.
+    async fn load(&self, lease: &Lease) -> Result<BoxStream<'static, Result<LoadItem>>>;
+
+    /// Open inbox entries of a shard after `after`, at most `limit`, in order.
+    async fn inbox(&self, lease: &Lease, after: u64, limit: usize) -> Result<Vec<InboxEntry>>;
+
+    /// Returns when the shard's inbox may have an entry after `after`, or at the latest after
+    /// `patience`.
+    ///
+    /// - MUST [store.wait.wakes]: returns soon after an `enqueue` from any process.
+    /// - MUST [store.wait.idle]: does not spin: while nothing happens it sleeps for `patience`.
+    async fn wait(&self, lease: &Lease, after: u64, patience: Duration) -> Result<()>;
+
+    /// Keeps a plan's bytes under their digest.
+    ///
+    /// - MUST [store.plan.durable]: durable when it returns; again is a no-op.
+    async fn put_plan(&self, digest: Digest, bytes: Bytes) -> Result<()>;
+
+    /// A plan's bytes.
+    ///
+    /// - MUST [store.plan.verified]: bytes that do not have the digest are `Corrupt`; unknown is
+    ///   `NotFound`.
+    async fn get_plan(&self, digest: Digest) -> Result<Bytes>;
+
+    /// Rows of the index, a page at a time.
+    ///
+    /// - MUST [store.query.tenant]: rows of another tenant are never given.
+    /// - MUST [store.query.lags]: shows committed frames only, and says up to which
+    ///   ([`Page::watermark`]).
+    /// - MUST [store.query.paging]: following `next` gives each row that was there at the start
+    ///   exactly once.
+    async fn query(&self, query: &Query) -> Result<Page<IndexRow>>;
+
+    /// Committed frames of a shard from `from` on, at most `limit`.
+    ///
+    /// - MUST [store.frames.order]: in order, without gap; only durable ones.
+    async fn frames(&self, from: JournalPosition, limit: usize) -> Result<Vec<StoredFrame>>;
+
+    /// Where an execution lives.
+    ///
+    /// - MUST [store.locate]: the shard of its submission, for every acknowledged submission that
+    ///   has not been trimmed; else `NotFound`.
+    async fn locate(&self, execution: &ExecutionId) -> Result<ShardId>;
+
+    /// The shards that have a journal or an inbox, and who holds them.
+    async fn shards(&self) -> Result<Vec<(ShardId, Option<String>)>>;
+
+    /// Keeps a snapshot of a shard; `load` starts from the newest.
+    ///
+    /// - MUST [store.snapshot.fenced]: under a stale lease it is `StaleLease`.
+    async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()>;
+
+    /// Drops frames before `before`.
+    ///
+    /// - MUST [store.trim.guarded]: frames after the newest snapshot stay.
+    async fn trim(&self, lease: &Lease, before: u64) -> Result<()>;
+
+    /// Takes from, or gives back to, a limit that all shards share.
+    ///
+    /// - MUST [store.credits.bound]: the sum of what is out never passes the pool's capacity.
+    /// - MUST [store.credits.fenced]: what a holder with a stale epoch held is free again.
+    async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit>;
+
+    /// Whether the store is in order.
+    async fn health(&self) -> Result<StoreHealth>;
+}
+
+/// A shard's number. An execution's shard is chosen when it is submitted and never changes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct ShardId(pub u32);
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shard {}", self.0)
+    }
+}
+
+/// What a store is and promises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// For instance `memory` or `sqlite`.
+    pub name: &'static str,
+    /// Where it is.
+    pub location: String,
+    /// The highest level of durability that it has.
+    pub durability: Durability,
+    /// How long a lease lasts without `renew`; `None`: until the process ends.
+    pub lease_ttl: Option<Duration>,
+    /// Whether `credits`, `snapshot` and `trim` are offered.
+    pub fleet: bool,
+}
+
+/// What a commit survives.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Durability {
+    /// Nothing but the store's own life.
+    Memory,
+    /// The end of the process, also by `kill -9`; not the loss of power.
+    Process,
+    /// The loss of power.
+    #[default]
+    Power,
+}
+
+/// The right to write a shard's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The shard.
+    pub shard: ShardId,
+    /// Rises with every claim; a fencing token.
+    pub epoch: u64,
+    /// Who.
+    pub owner: Str,
+}
+
+/// Makes a command idempotent; chosen by the caller, unique for ever.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct CommandId(pub u128);
+
+impl fmt::Debug for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CommandId({:032x})", self.0)
+    }
+}
+
+/// Something that somebody wants a shard's owner to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Command {
+    /// Makes it idempotent.
+    pub id: CommandId,
+    /// What.
+    pub body: CommandBody,
+}
+
+/// What a [`Command`] asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CommandBody {
+    /// Start an execution.
+    Submit(Box<Submission>),
+    /// End an execution for good.
+    Abort {
+        /// Which.
+        execution: ExecutionId,
+        /// Why.
+        reason: String,
+        /// Who asked.
+        by: String,
+    },
+    /// Give a gate its value.
+    Signal {
+        /// Which execution.
+        execution: ExecutionId,
+        /// Which signal.
+        signal: Str,
+        /// The value.
+        value: Literal,
+    },
+    /// Let a parked execution go on.
+    Release {
+        /// Which.
+        execution: ExecutionId,
+    },
+    /// A child execution has ended.
+    ChildEnded {
+        /// The parent.
+        execution: ExecutionId,
+        /// The parent's node.
+        addr: NodeAddr,
+        /// The attempt that started the child.
+        attempt: u32,
+        /// The child.
+        child: ExecutionId,
+        /// Its outputs, or its failure.
+        result: Result<Row, crate::journal::ExecutionError>,
+    },
+}
+
+/// An execution to start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Submission {
+    /// Its name.
+    pub id: ExecutionId,
+    /// The plan; its bytes must have been `put_plan`.
+    pub plan: Digest,
+    /// What the plan was compiled from, for lists.
+    pub entity: Identifier,
+    /// The inputs, in interface order.
+    pub inputs: Row,
+    /// How it runs.
+    pub options: ExecutionOptions,
+    /// When it was asked for.
+    pub submitted_at: Timestamp,
+    /// The node that started it, for a child.
+    pub parent: Option<(ExecutionId, NodeAddr, u32)>,
+}
+
+impl Submission {
+    /// What two submissions of one name must agree on: plan, inputs and options.
+    #[must_use]
+    pub fn content(&self) -> Digest {
+        let content = (&self.plan, &self.inputs, &self.options, &self.parent);
+        let bytes =
+            postcard::to_allocvec(&content).expect("invariant: no type that postcard refuses");
+        Digest::of("flyte submission v1", &bytes)
+    }
+}
+
+/// How an execution runs (`flyteidl.admin.ExecutionSpec`, as far as the engine acts on it).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ExecutionOptions {
+    /// Nodes with a live attempt at once; 0 has no bound.
+    pub max_parallelism: u32,
+    /// Overrides the workflow's default.
+    pub interruptible: Option<bool>,
+    /// Compute everything anew and replace what the cache has.
+    pub overwrite_cache: bool,
+    /// Environment of every task.
+    pub envs: BTreeMap<String, String>,
+    /// Where raw outputs go; empty for the scheduler's own place.
+    pub output_location_prefix: String,
+    /// Higher goes first where there is a queue.
+    pub priority: i32,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+    /// Values that attempts can see, such as the folder of the code (`{{name}}` in arguments).
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// What `enqueue` did with a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Enqueued {
+    /// It is in the inbox, or it was handled before.
+    Accepted,
+    /// The same execution was submitted before.
+    Existing {
+        /// Where it lives.
+        shard: ShardId,
+    },
+    /// The name belongs to another execution.
+    Conflict {
+        /// Where that lives.
+        shard: ShardId,
+        /// What differs, for people.
+        difference: String,
+    },
+}
+
+/// A command in an inbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboxEntry {
+    /// Its place; rises within a shard.
+    pub number: u64,
+    /// The command.
+    pub command: Command,
+}
+
+/// What [`Store::commit`] writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitBatch {
+    /// 1 for a lease's first, then one more each time.
+    pub number: u64,
+    /// Encoded [`JournalFrame`](crate::journal::JournalFrame)s, in order; their sequence numbers
+    /// continue the shard's.
+    pub frames: Vec<Bytes>,
+    /// Inbox entries up to this number are consumed; 0 consumes none.
+    pub consumed: u64,
+    /// What it must survive.
+    pub durability: Durability,
+}
+
+/// What [`Store::load`] streams.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoadItem {
+    /// The newest snapshot; first, if there is one.
+    Snapshot(Snapshot),
+    /// A frame.
+    Frame(StoredFrame),
+    /// An open inbox entry; after all frames.
+    Inbox(InboxEntry),
+}
+
+/// A shard's state after a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last frame that it includes.
+    pub through: u64,
+    /// The state, as [`Record`](crate::journal::Record)s that rebuild it.
+    pub bytes: Bytes,
+}
+
+/// A frame as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFrame {
+    /// Where it stands.
+    pub position: JournalPosition,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// A place in a shard's journal: the sequence number of a frame, from 1.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct JournalPosition {
+    /// The shard.
+    pub shard: ShardId,
+    /// The frame.
+    pub sequence: u64,
+}
+
+/// Which rows of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Executions of a tenant, newest first.
+    Executions {
+        /// Whose.
+        tenant: Tenant,
+        /// Only those that have not ended.
+        open_only: bool,
+        /// At most this many.
+        limit: u32,
+        /// From where the last page ended.
+        from: Option<String>,
+    },
+    /// One execution.
+    Execution {
+        /// Which.
+        execution: ExecutionId,
+    },
+    /// The nodes of an execution, by frame and place.
+    Nodes {
+        /// Which execution.
+        execution: ExecutionId,
+        /// Only this frame.
+        frame: Option<FrameIx>,
+        /// At most this many.
+        limit: u32,
+        /// From where the last page ended.
+        from: Option<String>,
+    },
+    /// The attempts of an execution, by node and number.
+    Attempts {
+        /// Which execution.
+        execution: ExecutionId,
+        /// Only this node.
+        node: Option<NodeAddr>,
+        /// At most this many.
+        limit: u32,
+        /// From where the last page ended.
+        from: Option<String>,
+    },
+}
+
+/// Part of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Give this back for more; `None` at the end.
+    pub next: Option<String>,
+    /// Up to where each shard's journal is reflected; empty where a list has no such thing.
+    pub watermark: Vec<JournalPosition>,
+}
+
+/// A wish for a part of a shared limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditRequest {
+    /// Which limit.
+    pub pool: Str,
+    /// What it has in all.
+    pub capacity: u64,
+    /// What the lease's holder wants to hold in all from now on.
+    pub want: u64,
+}
+
+/// What a holder has of a shared limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credit {
+    /// Held by the caller now; at most what was wanted.
+    pub held: u64,
+    /// Free for others.
+    pub free: u64,
+}
+
+/// Whether a store is in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// The version of its schema.
+    pub schema: String,
+    /// Bytes that it occupies.
+    pub bytes: u64,
+    /// Frames that the index has not seen yet.
+    pub index_lag_frames: u64,
+    /// What is wrong, each with a remedy; empty if nothing is.
+    pub problems: Vec<String>,
+}

@@ -1,0 +1,465 @@
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use object_store::ObjectStore;
+use object_store::path::Path;
+
+use crate::id::{AttemptKey, ExecutionId, NodeAddr};
+use crate::journal::ErrorOrigin;
+use crate::literal::{Document, Row, Timestamp};
+use crate::template::TaskTemplate;
+use crate::{Error, ErrorKind, Result};
+
+/// `TaskTemplate.type` of a task that the scheduler runs itself.
+pub const TASK_TYPE: &str = "rust-task";
+
+/// Code inside the host, run by the scheduler itself.
+///
+/// The object persists: it is written into the template's `custom` under its typetag and read
+/// back after a restart. Use `#[typetag::serde]` on the implementation.
+///
+/// - MUST [task.template.constant]: `template` gives the same for an equal object, in every
+///   process.
+/// - MUST [task.persist]: the object survives serialisation: an unknown tag, or fields that no
+///   longer fit, park the execution.
+/// - MUST [task.run.outputs]: `run` returns a value for each declared output, in order.
+/// - MUST [task.run.cancel]: `run` may be dropped at any await, at the deadline or on abort, and
+///   leaves nothing that a later attempt cannot cope with.
+/// - MUST [task.run.error]: any error is a USER failure that is not retried, unless it is marked
+///   recoverable; a panic is `USER:Panic` of that attempt and is retried.
+///
+/// ```
+/// use flyte_core::contract::{Task, TaskContext, TaskError};
+/// use flyte_core::id::{Identifier, ResourceType};
+/// use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
+/// use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Serialize, Deserialize)]
+/// struct AddOne;
+///
+/// #[typetag::serde(name = "docs::AddOne")]
+/// #[async_trait::async_trait]
+/// impl Task for AddOne {
+///     fn template(&self) -> TaskTemplate {
+///         let int = || Variable::new(LiteralType::simple(SimpleType::Integer));
+///         let interface = TypedInterface {
+///             inputs: [("x".into(), int())].into(),
+///             outputs: [("o0".into(), int())].into(),
+///         };
+///         let id = Identifier::new(ResourceType::Task, "docs.add_one", "1");
+///         TaskTemplate::new(id, flyte_core::contract::TASK_TYPE, interface)
+///     }
+///     async fn run(&self, _: &TaskContext, inputs: Row) -> Result<Row, TaskError> {
+///         let x = inputs.get("x").and_then(Literal::as_integer).ok_or("x is missing")?;
+///         Ok(Row::from_pairs([("o0", Literal::Integer(x + 1))]))
+///     }
+/// }
+/// ```
+#[typetag::serde(tag = "type")]
+#[async_trait]
+pub trait Task: fmt::Debug + Send + Sync + Any {
+    /// What it is called, takes and gives; [`RawTask::template_of`] adds the object itself.
+    fn template(&self) -> TaskTemplate;
+
+    /// Does the work.
+    async fn run(&self, cx: &TaskContext, inputs: Row) -> Result<Row, TaskError>;
+}
+
+/// Task objects inside templates.
+#[derive(Debug)]
+pub struct RawTask;
+
+impl RawTask {
+    /// The key in `custom` that holds the object.
+    pub const KEY: &'static str = "task";
+
+    /// The task's template with the object in it, checked to survive serialisation.
+    ///
+    /// # Errors
+    /// `Invalid` if the object cannot be written, or is read back as something else: two types
+    /// that share a tag show themselves here.
+    pub fn template_of(task: &dyn Task) -> Result<TaskTemplate> {
+        let invalid = |m: String| Error::new(ErrorKind::Invalid, "RawTask::template_of", m);
+        let text = serde_json::to_string(task)
+            .map_err(|e| invalid(format!("`{task:?}` cannot be written: {e}")))?;
+        let back: Box<dyn Task> = serde_json::from_str(&text)
+            .map_err(|e| invalid(format!("`{text}` cannot be read back: {e}")))?;
+        if (*back).type_id() != task.type_id() {
+            return Err(invalid(format!(
+                "`{text}` is read back as another type: two task types share the tag `{}`; give \
+                 one of them another name",
+                task.typetag_name()
+            )));
+        }
+        let mut template = task.template();
+        template.task_type = TASK_TYPE.into();
+        template
+            .custom
+            .get_or_insert_default()
+            .insert(Self::KEY.into(), Document::String(text));
+        Ok(template)
+    }
+
+    /// The object inside a template.
+    ///
+    /// # Errors
+    /// `NotFound` if its tag is unknown to this program or its fields no longer fit (the
+    /// execution is then parked); `Invalid` if there is none.
+    pub fn read(template: &TaskTemplate) -> Result<Box<dyn Task>> {
+        let text = match template.custom.as_ref().and_then(|c| c.get(Self::KEY)) {
+            Some(Document::String(text)) => text,
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    "RawTask::read",
+                    format!(
+                        "a `{TASK_TYPE}` needs its object under `custom.{}`",
+                        Self::KEY
+                    ),
+                ));
+            }
+        };
+        serde_json::from_str(text).map_err(|e| {
+            Error::new(
+                ErrorKind::NotFound,
+                "RawTask::read",
+                format!("this program cannot read the task `{text}`: {e}"),
+            )
+        })
+    }
+}
+
+/// Values of the host that tasks may use, by type.
+#[derive(Clone, Default)]
+pub struct HostResources(Arc<HashMap<TypeId, (&'static str, Arc<dyn Any + Send + Sync>)>>);
+
+impl HostResources {
+    /// Adds a value; one of the same type is replaced.
+    pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
+        Arc::make_mut(&mut self.0).insert(TypeId::of::<T>(), (type_name::<T>(), Arc::new(value)));
+    }
+
+    /// The value of type `T`.
+    #[must_use]
+    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let (_, value) = self.0.get(&TypeId::of::<T>())?;
+        value.clone().downcast().ok()
+    }
+}
+
+impl fmt::Debug for HostResources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.0.values().map(|(n, _)| n))
+            .finish()
+    }
+}
+
+/// Takes what a task says about its progress.
+pub trait Progress: fmt::Debug + Send + Sync {
+    /// Done of total, and a text.
+    fn report(&self, key: &AttemptKey, done: u64, total: u64, message: &str);
+}
+
+/// What is the same for all attempts of an execution; given to [`TaskContext::new`].
+#[derive(Clone, Debug)]
+pub struct TaskContextParts {
+    /// The execution.
+    pub execution: ExecutionId,
+    /// The fencing token of the scheduler.
+    pub epoch: u64,
+    /// Where blobs are.
+    pub blobs: Arc<dyn ObjectStore>,
+    /// The execution's folder there.
+    pub prefix: Path,
+    /// Values of the host.
+    pub resources: HostResources,
+    /// Where progress goes.
+    pub progress: Option<Arc<dyn Progress>>,
+}
+
+/// What a task can ask about its attempt. Nothing in it is built before it is asked for.
+#[derive(Clone, Debug)]
+pub struct TaskContext {
+    parts: Arc<TaskContextParts>,
+    addr: NodeAddr,
+    attempt: u32,
+    deadline: Option<Timestamp>,
+    cancelled: Option<Arc<AtomicBool>>,
+}
+
+impl TaskContext {
+    /// For a scheduler that starts an attempt.
+    #[must_use]
+    pub fn new(
+        parts: Arc<TaskContextParts>,
+        addr: NodeAddr,
+        attempt: u32,
+        deadline: Option<Timestamp>,
+        cancelled: Option<Arc<AtomicBool>>,
+    ) -> Self {
+        Self {
+            parts,
+            addr,
+            attempt,
+            deadline,
+            cancelled,
+        }
+    }
+
+    /// A context for a test: a fresh execution, blobs in memory.
+    #[must_use]
+    pub fn test() -> Self {
+        let parts = TaskContextParts {
+            execution: ExecutionId::new(crate::id::Tenant::default(), "test"),
+            epoch: 1,
+            blobs: Arc::new(object_store::memory::InMemory::new()),
+            prefix: Path::from("test"),
+            resources: HostResources::default(),
+            progress: None,
+        };
+        Self::new(Arc::new(parts), NodeAddr::default(), 0, None, None)
+    }
+
+    /// The attempt's name, also its idempotency token.
+    #[must_use]
+    pub fn key(&self) -> AttemptKey {
+        AttemptKey {
+            execution: self.parts.execution.clone(),
+            addr: self.addr,
+            attempt: self.attempt,
+        }
+    }
+
+    /// The execution.
+    #[must_use]
+    pub fn execution(&self) -> &ExecutionId {
+        &self.parts.execution
+    }
+
+    /// The attempt, from 0.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When the attempt will be ended.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
+    }
+
+    /// Whether the result is no longer wanted; for code that cannot be dropped.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled
+            .as_ref()
+            .is_some_and(|c| c.load(Ordering::Relaxed))
+    }
+
+    /// Rises with every owner of the shard: hand it to systems that can refuse a stale writer.
+    #[must_use]
+    pub fn fencing_token(&self) -> u64 {
+        self.parts.epoch
+    }
+
+    /// A place for this attempt's results: a store and a prefix that no other attempt shares.
+    #[must_use]
+    pub fn outputs(&self) -> (Arc<dyn ObjectStore>, Path) {
+        (self.parts.blobs.clone(), self.place("outputs"))
+    }
+
+    /// A place for this attempt's raw data.
+    #[must_use]
+    pub fn raw(&self) -> (Arc<dyn ObjectStore>, Path) {
+        (self.parts.blobs.clone(), self.place("raw"))
+    }
+
+    /// Where this attempt's checkpoint goes, and where the previous attempt's is.
+    #[must_use]
+    pub fn checkpoint(&self) -> (Arc<dyn ObjectStore>, Path, Option<Path>) {
+        let of = |attempt: u32| {
+            self.node_place()
+                .join(attempt.to_string())
+                .join("_flytecheckpoints")
+        };
+        (
+            self.parts.blobs.clone(),
+            of(self.attempt),
+            self.attempt.checked_sub(1).map(of),
+        )
+    }
+
+    /// A value of the host.
+    ///
+    /// # Errors
+    /// `NotFound` if the host gave none of this type.
+    pub fn resource<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+        self.parts.resources.get().ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "TaskContext::resource",
+                format!(
+                    "the scheduler has no resource `{}`: add `.resource(..)`",
+                    type_name::<T>()
+                ),
+            )
+        })
+    }
+
+    /// Says how far the work is.
+    pub fn progress(&self, done: u64, total: u64, message: &str) {
+        if let Some(p) = &self.parts.progress {
+            p.report(&self.key(), done, total, message);
+        }
+    }
+
+    fn node_place(&self) -> Path {
+        self.parts
+            .prefix
+            .clone()
+            .join(self.addr.frame.0.to_string())
+            .join(self.addr.node.0.to_string())
+    }
+
+    fn place(&self, kind: &'static str) -> Path {
+        self.node_place().join(self.attempt.to_string()).join(kind)
+    }
+}
+
+/// Why a task failed. Any error, and any text, converts into it by `?`.
+pub struct TaskError(Box<TaskErrorParts>);
+
+struct TaskErrorParts {
+    code: String,
+    message: String,
+    origin: ErrorOrigin,
+    recoverable: bool,
+    retry_after: Option<Duration>,
+}
+
+impl TaskError {
+    /// A USER failure that is not retried, code `USER:Error`.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(Box::new(TaskErrorParts {
+            code: "USER:Error".into(),
+            message: message.into(),
+            origin: ErrorOrigin::User,
+            recoverable: false,
+            retry_after: None,
+        }))
+    }
+
+    /// With a code of its own.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.0.code = code.into();
+        self
+    }
+
+    /// With another origin: SYSTEM failures have a retry budget of their own.
+    #[must_use]
+    pub fn with_origin(mut self, origin: ErrorOrigin) -> Self {
+        self.0.origin = origin;
+        self
+    }
+
+    /// Another attempt may do better.
+    #[must_use]
+    pub fn recoverable(mut self) -> Self {
+        self.0.recoverable = true;
+        self
+    }
+
+    /// Another attempt may do better, after `d`.
+    #[must_use]
+    pub fn retry_after(mut self, d: Duration) -> Self {
+        self.0.recoverable = true;
+        self.0.retry_after = Some(d);
+        self
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// The text, sources included.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Whose fault.
+    #[must_use]
+    pub fn origin(&self) -> ErrorOrigin {
+        self.0.origin
+    }
+
+    /// Whether another attempt may do better.
+    #[must_use]
+    pub fn is_recoverable(&self) -> bool {
+        self.0.recoverable
+    }
+
+    /// How long to wait before it.
+    #[must_use]
+    pub fn delay(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+}
+
+impl fmt::Debug for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message)
+    }
+}
+
+// `TaskError` is no `std::error::Error` itself: else this impl would collide with the identity.
+impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for TaskError {
+    fn from(e: E) -> Self {
+        let e: Box<dyn StdError + Send + Sync> = e.into();
+        let mut message = e.to_string();
+        let mut source = e.source();
+        while let Some(s) = source {
+            message.push_str(": ");
+            message.push_str(&s.to_string());
+            source = s.source();
+        }
+        Self::new(message)
+    }
+}
+
+/// Retry advice on any `Result`.
+///
+/// ```
+/// use flyte_core::contract::{TaskError, TaskResultExt};
+/// fn read() -> Result<String, TaskError> {
+///     std::fs::read_to_string("/does/not/exist").recoverable()
+/// }
+/// assert!(read().unwrap_err().is_recoverable());
+/// ```
+pub trait TaskResultExt<T>: Sized {
+    /// Another attempt may do better.
+    fn recoverable(self) -> Result<T, TaskError>;
+    /// Another attempt may do better, after `d`.
+    fn retry_after(self, d: Duration) -> Result<T, TaskError>;
+}
+
+impl<T, E: Into<TaskError>> TaskResultExt<T> for Result<T, E> {
+    fn recoverable(self) -> Result<T, TaskError> {
+        self.map_err(|e| e.into().recoverable())
+    }
+
+    fn retry_after(self, d: Duration) -> Result<T, TaskError> {
+        self.map_err(|e| e.into().retry_after(d))
+    }
+}

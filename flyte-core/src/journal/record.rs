@@ -1,0 +1,262 @@
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::{CacheStatus, ExecutionError, TaskPhase, WorkflowPhase};
+use crate::contract::{JobHandle, Submission, TaskLog};
+use crate::id::{AttemptKey, Digest, NodeAddr, Str};
+use crate::literal::{Literal, Row, Timestamp};
+
+/// One thing that was decided.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The execution, by its number in the shard.
+    pub execution: u64,
+    /// What.
+    pub change: Change,
+}
+
+/// The outputs of a node in interface order; `None` where the task left one out.
+pub type OutputValues = SmallVec<[Option<Literal>; 2]>;
+
+/// What changed in an execution.
+///
+/// The time of a change is the time of its frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Change {
+    /// The execution exists from here on; its root frame is open.
+    Opened(Box<Opened>),
+    /// A further frame is open; its index is the next free one.
+    FrameOpened {
+        /// The node that it belongs to.
+        parent: NodeAddr,
+        /// The graph in the plan.
+        graph: u32,
+        /// The plan, if it is not the execution's own (a dynamic expansion).
+        plan: Option<Digest>,
+        /// The values of the graph's inputs, in order.
+        inputs: OutputValues,
+    },
+    /// An attempt may begin once this is durable.
+    Started {
+        /// The node.
+        addr: NodeAddr,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// A plugin has the attempt's job.
+    Launched {
+        /// The node.
+        addr: NodeAddr,
+        /// The attempt.
+        attempt: u32,
+        /// Finds the job again.
+        handle: JobHandle,
+    },
+    /// A job has come along.
+    Progressed {
+        /// The node.
+        addr: NodeAddr,
+        /// The attempt.
+        attempt: u32,
+        /// The phase.
+        phase: TaskPhase,
+        /// Tells apart several reports of one phase.
+        phase_version: u32,
+        /// For people.
+        reason: Str,
+        /// Where its logs are.
+        logs: Vec<TaskLog>,
+    },
+    /// The node succeeded.
+    Succeeded {
+        /// The node.
+        addr: NodeAddr,
+        /// The attempt that did it; for a cache hit the one that would have run.
+        attempt: u32,
+        /// What came out.
+        outputs: OutputValues,
+        /// How the cache took part; `Miss` is followed by [`Change::Published`].
+        cache: CacheStatus,
+        /// Who made the outputs, if it was not this attempt.
+        producer: Option<Box<Producer>>,
+    },
+    /// The attempt failed. Without `retry` the node's end follows.
+    AttemptFailed {
+        /// The node.
+        addr: NodeAddr,
+        /// The attempt.
+        attempt: u32,
+        /// Why.
+        error: Box<ExecutionError>,
+        /// What budget it took.
+        charge: Charge,
+        /// The next attempt, if there is one.
+        retry: Option<Retrying>,
+    },
+    /// The node failed, or timed out, for good.
+    Failed {
+        /// The node.
+        addr: NodeAddr,
+        /// Why.
+        error: Box<ExecutionError>,
+        /// Whether it ran out of time.
+        timed_out: bool,
+    },
+    /// The node will never run.
+    Skipped {
+        /// The node.
+        addr: NodeAddr,
+    },
+    /// The node was ended because its execution or frame ends.
+    Aborted {
+        /// The node.
+        addr: NodeAddr,
+        /// Why.
+        reason: Str,
+    },
+    /// The cache was told of the node's outputs.
+    Published {
+        /// The node.
+        addr: NodeAddr,
+        /// `Populated` or `PutFailure`.
+        status: CacheStatus,
+    },
+    /// The plugin has let go of the attempt's job.
+    Finalized {
+        /// The node.
+        addr: NodeAddr,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Somebody wants the execution to end.
+    AbortRequested {
+        /// Why.
+        reason: Str,
+        /// Who.
+        by: Str,
+    },
+    /// The execution will fail; what runs is being ended.
+    Failing {
+        /// Why.
+        error: Box<ExecutionError>,
+        /// The node that failed.
+        node: Option<NodeAddr>,
+    },
+    /// The execution is over.
+    Ended {
+        /// `Succeeded`, `Failed` or `Aborted`.
+        phase: WorkflowPhase,
+        /// With `Succeeded`, in interface order.
+        outputs: Option<Row>,
+        /// Otherwise.
+        error: Option<Box<ExecutionError>>,
+    },
+    /// The execution waits for a person.
+    Parked {
+        /// Why.
+        cause: ParkCause,
+    },
+    /// It goes on.
+    Released,
+    /// A shard-wide mark (execution number 0): its owner changed without saying goodbye, so that
+    /// in-process attempts that were in flight are lost.
+    OwnerLost,
+    /// A shard-wide mark (execution number 0): its owner said goodbye.
+    OwnerLeft,
+    /// A gate got its value.
+    Signalled {
+        /// The signal.
+        signal: Str,
+        /// The value.
+        value: Literal,
+    },
+}
+
+/// The first record of an execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Name, plan, inputs, options.
+    pub submission: Submission,
+}
+
+/// What budget a failed attempt took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Charge {
+    /// The user's retries.
+    User,
+    /// The system's.
+    System,
+    /// None: the attempt was lost with its host (`HostLost`).
+    Nothing,
+}
+
+/// The next attempt of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retrying {
+    /// Its number.
+    pub attempt: u32,
+    /// Not before this.
+    pub not_before: Option<Timestamp>,
+}
+
+/// Who made an output that was taken from elsewhere.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Producer {
+    /// The attempt.
+    pub key: AttemptKey,
+}
+
+/// Why an execution waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ParkCause {
+    /// A task object whose type this program does not know.
+    UnknownTask {
+        /// The node.
+        addr: NodeAddr,
+        /// What is wrong and what helps.
+        message: Str,
+    },
+    /// No plugin takes this task type.
+    MissingPlugin {
+        /// The node.
+        addr: NodeAddr,
+        /// `TaskTemplate.type`.
+        task_type: Str,
+    },
+    /// In-process attempts of one node were in flight at five unclean ends of their host.
+    PoisonSuspect {
+        /// The node.
+        addr: NodeAddr,
+    },
+    /// The engine itself failed on it three times in a row.
+    Quarantined {
+        /// What it said.
+        message: Str,
+    },
+    /// The plan's bytes are missing, damaged or too new.
+    PlanUnreadable {
+        /// What is wrong and what helps.
+        message: Str,
+    },
+}
+
+impl std::fmt::Display for ParkCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::UnknownTask { message, .. } => write!(f, "UnknownTask: {message}"),
+            Self::MissingPlugin { task_type, .. } => {
+                write!(
+                    f,
+                    "MissingPlugin: no plugin takes tasks of type `{task_type}`"
+                )
+            }
+            Self::PoisonSuspect { .. } => f.write_str(
+                "PoisonSuspect: a task was in flight at five unclean ends of its host; release or \
+                 abort the execution",
+            ),
+            Self::Quarantined { message } => write!(f, "Quarantined: {message}"),
+            Self::PlanUnreadable { message } => write!(f, "PlanUnreadable: {message}"),
+        }
+    }
+}
