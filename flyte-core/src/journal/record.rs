@@ -143,6 +143,11 @@ pub enum Change {
         /// The node that failed.
         node: Option<NodeAddr>,
     },
+    /// A sub-workflow will fail; what runs in it is being ended.
+    FrameEnding {
+        /// Its frame.
+        frame: crate::id::FrameIx,
+    },
     /// The execution is over.
     Ended {
         /// `Succeeded`, `Failed` or `Aborted`.

@@ -1,0 +1,79 @@
+//! Names that Flyte computes, so that tools which know its rules find what they expect.
+
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz123456";
+
+/// A text of at most `max` bytes: unchanged if it fits, else `f` and the base-32 form of its
+/// FNV-1a-32 digest (eight characters).
+#[must_use]
+pub fn fixed_length_id(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |h, b| {
+        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
+    });
+    format!("f{}", base32(&hash.to_be_bytes()))
+}
+
+/// The same with the 64-bit digest (fourteen characters), as names of child executions have it.
+#[must_use]
+pub fn fixed_length_id_64(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("f{}", base32(&hash.to_be_bytes()))
+}
+
+/// Parts joined by `-` (leading empty ones give no dash), then [`fixed_length_id`].
+#[must_use]
+pub fn for_parts(max: usize, parts: &[&str]) -> String {
+    let first = parts
+        .iter()
+        .position(|p| !p.is_empty())
+        .unwrap_or(parts.len());
+    fixed_length_id(&parts[first..].join("-"), max)
+}
+
+/// The name of an attempt: execution, unique node id and attempt, at most 50 bytes.
+#[must_use]
+pub fn generated_name(execution: &str, unique_node_id: &str, attempt: u32) -> String {
+    for_parts(50, &[execution, unique_node_id, &attempt.to_string()])
+}
+
+fn base32(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    let (mut bits, mut held) = (0u32, 0);
+    for b in bytes {
+        bits = bits << 8 | u32::from(*b);
+        held += 8;
+        while held >= 5 {
+            held -= 5;
+            out.push(ALPHABET[(bits >> held & 31) as usize].into());
+        }
+    }
+    if held > 0 {
+        out.push(ALPHABET[(bits << (5 - held) & 31) as usize].into());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths() {
+        assert_eq!(fixed_length_id("short", 20), "short");
+        assert_eq!(fixed_length_id("a text that is too long", 20).len(), 8);
+        assert_eq!(fixed_length_id_64("a text that is too long", 20).len(), 14);
+        assert_eq!(for_parts(20, &["", "n0", "1"]), "n0-1");
+        // FNV-1a-32 of "a" is e40c292c.
+        assert_eq!(
+            fixed_length_id("a", 0),
+            format!("f{}", base32(&[0xe4, 0x0c, 0x29, 0x2c]))
+        );
+    }
+}
