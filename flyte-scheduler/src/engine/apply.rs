@@ -1,0 +1,303 @@
+//! The only code that changes state. It decides nothing, and recovery runs nothing else.
+
+use std::sync::Arc;
+
+use flyte_core::id::{Digest, FrameIx, NodeAddr, NodeIx};
+use flyte_core::journal::{CacheStatus, Change, Record, WorkflowPhase};
+use flyte_core::literal::Timestamp;
+use flyte_core::plan::Graph;
+
+use super::state::{Execution, Frame, Job, NodeState, State, Times, Trouble};
+use super::{Agenda, LoadedPlan};
+
+/// What the fold needs to know of plans.
+pub trait Plans {
+    /// The plan of a digest; it was loaded before the record was made or read.
+    fn plan(&self, digest: Digest) -> Arc<LoadedPlan>;
+}
+
+/// Folds one record into the state; `agenda` gets what should be looked at next.
+pub fn apply(
+    state: &mut State,
+    record: &Record,
+    at: Timestamp,
+    plans: &dyn Plans,
+    agenda: &mut Vec<(u64, Agenda)>,
+) {
+    state.at = state.at.max(at);
+    let number = record.execution;
+    match &record.change {
+        Change::OwnerLost => return state.left = false,
+        Change::OwnerLeft => return state.left = true,
+        Change::Opened(opened) => {
+            let s = &opened.submission;
+            let loaded = plans.plan(s.plan);
+            let inputs = s.inputs.values().iter().cloned().map(Some).collect();
+            let root = Frame::new(loaded.clone(), 0, None, inputs);
+            let mut execution = Execution {
+                number,
+                id: s.id.clone(),
+                submission: s.clone(),
+                loaded,
+                frames: Vec::new(),
+                phase: WorkflowPhase::Running,
+                opened_at: at,
+                parked: None,
+                error: None,
+                abort: None,
+                live: 0,
+                jobs: Default::default(),
+                finalizing: Default::default(),
+                publishing: Default::default(),
+                troubles: Default::default(),
+                times: Default::default(),
+                producers: Default::default(),
+                cache: Default::default(),
+                children: Default::default(),
+            };
+            execution.push_frame(root, agenda);
+            return state.insert(number, execution);
+        }
+        Change::Ended { .. } => {
+            state.remove(number);
+            return;
+        }
+        _ => {}
+    }
+    let Some(execution) = state.get_mut(number) else {
+        panic!("invariant: a record belongs to an open execution, {number} is not");
+    };
+    let before = execution.jobs.len() + execution.finalizing.len();
+    execution.apply(&record.change, at, plans, agenda);
+    let after = execution.jobs.len() + execution.finalizing.len();
+    state.jobs = (state.jobs as usize + after - before) as u32;
+}
+
+impl Execution {
+    fn push_frame(&mut self, frame: Frame, agenda: &mut Vec<(u64, Agenda)>) {
+        let ix = FrameIx(self.frames.len() as u32);
+        for (node, state) in frame.nodes.iter().enumerate() {
+            if *state == NodeState::Ready {
+                let addr = NodeAddr { frame: ix, node: NodeIx(node as u32) };
+                agenda.push((self.number, Agenda::Ready(addr)));
+            }
+        }
+        if frame.open == 0 {
+            agenda.push((self.number, Agenda::FrameDone(ix)));
+        }
+        self.frames.push(frame);
+    }
+
+    fn apply(
+        &mut self,
+        change: &Change,
+        at: Timestamp,
+        plans: &dyn Plans,
+        agenda: &mut Vec<(u64, Agenda)>,
+    ) {
+        match change {
+            Change::FrameOpened { parent, graph, plan, inputs } => {
+                let loaded = match plan {
+                    Some(digest) => plans.plan(*digest),
+                    None => self.frame(parent.frame).loaded.clone(),
+                };
+                self.set(*parent, NodeState::Open, agenda);
+                let frame = Frame::new(loaded, *graph, Some(*parent), inputs.clone());
+                self.children.insert(*parent, FrameIx(self.frames.len() as u32));
+                self.push_frame(frame, agenda);
+            }
+            Change::Started { addr, attempt } => {
+                self.frames[addr.frame.0 as usize].attempts[addr.node.0 as usize] =
+                    (*attempt + 1) as u16;
+                self.set(*addr, NodeState::Running, agenda);
+                if self.settings_timeout(*addr) {
+                    let times = self.times.entry(*addr).or_insert(Times {
+                        queued_at: at,
+                        started_at: at,
+                    });
+                    times.started_at = at;
+                }
+                if self.is_plugin(*addr) {
+                    self.jobs.insert(*addr, Job { attempt: *attempt, ..Job::default() });
+                }
+            }
+            Change::Launched { addr, handle, .. } => {
+                if let Some(job) = self.jobs.get_mut(addr) {
+                    job.handle = Some(handle.clone());
+                }
+            }
+            Change::Progressed { addr, phase_version, phase, .. } => {
+                if let Some(job) = self.jobs.get_mut(addr) {
+                    job.reports = *phase_version;
+                    job.phase = *phase;
+                }
+            }
+            Change::Succeeded { addr, attempt, outputs, cache, producer } => {
+                let frame = &mut self.frames[addr.frame.0 as usize];
+                let range = frame.loaded.layouts[frame.graph as usize].range(addr.node.0);
+                for (slot, value) in frame.outputs[range].iter_mut().zip(outputs) {
+                    slot.clone_from(value);
+                }
+                if let Some(p) = producer {
+                    self.producers.insert(*addr, p.key.clone());
+                }
+                if *cache != CacheStatus::Disabled {
+                    self.cache.insert(*addr, *cache);
+                    if *cache != CacheStatus::Hit {
+                        self.publishing.insert(*addr, *attempt);
+                    }
+                }
+                self.end_job(*addr);
+                self.set(*addr, NodeState::Succeeded, agenda);
+                self.release(*addr, agenda);
+            }
+            Change::AttemptFailed { addr, attempt: _, error, charge, retry } => {
+                let t = self.troubles.entry(*addr).or_default();
+                t.charge(*charge, &error.code);
+                t.not_before = retry.and_then(|r| r.not_before);
+                self.end_job(*addr);
+                if retry.is_some() {
+                    self.set(*addr, NodeState::Backoff, agenda);
+                    agenda.push((self.number, Agenda::Ready(*addr)));
+                }
+            }
+            Change::Failed { addr, error, timed_out } => {
+                let state =
+                    if *timed_out { NodeState::TimedOut } else { NodeState::Failed };
+                self.end_job(*addr);
+                self.set(*addr, state, agenda);
+                let frame = &mut self.frames[addr.frame.0 as usize];
+                frame.failure = Some(((**error).clone(), *addr));
+                agenda.push((self.number, Agenda::NodeFailed(*addr)));
+            }
+            Change::Skipped { addr } => {
+                self.set(*addr, NodeState::Skipped, agenda);
+                agenda.push((self.number, Agenda::SkipAfter(*addr)));
+            }
+            Change::Aborted { addr, .. } => {
+                self.end_job(*addr);
+                self.set(*addr, NodeState::Aborted, agenda);
+            }
+            Change::Published { addr, status } => {
+                self.publishing.remove(addr);
+                self.cache.insert(*addr, *status);
+                agenda.push((self.number, Agenda::Quiet));
+            }
+            Change::Finalized { addr, attempt } => {
+                self.finalizing.remove(&(*addr, *attempt));
+                agenda.push((self.number, Agenda::Quiet));
+            }
+            Change::AbortRequested { reason, by } => {
+                self.phase = WorkflowPhase::Aborting;
+                self.abort = Some((reason.clone(), by.clone()));
+                self.parked = None;
+                self.end_frames(FrameIx(0));
+                agenda.push((self.number, Agenda::EndFrame(FrameIx(0))));
+            }
+            Change::Failing { error, node } => {
+                self.phase = WorkflowPhase::Failing;
+                self.error = Some(((**error).clone(), *node));
+                self.end_frames(FrameIx(0));
+                agenda.push((self.number, Agenda::EndFrame(FrameIx(0))));
+            }
+            Change::FrameEnding { frame } => {
+                self.end_frames(*frame);
+                agenda.push((self.number, Agenda::EndFrame(*frame)));
+            }
+            Change::Parked { cause } => self.parked = Some(cause.clone()),
+            Change::Released => {
+                if let Some(flyte_core::journal::ParkCause::PoisonSuspect { addr }) = &self.parked {
+                    self.troubles.entry(*addr).or_default().lost = 0;
+                }
+                self.parked = None;
+                agenda.push((self.number, Agenda::Resume));
+            }
+            Change::Signalled { .. } => {}
+            Change::Opened(_) | Change::Ended { .. } | Change::OwnerLost | Change::OwnerLeft => {
+                unreachable!("handled by `apply`")
+            }
+            other => panic!("invariant: this version made the record {other:?}"),
+        }
+    }
+
+    /// Moves a node and keeps the frame's counters.
+    fn set(&mut self, addr: NodeAddr, to: NodeState, agenda: &mut Vec<(u64, Agenda)>) {
+        let frame = &mut self.frames[addr.frame.0 as usize];
+        let slot = &mut frame.nodes[addr.node.0 as usize];
+        let from = std::mem::replace(slot, to);
+        debug_assert!(!from.is_over(), "invariant: {from:?} is final, not {to:?}");
+        match (from.is_active(), to.is_active()) {
+            (false, true) => frame.active += 1,
+            (true, false) => frame.active -= 1,
+            _ => {}
+        }
+        match (from == NodeState::Running, to == NodeState::Running) {
+            (false, true) => self.live += 1,
+            (true, false) => self.live -= 1,
+            _ => {}
+        }
+        if to.is_over() {
+            if from == NodeState::Open {
+                if let Some(child) = self.children.remove(&addr) {
+                    self.frames[child.0 as usize].close();
+                }
+            }
+            let frame = &mut self.frames[addr.frame.0 as usize];
+            frame.open -= 1;
+            if frame.open == 0 || (frame.ending && frame.active == 0) {
+                agenda.push((self.number, Agenda::FrameDone(addr.frame)));
+            }
+        }
+    }
+
+    /// Tells the successors of a node that succeeded.
+    fn release(&mut self, addr: NodeAddr, agenda: &mut Vec<(u64, Agenda)>) {
+        let frame = &mut self.frames[addr.frame.0 as usize];
+        let loaded = frame.loaded.clone();
+        let graph: &Graph = &loaded.plan.graphs[frame.graph as usize];
+        for &next in graph.downstream(addr.node.0) {
+            let missing = &mut frame.missing[next as usize];
+            *missing -= 1;
+            if *missing == 0 && frame.nodes[next as usize] == NodeState::Waiting {
+                frame.nodes[next as usize] = NodeState::Ready;
+                let next = NodeAddr { frame: addr.frame, node: NodeIx(next) };
+                agenda.push((self.number, Agenda::Ready(next)));
+            }
+        }
+    }
+
+    /// Marks a frame, and those inside it, as ending: nothing new begins there.
+    fn end_frames(&mut self, top: FrameIx) {
+        self.frames[top.0 as usize].ending = true;
+        // Children have higher indexes than their parents.
+        for i in top.0 as usize + 1..self.frames.len() {
+            let ending =
+                self.frames[i].parent.is_some_and(|p| self.frames[p.frame.0 as usize].ending);
+            self.frames[i].ending |= ending && !self.frames[i].closed;
+        }
+    }
+
+    fn end_job(&mut self, addr: NodeAddr) {
+        if let Some(job) = self.jobs.remove(&addr) {
+            if let Some(handle) = job.handle {
+                self.finalizing.insert((addr, job.attempt), handle);
+            }
+        }
+    }
+
+    fn settings_timeout(&self, addr: NodeAddr) -> bool {
+        self.frame(addr.frame).graph().settings_of(addr.node.0).timeout.is_some()
+    }
+}
+
+impl Trouble {
+    fn charge(&mut self, charge: flyte_core::journal::Charge, code: &str) {
+        use flyte_core::journal::Charge;
+        match charge {
+            Charge::User => self.user += 1,
+            Charge::System => self.system += 1,
+            // A host that said goodbye is no sign of poison.
+            Charge::Nothing => self.lost += u32::from(code == super::HOST_LOST),
+        }
+    }
+}

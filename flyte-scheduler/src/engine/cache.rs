@@ -1,0 +1,231 @@
+use std::time::Duration;
+
+use flyte_core::contract::{Artifact, CacheKey, ReservationToken};
+use flyte_core::id::{AttemptKey, NodeAddr, Str};
+use flyte_core::journal::{CacheStatus, Change, OutputValues, Producer};
+use flyte_core::literal::{Row, SignedDuration, cache_digest, interface_digest};
+use flyte_core::plan::{NodeSettings, Target};
+use flyte_core::template::TaskTemplate;
+
+use super::resolve::inputs_of;
+use super::timer::Timer;
+use super::{AttemptRef, CacheAnswer, CacheOwner, Effect, Engine, Execution, NodeState};
+
+/// What the cache has said of a ready node. Not durable: it is asked again after a crash.
+#[derive(Debug)]
+pub(super) enum Looked {
+    /// It was asked.
+    Asked,
+    /// It has nothing; the node may begin.
+    Miss(CacheStatus, Option<(CacheKey, ReservationToken)>),
+}
+
+/// How a node uses the cache.
+struct Caching<'a> {
+    template: &'a TaskTemplate,
+    version: Str,
+    serializable: bool,
+}
+
+impl Execution {
+    fn caching(&self, addr: NodeAddr) -> Option<Caching<'_>> {
+        let frame = self.frame(addr.frame);
+        let graph = frame.graph();
+        let Target::Task(t) = graph.nodes[addr.node.0 as usize].target else { return None };
+        let template = &*frame.loaded.plan.tasks[t as usize];
+        let m = &template.metadata;
+        let s: &NodeSettings = graph.settings_of(addr.node.0);
+        // Flyte's engine ignores the node's wishes; what the author wrote last wins here.
+        s.cacheable.unwrap_or(m.discoverable).then(|| Caching {
+            template,
+            version: match &s.cache_version {
+                Some(v) => v.trim().into(),
+                None => m.discovery_version.trim().into(),
+            },
+            serializable: s.cache_serializable.unwrap_or(m.cache_serializable),
+        })
+    }
+
+    fn cache_key(&self, addr: NodeAddr, inputs: &Row) -> Option<CacheKey> {
+        let caching = self.caching(addr)?;
+        let id = caching.template.id.as_ref()?;
+        let ignored = &caching.template.metadata.cache_ignore_input_vars;
+        let interface = caching.template.interface.clone().unwrap_or_default();
+        let mut inputs: Vec<_> = inputs
+            .iter()
+            .filter(|(name, _)| !ignored.iter().any(|i| **i == ***name))
+            .map(|(name, value)| (name.clone(), cache_digest(value)))
+            .collect();
+        inputs.sort();
+        Some(CacheKey {
+            tenant: self.id.tenant.clone(),
+            task: id.name.clone(),
+            cache_version: caching.version,
+            interface: interface_digest(&interface),
+            inputs,
+        })
+    }
+
+    fn owner(&self, at: AttemptRef, ttl_ms: u64) -> CacheOwner {
+        let key =
+            AttemptKey { execution: self.id.clone(), addr: at.addr, attempt: at.attempt };
+        CacheOwner { owner: key.to_string(), ttl: Duration::from_millis(ttl_ms) }
+    }
+}
+
+impl Engine {
+    /// Whether the cache lets a node begin now; if not, it was asked, or has the result.
+    pub(super) fn cache_lets_start(&mut self, number: u64, addr: NodeAddr, inputs: &Row) -> bool {
+        if !self.config.cache {
+            return true;
+        }
+        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let Some(caching) = ex.caching(addr) else { return true };
+        if ex.submission.options.overwrite_cache {
+            return true;
+        }
+        match self.looked.get(&(number, addr)) {
+            Some(Looked::Miss(..)) => return true,
+            Some(Looked::Asked) => return false,
+            None => {}
+        }
+        let attempt = u32::from(ex.frame(addr.frame).attempts[addr.node.0 as usize]);
+        if attempt > 0 {
+            // A retry computes: the first attempt has asked.
+            return true;
+        }
+        let at = AttemptRef { execution: number, addr, attempt };
+        let reserve =
+            caching.serializable.then(|| ex.owner(at, self.config.reservation_ttl_ms));
+        let Some(key) = ex.cache_key(addr, inputs) else { return true };
+        self.looked.insert((number, addr), Looked::Asked);
+        self.effects.push(Effect::CacheGet { at, key: Box::new(key), reserve });
+        false
+    }
+
+    pub(super) fn cache_looked(&mut self, at: AttemptRef, answer: CacheAnswer) {
+        let slot = (at.execution, at.addr);
+        if !matches!(self.looked.get(&slot), Some(Looked::Asked)) {
+            return;
+        }
+        self.looked.remove(&slot);
+        let Some(ex) = self.state.get(at.execution) else { return };
+        let frame = ex.frame(at.addr.frame);
+        if frame.closed || frame.ending || ex.node(at.addr) != NodeState::Ready {
+            return;
+        }
+        let status = match answer {
+            CacheAnswer::Hit(artifact) => match self.hit(at, &artifact) {
+                Some(outputs) => {
+                    let producer = Some(Box::new(Producer { key: artifact.producer.clone() }));
+                    let (addr, attempt, cache) = (at.addr, at.attempt, CacheStatus::Hit);
+                    return self.emit(
+                        at.execution,
+                        Change::Succeeded { addr, attempt, outputs, cache, producer },
+                    );
+                }
+                // A stored row that does not fit the interface any more is no result.
+                None => Looked::Miss(CacheStatus::Miss, None),
+            },
+            CacheAnswer::Miss => Looked::Miss(CacheStatus::Miss, None),
+            CacheAnswer::Unreachable => Looked::Miss(CacheStatus::LookupFailure, None),
+            CacheAnswer::Reserved(token) => {
+                let inputs = inputs_of(ex, at.addr).ok();
+                let key = inputs.and_then(|row| ex.cache_key(at.addr, &row));
+                let third = (self.config.reservation_ttl_ms / 3) as i64;
+                let due = self.now.saturating_add(SignedDuration::from_millis(third));
+                self.timers.insert((due, at.execution, at.addr, Timer::Extend));
+                Looked::Miss(CacheStatus::Miss, key.map(|k| (k, token)))
+            }
+            CacheAnswer::Held { ask_again } => {
+                self.timers.insert((ask_again, at.execution, at.addr, Timer::AskAgain));
+                return;
+            }
+        };
+        self.looked.insert(slot, status);
+        self.ready(at.execution, at.addr);
+    }
+
+    fn hit(&self, at: AttemptRef, artifact: &Artifact) -> Option<OutputValues> {
+        let ex = self.state.get(at.execution)?;
+        let names = ex.frame(at.addr.frame).graph().output_names_of(at.addr.node.0);
+        let fits = names.len() == artifact.outputs.len();
+        fits.then(|| names.iter().map(|n| artifact.outputs.get(n).cloned().map(Some)).collect())?
+    }
+
+    pub(super) fn ask_again(&mut self, number: u64, addr: NodeAddr) {
+        self.ready(number, addr);
+    }
+
+    /// Prolongs a reservation while its attempt runs.
+    pub(super) fn extend(&mut self, number: u64, addr: NodeAddr) {
+        let Some(ex) = self.state.get(number) else {
+            self.looked.remove(&(number, addr));
+            return;
+        };
+        let waits = matches!(
+            ex.node(addr),
+            NodeState::Ready | NodeState::Running | NodeState::Backoff
+        );
+        match self.looked.get(&(number, addr)) {
+            Some(Looked::Miss(_, Some((key, token)))) if waits => {
+                let ttl = Duration::from_millis(self.config.reservation_ttl_ms);
+                let key = Box::new(key.clone());
+                self.effects.push(Effect::CacheExtend { key, token: *token, ttl });
+                let third = (self.config.reservation_ttl_ms / 3) as i64;
+                let due = self.now.saturating_add(SignedDuration::from_millis(third));
+                self.timers.insert((due, number, addr, Timer::Extend));
+            }
+            _ => {}
+        }
+    }
+
+    /// How the cache takes part in a success: whether it is to be told.
+    pub(super) fn cache_status_of_success(&self, at: AttemptRef) -> CacheStatus {
+        let ex = self.state.get(at.execution).expect("invariant: the caller looked");
+        let outputs = ex.frame(at.addr.frame).graph().output_names_of(at.addr.node.0);
+        if !self.config.cache || outputs.is_empty() || ex.caching(at.addr).is_none() {
+            return CacheStatus::Disabled;
+        }
+        match self.looked.get(&(at.execution, at.addr)) {
+            Some(Looked::Miss(status, _)) => *status,
+            _ if ex.submission.options.overwrite_cache => CacheStatus::Skipped,
+            _ => CacheStatus::Miss,
+        }
+    }
+
+    /// Tells the cache of a node's outputs, after they are durable.
+    pub(super) fn publish(&mut self, at: AttemptRef) {
+        let looked = self.looked.remove(&(at.execution, at.addr));
+        let ex = self.state.get(at.execution).expect("invariant: the caller looked");
+        let inputs = inputs_of(ex, at.addr).expect("invariant: it ran on these inputs");
+        let key = ex.cache_key(at.addr, &inputs).expect("invariant: only cached nodes publish");
+        let frame = ex.frame(at.addr.frame);
+        let names = frame.graph().output_names_of(at.addr.node.0).clone();
+        let values = frame.outputs_of(at.addr.node.0).iter().flatten().cloned();
+        let Some(outputs) = Row::new(names, values) else {
+            // An output is missing: consumers fail on it, and nobody else shall get it.
+            let (addr, status) = (at.addr, CacheStatus::PutFailure);
+            return self.emit(at.execution, Change::Published { addr, status });
+        };
+        let producer =
+            AttemptKey { execution: ex.id.clone(), addr: at.addr, attempt: at.attempt };
+        let artifact = Box::new(Artifact { outputs, producer, created_at: self.now });
+        let overwrite = ex.submission.options.overwrite_cache;
+        let serialised = ex.caching(at.addr).is_some_and(|c| c.serializable) && !overwrite;
+        let owner = serialised.then(|| ex.owner(at, self.config.reservation_ttl_ms));
+        let token = match looked {
+            Some(Looked::Miss(_, Some((_, token)))) => Some(token),
+            _ => None,
+        };
+        let key = Box::new(key);
+        self.effects.push(Effect::CachePut { at, key, artifact, overwrite, token, owner });
+    }
+
+    pub(super) fn published(&mut self, at: AttemptRef, status: CacheStatus) {
+        let Some(ex) = self.state.get(at.execution) else { return };
+        if ex.publishing.get(&at.addr) == Some(&at.attempt) {
+            self.emit(at.execution, Change::Published { addr: at.addr, status });
+        }
+    }
+}

@@ -1,0 +1,44 @@
+
+/// What an operator sets for an engine.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Attempts of a node whose retries say nothing (Flyte's `default-max-attempts`). Default 1.
+    pub attempts_default: u32,
+    /// SYSTEM failures of a node that are retried (`max-node-retries-system-failures`). Default 3.
+    pub system_retries_max: u32,
+    /// Unclean ends of a host that a node's in-process attempts may be in flight at before the
+    /// execution is parked. Default 5.
+    pub host_losses_max: u32,
+    /// Local jobs at once; `None` has no bound.
+    pub slots: Option<u32>,
+    /// Whether there is a cache.
+    pub cache: bool,
+    /// How long a cache reservation lasts without being prolonged, in milliseconds.
+    /// Default 30,000 (Flyte's heartbeat of 10 s, three times).
+    pub reservation_ttl_ms: u64,
+    /// For each plugin whether its jobs take a local slot.
+    pub local_plugins: Vec<bool>,
+    /// Where the files of executions are (Flyte's metadata prefix), without a slash at the end.
+    pub metadata_prefix: String,
+    /// Where raw outputs are, without a slash at the end.
+    pub raw_prefix: String,
+    /// The fencing token of the shard's lease.
+    pub epoch: u64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            attempts_default: 1,
+            system_retries_max: 3,
+            host_losses_max: 5,
+            slots: None,
+            cache: false,
+            reservation_ttl_ms: 30_000,
+            local_plugins: Vec::new(),
+            metadata_prefix: "metadata/propeller".into(),
+            raw_prefix: "raw".into(),
+            epoch: 0,
+        }
+    }
+}

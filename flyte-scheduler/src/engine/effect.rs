@@ -1,0 +1,172 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyte_core::contract::{
+    Artifact, CacheKey, JobHandle, LaunchRequest, LookupRequest, ReservationToken, Task,
+};
+use flyte_core::id::{ExecutionId, NodeAddr};
+use flyte_core::journal::{ExecutionError, WorkflowPhase};
+use flyte_core::literal::{Row, Timestamp};
+
+/// One attempt of one node, as the engine addresses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptRef {
+    /// The execution's number.
+    pub execution: u64,
+    /// The node.
+    pub addr: NodeAddr,
+    /// The attempt.
+    pub attempt: u32,
+}
+
+/// Something to be done outside. It leaves only after the records before it are durable, may be
+/// repeated after a crash, and is answered by an [`Input`](super::Input).
+#[derive(Debug)]
+pub enum Effect {
+    /// Run a task in this process.
+    Run {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The code.
+        task: Arc<dyn Task>,
+        /// Its inputs.
+        inputs: Row,
+        /// When it will be ended.
+        deadline: Option<Timestamp>,
+    },
+    /// Drop a task that runs in this process; no answer.
+    Cancel {
+        /// Which attempt.
+        at: AttemptRef,
+    },
+    /// Start a job.
+    Launch {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The plugin's place.
+        plugin: u16,
+        /// Look for a job of this attempt first.
+        lookup: bool,
+        /// What.
+        request: Box<LaunchRequest>,
+    },
+    /// Find the job of an attempt that is to be aborted and has no handle.
+    Lookup {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The plugin's place.
+        plugin: u16,
+        /// Which job.
+        request: Box<LookupRequest>,
+    },
+    /// Begin to look after a job.
+    Observe {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The plugin's place.
+        plugin: u16,
+        /// Which job.
+        handle: JobHandle,
+    },
+    /// Let go of a job.
+    Finalize {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The plugin's place.
+        plugin: u16,
+        /// Which job.
+        handle: JobHandle,
+        /// End it first, for this reason, and wait until its end is confirmed.
+        abort: Option<String>,
+    },
+    /// Read and judge the files under an attempt's output prefix.
+    Fetch {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The prefix.
+        prefix: String,
+        /// The names of the declared outputs.
+        declared: flyte_core::literal::Names,
+        /// The plugin's own account, if the job failed.
+        failure: Option<(ExecutionError, bool)>,
+    },
+    /// Look a result up.
+    CacheGet {
+        /// Which node, and the attempt that would run.
+        at: AttemptRef,
+        /// The key.
+        key: Box<CacheKey>,
+        /// Reserve the key on a miss.
+        reserve: Option<CacheOwner>,
+    },
+    /// Publish a result.
+    CachePut {
+        /// Which attempt made it.
+        at: AttemptRef,
+        /// The key.
+        key: Box<CacheKey>,
+        /// The result.
+        artifact: Box<Artifact>,
+        /// Replace what is there.
+        overwrite: bool,
+        /// The reservation, or who is to reserve first.
+        token: Option<ReservationToken>,
+        /// Set for a serialised task.
+        owner: Option<CacheOwner>,
+    },
+    /// Prolong a reservation; no answer.
+    CacheExtend {
+        /// The key.
+        key: Box<CacheKey>,
+        /// The proof.
+        token: ReservationToken,
+        /// From now.
+        ttl: Duration,
+    },
+    /// The execution is over.
+    Ended(Box<Outcome>),
+    /// The execution waits for a person.
+    Parked {
+        /// Which.
+        id: ExecutionId,
+        /// Why.
+        cause: String,
+    },
+}
+
+impl Effect {
+    /// Whether it only reads, so that it need not wait for a commit.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(
+            self,
+            Self::Fetch { .. }
+                | Self::CacheGet { .. }
+                | Self::CacheExtend { .. }
+                | Self::Cancel { .. }
+                | Self::Observe { .. }
+        )
+    }
+}
+
+/// Who reserves a cache key, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheOwner {
+    /// The name.
+    pub owner: String,
+    /// How long a reservation lasts without being prolonged.
+    pub ttl: Duration,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The execution.
+    pub id: ExecutionId,
+    /// `Succeeded`, `Failed` or `Aborted`.
+    pub phase: WorkflowPhase,
+    /// Its outputs, if it succeeded.
+    pub outputs: Option<Row>,
+    /// Otherwise why.
+    pub error: Option<ExecutionError>,
+}

@@ -1,0 +1,187 @@
+use flyte_core::id::FrameIx;
+use flyte_core::journal::{
+    CacheStatus, Change, ErrorOrigin, ExecutionError, OutputValues, WorkflowPhase,
+};
+use flyte_core::literal::Row;
+
+use super::resolve::resolve;
+use super::{AttemptRef, Effect, Engine, Outcome, TaskFailure};
+
+impl Engine {
+    /// A task that ran in this process has ended.
+    pub(super) fn ended(&mut self, at: AttemptRef, result: Result<Row, TaskFailure>) {
+        let Some(ex) = self.state.get(at.execution) else { return };
+        if !ex.is_live(at.addr, at.attempt) {
+            return;
+        }
+        match result {
+            Ok(row) => {
+                let names = ex.frame(at.addr.frame).graph().output_names_of(at.addr.node.0);
+                let outputs: Option<OutputValues> = if row.names() == names {
+                    Some(row.into_values().into_iter().map(Some).collect())
+                } else {
+                    names.iter().map(|n| row.get(n).cloned().map(Some)).collect()
+                };
+                match outputs {
+                    Some(outputs) => self.succeed(at, outputs),
+                    None => {
+                        let all: Vec<_> = names.iter().map(|n| &**n).collect();
+                        let message = format!("the task must return `{}`", all.join("`, `"));
+                        self.attempt_failed(
+                            at,
+                            TaskFailure::permanent(ExecutionError::new(
+                                ErrorOrigin::User,
+                                "OutputsNotFound",
+                                message,
+                            )),
+                        );
+                    }
+                }
+            }
+            Err(failure) => self.attempt_failed(at, failure),
+        }
+    }
+
+    /// An attempt succeeded: its outputs count from here on.
+    pub(super) fn succeed(&mut self, at: AttemptRef, outputs: OutputValues) {
+        let cache = self.cache_status_of_success(at);
+        self.drop_job(at, None);
+        self.emit(
+            at.execution,
+            Change::Succeeded { addr: at.addr, attempt: at.attempt, outputs, cache, producer: None },
+        );
+        if cache != CacheStatus::Disabled {
+            self.publish(at);
+        }
+    }
+
+    /// A frame may be over.
+    pub(super) fn frame_done(&mut self, number: u64, ix: FrameIx) {
+        let Some(ex) = self.state.get(number) else { return };
+        let frame = ex.frame(ix);
+        let over = frame.open == 0 || (frame.ending && frame.active == 0);
+        if frame.closed || !over {
+            return;
+        }
+        let Some(parent) = frame.parent else { return self.try_end(number) };
+        let outer_ends = ex.frame(parent.frame).ending;
+        match (&frame.failure, outer_ends) {
+            (_, true) if frame.ending || frame.failure.is_some() => {
+                let reason = self.reason(number).into();
+                self.emit(number, Change::Aborted { addr: parent, reason });
+            }
+            (Some((error, _)), false) => {
+                let error = Box::new(error.clone());
+                self.emit(number, Change::Failed { addr: parent, error, timed_out: false });
+            }
+            _ => match self.frame_outputs(number, ix) {
+                Ok(outputs) => self.emit(
+                    number,
+                    Change::Succeeded {
+                        addr: parent,
+                        attempt: 0,
+                        outputs,
+                        cache: CacheStatus::Disabled,
+                        producer: None,
+                    },
+                ),
+                Err(error) => {
+                    let error = Box::new(error);
+                    self.emit(number, Change::Failed { addr: parent, error, timed_out: false });
+                }
+            },
+        }
+    }
+
+    fn frame_outputs(&self, number: u64, ix: FrameIx) -> Result<OutputValues, ExecutionError> {
+        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let graph = ex.frame(ix).graph();
+        let values = graph.outputs.iter().map(|b| resolve(ex, ix, b).map(Some));
+        values.collect::<Result<_, _>>().map_err(|e| {
+            ExecutionError::new(
+                ErrorOrigin::System,
+                "BindingResolutionFailure",
+                format!("the outputs of `{}`: {e}", graph.id.name),
+            )
+        })
+    }
+
+    /// Ends the execution if nothing is left to wait for.
+    pub(super) fn try_end(&mut self, number: u64) {
+        let Some(ex) = self.state.get(number) else { return };
+        let root = ex.frame(FrameIx(0));
+        if !(root.open == 0 || (root.ending && root.active == 0)) {
+            return;
+        }
+        if let (WorkflowPhase::Running, Some((error, node))) = (ex.phase, &root.failure) {
+            // The policy let the others run; now the failure counts.
+            let (error, node) = (Box::new(error.clone()), Some(*node));
+            return self.emit(number, Change::Failing { error, node });
+        }
+        if !ex.publishing.is_empty() || !ex.finalizing.is_empty() {
+            return;
+        }
+        let (phase, outputs, error) = match ex.phase {
+            WorkflowPhase::Running => match self.frame_outputs(number, FrameIx(0)) {
+                Ok(values) => {
+                    let names = root.graph().output_names.clone();
+                    let row = Row::new(names, values.into_iter().flatten());
+                    let row = row.expect("invariant: a value for each output");
+                    (WorkflowPhase::Succeeded, Some(row), None)
+                }
+                Err(e) => {
+                    let error = Box::new(e);
+                    return self.emit(number, Change::Failing { error, node: None });
+                }
+            },
+            WorkflowPhase::Failing => {
+                (WorkflowPhase::Failed, None, ex.error.as_ref().map(|e| e.0.clone()))
+            }
+            _ => {
+                let reason = ex.abort.as_ref().map_or("", |a| &a.0);
+                let error = ExecutionError::new(ErrorOrigin::User, "Aborted", reason);
+                (WorkflowPhase::Aborted, None, Some(error))
+            }
+        };
+        let id = ex.id.clone();
+        let ended = Change::Ended {
+            phase,
+            outputs: outputs.clone(),
+            error: error.clone().map(Box::new),
+        };
+        self.emit(number, ended);
+        self.waiting.remove(&number);
+        self.effects.push(Effect::Ended(Box::new(Outcome { id, phase, outputs, error })));
+    }
+
+    pub(super) fn finalized(&mut self, at: AttemptRef) {
+        let Some(ex) = self.state.get(at.execution) else { return };
+        if ex.finalizing.contains_key(&(at.addr, at.attempt)) {
+            self.emit(at.execution, Change::Finalized { addr: at.addr, attempt: at.attempt });
+        }
+    }
+
+    /// Why what runs is being ended, as Flyte words it.
+    pub(super) fn reason(&self, number: u64) -> &'static str {
+        match self.state.get(number).map(|e| e.phase) {
+            Some(WorkflowPhase::Aborting) => "Workflow aborted.",
+            _ => "Some node execution failed, auto-abort.",
+        }
+    }
+
+    /// The job of an attempt that is over, or is to be, is let go of once that is durable.
+    pub(super) fn drop_job(&mut self, at: AttemptRef, abort: Option<&str>) {
+        let ex = self.state.get(at.execution).expect("invariant: the caller looked");
+        if let (Some(super::TaskKind::Plugin(plugin)), Some(job)) =
+            (ex.kind(at.addr), ex.jobs.get(&at.addr))
+        {
+            if let Some(handle) = job.handle.clone() {
+                let (plugin, abort) = (*plugin, abort.map(Into::into));
+                self.effects.push(Effect::Finalize { at, plugin, handle, abort });
+            }
+        } else if abort.is_some() {
+            self.effects.push(Effect::Cancel { at });
+        }
+    }
+}
+

@@ -1,0 +1,136 @@
+use std::sync::Arc;
+
+use flyte_core::Error;
+use flyte_core::contract::{
+    Artifact, JobHandle, JobStatus, Launched, ReservationToken, Submission,
+};
+use flyte_core::id::{ExecutionId, Str};
+use flyte_core::journal::{CacheStatus, ExecutionError, OutputValues};
+use flyte_core::literal::{Row, Timestamp};
+
+use super::{AttemptRef, LoadedPlan};
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input {
+    /// Somebody wants an execution; `plan` is what its digest names, or why it cannot be had.
+    Submit {
+        /// What was asked for.
+        submission: Box<Submission>,
+        /// The plan.
+        plan: Arc<LoadedPlan>,
+    },
+    /// Somebody wants an execution to end.
+    Abort {
+        /// Which.
+        execution: ExecutionId,
+        /// Why.
+        reason: Str,
+        /// Who.
+        by: Str,
+    },
+    /// Somebody lets a parked execution go on; `plan` as this program sees it now.
+    Release {
+        /// Which.
+        execution: ExecutionId,
+    },
+    /// A task that ran in this process has ended.
+    Ended {
+        /// Which attempt.
+        at: AttemptRef,
+        /// How.
+        result: Result<Row, TaskFailure>,
+    },
+    /// A launch was answered.
+    Launched {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The answer.
+        result: Result<Launched, Error>,
+    },
+    /// A lookup before an abort was answered.
+    Found {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The answer.
+        result: Result<Option<JobHandle>, Error>,
+    },
+    /// A job was observed.
+    Observed {
+        /// Which attempt.
+        at: AttemptRef,
+        /// How it is.
+        status: Box<JobStatus>,
+    },
+    /// Files were read and judged.
+    Fetched {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The verdict.
+        result: Result<OutputValues, TaskFailure>,
+    },
+    /// A job was let go of.
+    Finalized {
+        /// Which attempt.
+        at: AttemptRef,
+    },
+    /// The cache was asked.
+    CacheLooked {
+        /// Which node, and the attempt that would run.
+        at: AttemptRef,
+        /// The answer.
+        answer: CacheAnswer,
+    },
+    /// The cache was told.
+    Published {
+        /// Which attempt.
+        at: AttemptRef,
+        /// `Populated` or `PutFailure`.
+        status: CacheStatus,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What a cache answered.
+#[derive(Debug)]
+pub enum CacheAnswer {
+    /// The result.
+    Hit(Box<Artifact>),
+    /// Nothing.
+    Miss,
+    /// Nothing, and the key is reserved for the asker.
+    Reserved(ReservationToken),
+    /// Nothing, and somebody else computes it.
+    Held {
+        /// When to ask again.
+        ask_again: Timestamp,
+    },
+    /// It could not be asked, again and again.
+    Unreachable,
+}
+
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskFailure {
+    /// The account.
+    pub error: ExecutionError,
+    /// Whether another attempt may do better.
+    pub recoverable: bool,
+    /// How long to wait before it.
+    pub retry_after: Option<std::time::Duration>,
+}
+
+impl TaskFailure {
+    /// A failure after which another attempt may do better.
+    #[must_use]
+    pub fn recoverable(error: ExecutionError) -> Self {
+        Self { error, recoverable: true, retry_after: None }
+    }
+
+    /// A failure that another attempt would meet too.
+    #[must_use]
+    pub fn permanent(error: ExecutionError) -> Self {
+        Self { error, recoverable: false, retry_after: None }
+    }
+}

@@ -1,0 +1,213 @@
+//! The engine: pure rules over a state that is the fold of records.
+//!
+//! [`Engine::handle`] takes what happened, decides records and effects, and applies the records
+//! at once; the driver makes them durable before any effect leaves.
+//!
+//! Invariant: only `apply` changes [`State`]; deciding reads it.
+//! Invariant: nothing here is async, reads a clock, draws a random number or does I/O.
+
+mod abort;
+mod apply;
+mod cache;
+mod config;
+mod effect;
+mod fail;
+mod finish;
+mod input;
+mod job;
+mod loaded;
+mod recover;
+mod request;
+mod resolve;
+mod start;
+mod state;
+mod submit;
+mod support;
+#[cfg(test)]
+mod tests;
+mod timer;
+mod validate;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use flyte_core::contract::Policy;
+use flyte_core::id::{Digest, FrameIx, NodeAddr};
+use flyte_core::journal::{Change, Record};
+use flyte_core::literal::Timestamp;
+
+pub use apply::Plans;
+pub use config::EngineConfig;
+pub use effect::{AttemptRef, CacheOwner, Effect, Outcome};
+pub use input::{CacheAnswer, Input, TaskFailure};
+pub use loaded::{Layout, LoadedPlan, TaskKind};
+pub use resolve::{ResolveError, resolve};
+pub use state::{Execution, Frame, Job, NodeState, State, Times, Trouble};
+pub use support::unsupported;
+
+use cache::Looked;
+use timer::Timer;
+
+/// The code of an attempt that was lost with its host.
+pub const HOST_LOST: &str = "HostLost";
+/// The code of an attempt that ended because its host said goodbye.
+pub const HOST_LEFT: &str = "HostLeft";
+
+/// What should be looked at next.
+#[derive(Clone, Debug)]
+pub enum Agenda {
+    /// A node may begin.
+    Ready(NodeAddr),
+    /// A node failed for good.
+    NodeFailed(NodeAddr),
+    /// A node was skipped; its successors are skipped too.
+    SkipAfter(NodeAddr),
+    /// What runs in a frame is to be ended.
+    EndFrame(FrameIx),
+    /// A frame may be over.
+    FrameDone(FrameIx),
+    /// A job or publication that the execution's end waits for is done.
+    Quiet,
+    /// A parked execution goes on.
+    Resume,
+}
+
+/// The rules and the state of one shard.
+#[derive(Debug)]
+pub struct Engine {
+    state: State,
+    plans: PlanTable,
+    config: EngineConfig,
+    policy: Box<dyn Policy>,
+    now: Timestamp,
+    agenda: VecDeque<(u64, Agenda)>,
+    scratch: Vec<(u64, Agenda)>,
+    records: Vec<Record>,
+    effects: Vec<Effect>,
+    /// Ready nodes without room, by execution.
+    waiting: BTreeMap<u64, VecDeque<NodeAddr>>,
+    /// What the cache has said of ready nodes.
+    looked: HashMap<(u64, NodeAddr), Looked>,
+    timers: BTreeSet<(Timestamp, u64, NodeAddr, Timer)>,
+}
+
+#[derive(Debug, Default)]
+struct PlanTable(HashMap<Digest, Arc<LoadedPlan>>);
+
+impl Plans for PlanTable {
+    fn plan(&self, digest: Digest) -> Arc<LoadedPlan> {
+        self.0.get(&digest).expect("invariant: a plan is loaded before its records").clone()
+    }
+}
+
+impl Engine {
+    /// An engine without executions.
+    #[must_use]
+    pub fn new(config: EngineConfig, policy: Box<dyn Policy>) -> Self {
+        Self {
+            state: State::default(),
+            plans: PlanTable::default(),
+            config,
+            policy,
+            now: Timestamp::UNIX_EPOCH,
+            agenda: VecDeque::new(),
+            scratch: Vec::new(),
+            records: Vec::new(),
+            effects: Vec::new(),
+            waiting: BTreeMap::new(),
+            looked: HashMap::new(),
+            timers: BTreeSet::new(),
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// The engine's time: it never falls.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Takes what happened at `now` and decides all that follows from it.
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.advance(now);
+        match input {
+            Input::Submit { submission, plan } => self.submit(*submission, plan),
+            Input::Abort { execution, reason, by } => self.abort(&execution, reason, by),
+            Input::Release { execution } => self.release(&execution),
+            Input::Ended { at, result } => self.ended(at, result),
+            Input::Launched { at, result } => self.launched(at, result),
+            Input::Found { at, result } => self.found(at, result),
+            Input::Observed { at, status } => self.observed(at, *status),
+            Input::Fetched { at, result } => self.fetched(at, result),
+            Input::Finalized { at } => self.finalized(at),
+            Input::CacheLooked { at, answer } => self.cache_looked(at, answer),
+            Input::Published { at, status } => self.published(at, status),
+            Input::Tick => {}
+        }
+        self.settle();
+    }
+
+    /// The records and effects since the last call.
+    pub fn take(&mut self) -> (Vec<Record>, Vec<Effect>) {
+        (std::mem::take(&mut self.records), std::mem::take(&mut self.effects))
+    }
+
+    /// Whether there is something to commit.
+    #[must_use]
+    pub fn has_records(&self) -> bool {
+        !self.records.is_empty()
+    }
+
+    /// When [`Input::Tick`] is wanted next.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|t| t.0)
+    }
+
+    fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now).max(self.state.at);
+    }
+
+    fn emit(&mut self, execution: u64, change: Change) {
+        let record = Record { execution, change };
+        apply::apply(&mut self.state, &record, self.now, &self.plans, &mut self.scratch);
+        self.agenda.extend(self.scratch.drain(..));
+        self.records.push(record);
+    }
+
+    /// Works the agenda until nothing follows any more.
+    fn settle(&mut self) {
+        loop {
+            while let Some((number, item)) = self.agenda.pop_front() {
+                if self.state.get(number).is_none() {
+                    continue;
+                }
+                match item {
+                    Agenda::Ready(addr) => self.ready(number, addr),
+                    Agenda::NodeFailed(addr) => self.node_failed(number, addr),
+                    Agenda::SkipAfter(addr) => self.skip_after(number, addr),
+                    Agenda::EndFrame(frame) => self.end_frame(number, frame),
+                    Agenda::FrameDone(frame) => self.frame_done(number, frame),
+                    Agenda::Quiet => self.try_end(number),
+                    Agenda::Resume => self.resume(number),
+                }
+            }
+            self.fire_timers();
+            self.start_waiting();
+            if self.agenda.is_empty() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+use flyte_core::contract::LookupRequest;
+use flyte_core::id::NodeAddr;
+use flyte_core::journal::{
+    Change, Charge, ErrorOrigin, ExecutionError, JournalFrame, ParkCause, Retrying,
+};
+use flyte_core::literal::Timestamp;
+
+use super::resolve::inputs_of;
+use super::start::ready_nodes;
+use super::{
+    Agenda, AttemptRef, Effect, Engine, HOST_LEFT, HOST_LOST, NodeState, TaskKind, apply,
+};
+
+impl Engine {
+    /// Folds a frame of the past. Nothing is decided: a fixed bug does not rewrite history.
+    pub fn fold(&mut self, frame: &JournalFrame) {
+        for record in &frame.records {
+            apply::apply(&mut self.state, record, frame.at, &self.plans, &mut self.scratch);
+            // What follows is looked at once the whole past is known.
+            self.scratch.clear();
+        }
+    }
+
+    /// Takes over after the past is folded: finds out what became of what was in flight.
+    pub fn recover(&mut self, now: Timestamp) {
+        self.advance(now);
+        let left = self.state.left;
+        let numbers: Vec<u64> = self.state.iter().map(|e| e.number).collect();
+        self.emit(0, Change::OwnerLost);
+        for number in numbers {
+            self.recover_execution(number, left);
+        }
+        self.settle();
+    }
+
+    /// Says goodbye: what ran in this process is handed back without being charged.
+    pub fn leave(&mut self, now: Timestamp) {
+        self.advance(now);
+        self.emit(0, Change::OwnerLeft);
+    }
+
+    fn recover_execution(&mut self, number: u64, left: bool) {
+        let ex = self.state.get(number).expect("invariant: it was just listed");
+        if let Some(cause) = &ex.parked {
+            let known = match cause {
+                ParkCause::UnknownTask { addr, .. } | ParkCause::MissingPlugin { addr, .. } => {
+                    matches!(
+                        ex.kind(*addr),
+                        Some(TaskKind::InProcess(_) | TaskKind::Plugin(_))
+                    )
+                }
+                _ => false,
+            };
+            if known {
+                self.emit(number, Change::Released);
+            }
+        }
+        let ex = self.state.get(number).expect("invariant: releasing ends nothing");
+        let mut running = Vec::new();
+        for (f, frame) in ex.frames.iter().enumerate().filter(|(_, f)| !f.closed) {
+            for (n, state) in frame.nodes.iter().enumerate() {
+                if *state == NodeState::Running {
+                    running.push(NodeAddr::new(f as u32, n as u32));
+                }
+            }
+        }
+        let publishing: Vec<_> = ex.publishing.iter().map(|(a, n)| (*a, *n)).collect();
+        let finalizing: Vec<_> =
+            ex.finalizing.iter().map(|((a, n), h)| (*a, *n, h.clone())).collect();
+        for addr in running {
+            self.recover_attempt(number, addr, left);
+        }
+        for (addr, attempt, handle) in finalizing {
+            let ex = self.state.get(number).expect("invariant: it is open");
+            if let Some(TaskKind::Plugin(plugin)) = ex.kind(addr) {
+                let at = AttemptRef { execution: number, addr, attempt };
+                // An abort of a job that ended is no error; one that was not asked for yet is due.
+                let abort = Some("the attempt is over".into());
+                let plugin = *plugin;
+                self.effects.push(Effect::Finalize { at, plugin, handle, abort });
+            }
+        }
+        for (addr, attempt) in publishing {
+            self.publish(AttemptRef { execution: number, addr, attempt });
+        }
+        let ex = self.state.get(number).expect("invariant: it is open");
+        for addr in ready_nodes(ex) {
+            self.agenda.push_back((number, Agenda::Ready(addr)));
+        }
+        for (f, _) in ex.frames.iter().enumerate().rev().filter(|(_, f)| !f.closed) {
+            let ix = flyte_core::id::FrameIx(f as u32);
+            if ex.frame(ix).ending {
+                self.agenda.push_back((number, Agenda::EndFrame(ix)));
+            }
+            self.agenda.push_back((number, Agenda::FrameDone(ix)));
+        }
+        // A failure whose consequences were not decided before the crash.
+        let undecided: Vec<NodeAddr> = ex
+            .frames
+            .iter()
+            .filter(|f| !f.closed && !f.ending)
+            .filter_map(|f| f.failure.as_ref().map(|(_, addr)| *addr))
+            .collect();
+        for addr in undecided {
+            self.agenda.push_back((number, Agenda::NodeFailed(addr)));
+        }
+    }
+
+    fn recover_attempt(&mut self, number: u64, addr: NodeAddr, left: bool) {
+        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let attempt = ex.attempt(addr);
+        let at = AttemptRef { execution: number, addr, attempt };
+        let ending = ex.frame(addr.frame).ending;
+        match ex.kind(addr) {
+            Some(TaskKind::Plugin(plugin)) => {
+                let plugin = *plugin;
+                let handle = ex.jobs.get(&addr).and_then(|j| j.handle.clone());
+                let effect = match handle {
+                    Some(handle) => Effect::Observe { at, plugin, handle },
+                    None => {
+                        let inputs = inputs_of(ex, addr).expect("invariant: it began with these");
+                        let request = Box::new(self.request(ex, at, inputs, None));
+                        if ending {
+                            let request = Box::new(LookupRequest {
+                                key: request.key,
+                                identity: request.identity,
+                                locations: request.locations,
+                            });
+                            Effect::Lookup { at, plugin, request }
+                        } else {
+                            Effect::Launch { at, plugin, lookup: true, request }
+                        }
+                    }
+                };
+                self.effects.push(effect);
+                self.set_deadlines(at);
+            }
+            Some(TaskKind::InProcess(_)) => {
+                let code = if left { HOST_LEFT } else { HOST_LOST };
+                let lost = ex.troubles.get(&addr).map_or(0, |t| t.lost) + u32::from(!left);
+                let message = "the attempt ended with the process that ran it";
+                let error = Box::new(ExecutionError::new(ErrorOrigin::System, code, message));
+                let retry = Some(Retrying { attempt: attempt + 1, not_before: None });
+                let charge = Charge::Nothing;
+                if lost >= self.config.host_losses_max {
+                    self.park(number, ParkCause::PoisonSuspect { addr });
+                }
+                self.emit(number, Change::AttemptFailed { addr, attempt, error, charge, retry });
+            }
+            // The execution is parked, or will be when the node is looked at again.
+            Some(TaskKind::Unknown(_) | TaskKind::NoPlugin(_)) => {
+                let code = HOST_LEFT;
+                let message = "the task cannot be run by this program";
+                let error = Box::new(ExecutionError::new(ErrorOrigin::System, code, message));
+                let retry = Some(Retrying { attempt: attempt + 1, not_before: None });
+                let charge = Charge::Nothing;
+                if ex.jobs.contains_key(&addr) {
+                    // Its plugin may come back and find the job.
+                    let task_type = "?".into();
+                    self.park(number, ParkCause::MissingPlugin { addr, task_type });
+                } else {
+                    self.emit(
+                        number,
+                        Change::AttemptFailed { addr, attempt, error, charge, retry },
+                    );
+                }
+            }
+            None => unreachable!("invariant: only task nodes are Running"),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+use std::sync::Arc;
+
+use flyte_core::contract::Submission;
+use flyte_core::id::{ExecutionId, Str};
+use flyte_core::journal::{Change, Opened, WorkflowPhase};
+
+use super::{Engine, LoadedPlan};
+
+impl Engine {
+    /// Makes a plan known before records that name it are folded.
+    pub fn know(&mut self, plan: Arc<LoadedPlan>) {
+        self.plans.0.insert(plan.digest, plan);
+    }
+
+    pub(super) fn submit(&mut self, submission: Submission, plan: Arc<LoadedPlan>) {
+        if self.state.number(&submission.id).is_some() {
+            // The store gives each name once; a repeated delivery changes nothing.
+            return;
+        }
+        self.know(plan);
+        let number = self.state.next_number();
+        self.emit(number, Change::Opened(Box::new(Opened { submission })));
+    }
+
+    pub(super) fn abort(&mut self, id: &ExecutionId, reason: Str, by: Str) {
+        let Some(number) = self.state.number(id) else { return };
+        let ex = self.state.get(number).expect("invariant: a named execution is open");
+        if ex.phase != WorkflowPhase::Aborting {
+            self.emit(number, Change::AbortRequested { reason, by });
+        }
+    }
+
+    pub(super) fn release(&mut self, id: &ExecutionId) {
+        let Some(number) = self.state.number(id) else { return };
+        let ex = self.state.get(number).expect("invariant: a named execution is open");
+        if ex.parked.is_some() {
+            self.emit(number, Change::Released);
+        }
+    }
+}

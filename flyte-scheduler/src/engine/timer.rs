@@ -1,0 +1,120 @@
+use flyte_core::id::NodeAddr;
+use flyte_core::literal::{SignedDuration, Timestamp};
+
+use super::{AttemptRef, Engine};
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// The next attempt may begin.
+    Backoff,
+    /// The cache is to be asked again.
+    AskAgain,
+    /// A reservation is to be prolonged.
+    Extend,
+    /// The attempt, or the node as a whole, runs out of time.
+    Deadline,
+}
+
+/// Which deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Of this attempt.
+    Attempt,
+    /// Of the node with all its attempts: twice as long.
+    Node,
+}
+
+impl Engine {
+    /// Arms the deadlines of an attempt that has just begun; the nearer one is returned.
+    pub(super) fn set_deadlines(&mut self, at: AttemptRef) -> Option<Timestamp> {
+        let (attempt, node) = self.deadlines(at)?;
+        let next = attempt.min(node);
+        self.timers.insert((next, at.execution, at.addr, Timer::Deadline));
+        Some(next)
+    }
+
+    fn deadlines(&self, at: AttemptRef) -> Option<(Timestamp, Timestamp)> {
+        let ex = self.state.get(at.execution)?;
+        let timeout = ex.frame(at.addr.frame).graph().settings_of(at.addr.node.0).timeout;
+        let timeout = timeout.filter(SignedDuration::is_positive)?;
+        let times = ex.times.get(&at.addr)?;
+        let node = times.queued_at.saturating_add(timeout.saturating_mul(2));
+        Some((times.started_at.saturating_add(timeout), node))
+    }
+
+    pub(super) fn overdue(&self, at: AttemptRef) -> Option<Overdue> {
+        let (attempt, node) = self.deadlines(at)?;
+        match self.now {
+            now if now >= node => Some(Overdue::Node),
+            now if now >= attempt => Some(Overdue::Attempt),
+            _ => None,
+        }
+    }
+
+    pub(super) fn fire_timers(&mut self) {
+        while let Some(&(due, number, addr, timer)) = self.timers.first() {
+            if due > self.now {
+                return;
+            }
+            self.timers.pop_first();
+            match timer {
+                Timer::Backoff => self.ready(number, addr),
+                Timer::AskAgain => self.ask_again(number, addr),
+                Timer::Extend => self.extend(number, addr),
+                Timer::Deadline => self.deadline(number, addr),
+            }
+        }
+    }
+
+    fn deadline(&mut self, number: u64, addr: NodeAddr) {
+        let Some(ex) = self.state.get(number) else { return };
+        let at = AttemptRef { execution: number, addr, attempt: ex.attempt(addr) };
+        if !ex.is_live(addr, at.attempt) || ex.frame(addr.frame).ending {
+            return;
+        }
+        let timeout = ex.frame(addr.frame).graph().settings_of(addr.node.0).timeout;
+        let Some(timeout) = timeout else { return };
+        let launching = ex.jobs.get(&addr).is_some_and(|j| j.handle.is_none());
+        match self.overdue(at) {
+            // A launch that is on its way is ended when its answer is there.
+            Some(_) if launching => {}
+            Some(Overdue::Node) => self.node_timed_out(at, timeout),
+            Some(Overdue::Attempt) => self.attempt_timed_out(at, timeout),
+            // A later attempt has set later deadlines, of which this timer is not.
+            None => {
+                self.set_deadlines(at);
+            }
+        }
+    }
+}
+
+/// A length of time as Go prints it, such as `5m0s`: Flyte's messages have this form.
+pub(super) fn go_duration(d: SignedDuration) -> String {
+    let nanos = d.as_nanos();
+    let (sign, n) = (if nanos < 0 { "-" } else { "" }, nanos.unsigned_abs());
+    if n == 0 {
+        return "0s".into();
+    }
+    let trim = |whole: u128, part: u128, digits: usize| {
+        let mut s = format!("{whole}.{part:0digits$}");
+        s.truncate(s.trim_end_matches('0').trim_end_matches('.').len());
+        s
+    };
+    if n < 1_000 {
+        return format!("{sign}{n}ns");
+    }
+    if n < 1_000_000 {
+        return format!("{sign}{}µs", trim(n / 1_000, n % 1_000, 3));
+    }
+    if n < 1_000_000_000 {
+        return format!("{sign}{}ms", trim(n / 1_000_000, n % 1_000_000, 6));
+    }
+    let seconds = trim(n / 1_000_000_000 % 60, n % 1_000_000_000, 9);
+    let (minutes, hours) = (n / 60_000_000_000 % 60, n / 3_600_000_000_000);
+    match (hours, minutes) {
+        (0, 0) => format!("{sign}{seconds}s"),
+        (0, m) => format!("{sign}{m}m{seconds}s"),
+        (h, m) => format!("{sign}{h}h{m}m{seconds}s"),
+    }
+}

@@ -1,0 +1,69 @@
+use super::state::{Execution, NodeState, State};
+
+impl State {
+    /// Checks that the counters agree with what they count; the text names the first that does
+    /// not. For tests, simulation and fuzzing: it reads everything.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub fn validate(&self) -> Result<(), String> {
+        let mut jobs = 0;
+        for ex in self.iter() {
+            jobs += ex.jobs.len() + ex.finalizing.len();
+            ex.validate().map_err(|e| format!("execution {}: {e}", ex.id))?;
+        }
+        match jobs == self.jobs as usize {
+            true => Ok(()),
+            false => Err(format!("{jobs} jobs are held, {} are counted", self.jobs)),
+        }
+    }
+}
+
+impl Execution {
+    fn validate(&self) -> Result<(), String> {
+        let mut live = 0;
+        for (f, frame) in self.frames.iter().enumerate() {
+            let count = |p: fn(&NodeState) -> bool| frame.nodes.iter().filter(|s| p(s)).count();
+            let running = count(|s| *s == NodeState::Running);
+            live += running;
+            if frame.closed {
+                if running > 0 {
+                    return Err(format!("frame {f} is closed and {running} nodes run in it"));
+                }
+                continue;
+            }
+            let (open, active) = (count(|s| !s.is_over()), count(|s| s.is_active()));
+            if (open, active) != (frame.open as usize, frame.active as usize) {
+                return Err(format!(
+                    "frame {f} counts {} open and {} active nodes, there are {open} and {active}",
+                    frame.open, frame.active
+                ));
+            }
+            self.validate_edges(f)?;
+        }
+        match live == self.live as usize {
+            true => Ok(()),
+            false => Err(format!("{live} nodes run, {} are counted", self.live)),
+        }
+    }
+
+    fn validate_edges(&self, f: usize) -> Result<(), String> {
+        let frame = &self.frames[f];
+        let graph = frame.graph();
+        let mut missing = graph.upstream_counts.clone();
+        for n in 0..graph.len() as u32 {
+            if frame.nodes[n as usize] == NodeState::Succeeded {
+                graph.downstream(n).iter().for_each(|d| missing[*d as usize] -= 1);
+            }
+        }
+        if missing != frame.missing {
+            return Err(format!("frame {f}: missing predecessors do not fit the nodes' states"));
+        }
+        for (n, state) in frame.nodes.iter().enumerate() {
+            if *state == NodeState::Waiting && missing[n] == 0 {
+                return Err(format!("frame {f}, node {n} waits for nothing"));
+            }
+        }
+        Ok(())
+    }
+}
