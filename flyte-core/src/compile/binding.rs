@@ -4,9 +4,7 @@ use super::error::Report;
 use super::scope::Scope;
 use super::{CompileError, CompileErrorCode as Code};
 use crate::limits::LITERAL_DEPTH_MAX;
-use crate::literal::{
-    Literal, LiteralType, TypeKind, castable, infer, is_optional, type_at,
-};
+use crate::literal::{Literal, LiteralType, TypeKind, castable, infer, is_optional, type_at};
 use crate::template::{Binding, BindingData, OutputReference, VariableMap};
 
 /// Checks the bindings of one node against its inputs; promises that hold are collected.
@@ -22,12 +20,20 @@ pub(super) fn check_bindings<'a>(
     for b in bindings {
         let Some(variable) = inputs.get(&b.var) else {
             let known: Vec<&str> = inputs.keys().map(|k| &**k).collect();
-            let text = format!("there is no input `{}`; there are [{}]", b.var, known.join(", "));
+            let text = format!(
+                "there is no input `{}`; there are [{}]",
+                b.var,
+                known.join(", ")
+            );
             errors.report(Code::VariableNameNotFound, node, text);
             continue;
         };
         let Some(data) = &b.binding else {
-            errors.report(Code::ValueRequired, node, "a value is required for [Binding]");
+            errors.report(
+                Code::ValueRequired,
+                node,
+                "a value is required for [Binding]",
+            );
             continue;
         };
         if !seen.insert(&b.var) {
@@ -35,8 +41,16 @@ pub(super) fn check_bindings<'a>(
             errors.report(Code::ParameterBoundMoreThanOnce, node, text);
             continue;
         }
-        let Some(t) = &variable.literal_type else { continue };
-        let mut place = Place { node, var: &b.var, scope, promises, errors };
+        let Some(t) = &variable.literal_type else {
+            continue;
+        };
+        let mut place = Place {
+            node,
+            var: &b.var,
+            scope,
+            promises,
+            errors,
+        };
         place.check(t, data, 0);
     }
     for (name, variable) in inputs {
@@ -64,7 +78,10 @@ impl<'a> Place<'_, 'a> {
 
     fn check(&mut self, t: &LiteralType, data: &'a BindingData, depth: usize) {
         if depth > LITERAL_DEPTH_MAX {
-            let text = format!("`{}` is nested more than {LITERAL_DEPTH_MAX} deep", self.var);
+            let text = format!(
+                "`{}` is nested more than {LITERAL_DEPTH_MAX} deep",
+                self.var
+            );
             return self.report(Code::WorkflowBuildError, text);
         }
         let data = data.data();
@@ -83,7 +100,9 @@ impl<'a> Place<'_, 'a> {
             },
             BindingData::Map(entries) => match &t.kind {
                 TypeKind::Map(value) => {
-                    entries.values().for_each(|b| self.check(value, b, depth + 1));
+                    entries
+                        .values()
+                        .for_each(|b| self.check(value, b, depth + 1));
                 }
                 _ => self.shape(t, "a map"),
             },
@@ -100,7 +119,10 @@ impl<'a> Place<'_, 'a> {
 
     fn check_scalar(&mut self, t: &LiteralType, literal: &Literal) {
         if literal.depth() > LITERAL_DEPTH_MAX {
-            let text = format!("`{}` is nested more than {LITERAL_DEPTH_MAX} deep", self.var);
+            let text = format!(
+                "`{}` is nested more than {LITERAL_DEPTH_MAX} deep",
+                self.var
+            );
             return self.report(Code::WorkflowBuildError, text);
         }
         let given = match infer(literal) {
@@ -123,7 +145,10 @@ impl<'a> Place<'_, 'a> {
 
     fn check_promise(&mut self, t: &LiteralType, p: &'a OutputReference) {
         let Some(target) = self.scope.find(p, self.node, self.errors) else {
-            let text = format!("input `{}` has no value: what it points at is not there", self.var);
+            let text = format!(
+                "input `{}` has no value: what it points at is not there",
+                self.var
+            );
             return self.report(Code::ParameterNotBound, text);
         };
         let given = match type_at(target.indexed, &p.attr_path) {
@@ -194,7 +219,9 @@ pub(super) fn discover(
         let t = match b.binding.as_ref().map(BindingData::data) {
             Some(BindingData::Promise(p)) => {
                 let mut ignored = Vec::new();
-                scope.find(p, node, &mut ignored).map(|target| target.whole.clone())
+                scope
+                    .find(p, node, &mut ignored)
+                    .map(|target| target.whole.clone())
             }
             Some(BindingData::Scalar(l)) => infer(l).ok(),
             _ => None,
@@ -217,4 +244,3 @@ pub(super) fn discover(
     }
     out
 }
-

@@ -113,13 +113,21 @@ pub struct CompileErrors(Vec<CompileError>);
 
 impl CompileErrors {
     pub(crate) fn one(code: CompileErrorCode, node: &str, text: impl Into<String>) -> Self {
-        Self(vec![CompileError { code, node_id: node.into(), description: text.into() }])
+        Self(vec![CompileError {
+            code,
+            node_id: node.into(),
+            description: text.into(),
+        }])
     }
 
     pub(crate) fn none_of(mut errors: Vec<CompileError>) -> Result<(), Self> {
         errors.sort_by_cached_key(|e| (e.code.as_str(), e.to_string()));
         errors.dedup();
-        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(errors))
+        }
     }
 
     /// All in order.
@@ -147,6 +155,10 @@ pub(super) trait Report {
 
 impl Report for Vec<CompileError> {
     fn report(&mut self, code: CompileErrorCode, node: &str, text: impl Into<String>) {
-        self.push(CompileError { code, node_id: node.into(), description: text.into() });
+        self.push(CompileError {
+            code,
+            node_id: node.into(),
+            description: text.into(),
+        });
     }
 }

@@ -129,8 +129,7 @@ pub fn compile(sources: &Sources<'_>) -> Result<Arc<Plan>, CompileErrors> {
     let checked = check::all(&library, &mut errors);
     CompileErrors::none_of(errors)?;
     let plan = lower::lower(&library, &checked)?;
-    plan.validate().map_err(|e| {
-        CompileErrors::one(CompileErrorCode::WorkflowBuildError, "", e)
-    })?;
+    plan.validate()
+        .map_err(|e| CompileErrors::one(CompileErrorCode::WorkflowBuildError, "", e))?;
     Ok(Arc::new(plan))
 }

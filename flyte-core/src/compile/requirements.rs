@@ -24,7 +24,11 @@ impl<'a> Library<'a> {
     pub(super) fn new(sources: &Sources<'a>) -> Result<Self, CompileErrors> {
         let mut errors = Vec::new();
         if sources.tasks.is_none() {
-            errors.report(Code::ValueRequired, START_NODE_ID, "a value is required for [tasks]");
+            errors.report(
+                Code::ValueRequired,
+                START_NODE_ID,
+                "a value is required for [tasks]",
+            );
         }
         let mut subs = HashMap::new();
         for sub in sources.sub_workflows {
@@ -41,7 +45,11 @@ impl<'a> Library<'a> {
             launch_plans: sources.launch_plans.iter().map(|l| (&l.id, l)).collect(),
             strict: sources.strict,
         };
-        let mut walk = Walk { subs: &subs, missing: BTreeSet::new(), errors: &mut errors };
+        let mut walk = Walk {
+            subs: &subs,
+            missing: BTreeSet::new(),
+            errors: &mut errors,
+        };
         let mut at = 0;
         while at < library.workflows.len() {
             let workflow = library.workflows[at];
@@ -50,7 +58,11 @@ impl<'a> Library<'a> {
         }
         let missing = std::mem::take(&mut walk.missing);
         for (code, id) in missing {
-            errors.report(code, START_NODE_ID, format!("{id} is not among what was given"));
+            errors.report(
+                code,
+                START_NODE_ID,
+                format!("{id} is not among what was given"),
+            );
         }
         library.depth(&mut errors);
         CompileErrors::none_of(errors)?;
@@ -77,7 +89,9 @@ impl<'a> Library<'a> {
         for _ in 0..=self.workflows.len() {
             let mut changed = false;
             for (from, to) in edges.iter().enumerate() {
-                let Some(d) = depth.get(&from).copied() else { continue };
+                let Some(d) = depth.get(&from).copied() else {
+                    continue;
+                };
                 for t in to {
                     if depth.get(t).is_none_or(|have| *have < d + 1) && d <= FRAME_DEPTH_MAX {
                         depth.insert(*t, d + 1);
@@ -113,7 +127,8 @@ impl<'a> Walk<'_, 'a> {
         }
         if deep {
             let text = format!("branches and arrays are nested more than {FRAME_DEPTH_MAX} deep");
-            self.errors.report(Code::WorkflowBuildError, START_NODE_ID, text);
+            self.errors
+                .report(Code::WorkflowBuildError, START_NODE_ID, text);
         }
     }
 
@@ -124,13 +139,15 @@ impl<'a> Walk<'_, 'a> {
         match &node.target {
             Some(NodeTarget::Task(t)) => match &t.reference {
                 Some(id) if !library.tasks.contains_key(id) => {
-                    self.missing.insert((Code::TaskReferenceNotFound, id.clone()));
+                    self.missing
+                        .insert((Code::TaskReferenceNotFound, id.clone()));
                 }
                 _ => {}
             },
             Some(NodeTarget::Workflow(Some(WorkflowReference::LaunchPlan(id)))) => {
                 if !library.launch_plans.contains_key(id) {
-                    self.missing.insert((Code::WorkflowReferenceNotFound, id.clone()));
+                    self.missing
+                        .insert((Code::WorkflowReferenceNotFound, id.clone()));
                 }
             }
             Some(NodeTarget::Workflow(Some(WorkflowReference::SubWorkflow(id)))) => {
@@ -144,7 +161,8 @@ impl<'a> Walk<'_, 'a> {
                     }
                     None => {
                         let text = format!("{id} is not among the sub-workflows that were given");
-                        self.errors.report(Code::WorkflowReferenceNotFound, &node.id, text);
+                        self.errors
+                            .report(Code::WorkflowReferenceNotFound, &node.id, text);
                     }
                 }
             }
@@ -165,8 +183,12 @@ impl<'a> Walk<'_, 'a> {
 
 /// The nodes inside a branch node, in order.
 pub(super) fn children(node: &Node) -> Vec<&Node> {
-    let Some(NodeTarget::Branch(b)) = &node.target else { return Vec::new() };
-    let Some(if_else) = &b.if_else else { return Vec::new() };
+    let Some(NodeTarget::Branch(b)) = &node.target else {
+        return Vec::new();
+    };
+    let Some(if_else) = &b.if_else else {
+        return Vec::new();
+    };
     let cases = if_else.case.iter().chain(&if_else.other);
     let mut out: Vec<&Node> = cases.filter_map(|c| c.then_node.as_deref()).collect();
     if let Some(Otherwise::ElseNode(n)) = &if_else.otherwise {

@@ -9,7 +9,7 @@ use crate::template::{Alias, OutputReference, START_NODE_ID, VariableMap};
 /// What bindings of one workflow can point at.
 #[derive(Default)]
 pub(super) struct Scope<'a> {
-    nodes: HashMap<&'a str, Producer<'a>>,
+    pub(super) nodes: HashMap<&'a str, Producer<'a>>,
     /// The workflow's inputs.
     pub(super) inputs: Cow<'a, VariableMap>,
 }
@@ -46,6 +46,11 @@ impl<'a> Scope<'a> {
         self.nodes.contains_key(id)
     }
 
+    /// The place of a true output name of a node.
+    pub(super) fn position(&self, id: &str, var: &str) -> Option<usize> {
+        self.nodes.get(id)?.outputs.keys().position(|k| &**k == var)
+    }
+
     pub(super) fn index(&self, id: &str) -> Option<u32> {
         self.nodes.get(id).map(|p| p.index)
     }
@@ -58,7 +63,11 @@ impl<'a> Scope<'a> {
         errors: &mut Vec<CompileError>,
     ) -> Option<Target<'s>> {
         let start = promise.node_id.is_empty() || &*promise.node_id == START_NODE_ID;
-        let id = if start { START_NODE_ID } else { &promise.node_id };
+        let id = if start {
+            START_NODE_ID
+        } else {
+            &promise.node_id
+        };
         let producer = match start {
             true => None,
             false => match self.nodes.get(id) {
@@ -97,11 +106,20 @@ impl<'a> Scope<'a> {
             (None, _) => whole,
             (Some(_), TypeKind::Collection(item)) => item,
             (Some(_), _) => {
-                let text = format!("`{}` takes an item of `{whole}`, which is no list", promise.var);
+                let text = format!(
+                    "`{}` takes an item of `{whole}`, which is no list",
+                    promise.var
+                );
                 errors.report(Code::MismatchingTypes, consumer, text);
                 return None;
             }
         };
-        Some(Target { whole, indexed, var, index, node: producer.map(|p| p.index) })
+        Some(Target {
+            whole,
+            indexed,
+            var,
+            index,
+            node: producer.map(|p| p.index),
+        })
     }
 }

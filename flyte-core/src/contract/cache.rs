@@ -15,18 +15,6 @@ use crate::literal::{Row, Timestamp};
 ///
 /// - MUST [cache.tenant]: nothing of one tenant is ever returned for another.
 /// - MUST [cache.unreachable]: a cache that cannot be asked says `Unavailable`, never `Miss`.
-///
-/// [`MemoryCache`](crate::memory::MemoryCache) is the reference.
-///
-/// ```
-/// use flyte_core::contract::{Cache, CacheLookup};
-/// use flyte_core::memory::MemoryCache;
-/// # use flyte_core::contract::CacheKey;
-/// # async fn f(key: CacheKey) -> flyte_core::Result<()> {
-/// let cache: std::sync::Arc<dyn Cache> = std::sync::Arc::new(MemoryCache::default());
-/// assert!(matches!(cache.get(&key).await?, CacheLookup::Miss));
-/// # Ok(()) }
-/// ```
 #[async_trait]
 pub trait Cache: Debug + Send + Sync {
     /// Looks a result up.

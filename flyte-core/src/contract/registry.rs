@@ -11,18 +11,6 @@ use crate::template::{LaunchPlanTemplate, TaskTemplate, WorkflowTemplate};
 /// Immutable versions of tasks, workflows and launch plans.
 ///
 /// - MUST [registry.tenant]: nothing of one tenant is ever returned for another.
-///
-/// [`MemoryRegistry`](crate::memory::MemoryRegistry) is the reference.
-///
-/// ```
-/// use flyte_core::contract::{Entity, Registry};
-/// use flyte_core::memory::MemoryRegistry;
-/// # async fn f(entity: Entity) -> flyte_core::Result<()> {
-/// let registry: std::sync::Arc<dyn Registry> = std::sync::Arc::new(MemoryRegistry::default());
-/// registry.register(&entity).await?;
-/// assert_eq!(registry.get(entity.id()?).await?, entity);
-/// # Ok(()) }
-/// ```
 #[async_trait]
 pub trait Registry: Debug + Send + Sync {
     /// Stores a version.

@@ -295,6 +295,27 @@ impl Submission {
             postcard::to_allocvec(&content).expect("invariant: no type that postcard refuses");
         Digest::of("flyte submission v1", &bytes)
     }
+
+    /// What another submission of the same name wants differently, for people.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> String {
+        let mut parts = Vec::new();
+        if self.plan != other.plan {
+            parts.push(format!("the plan ({} and {})", self.entity, other.entity));
+        }
+        for (name, value) in self.inputs.iter() {
+            if other.inputs.get(name) != Some(value) {
+                parts.push(format!("input `{name}`"));
+            }
+        }
+        if self.options != other.options {
+            parts.push("the options".into());
+        }
+        if self.parent != other.parent {
+            parts.push("the parent".into());
+        }
+        parts.join(", ")
+    }
 }
 
 /// How an execution runs (`flyteidl.admin.ExecutionSpec`, as far as the engine acts on it).

@@ -11,9 +11,11 @@ mod phase;
 mod projector;
 mod record;
 mod row;
+mod select;
 
 pub use frame::{FRAME_MAGIC, FRAME_VERSION, FrameError, JournalFrame};
 pub use phase::{CacheStatus, ErrorOrigin, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
 pub use projector::{Projection, Projector};
 pub use record::{Change, Charge, Opened, OutputValues, ParkCause, Producer, Record, Retrying};
 pub use row::{AttemptRow, ExecutionRow, IndexRow, NodeRow};
+pub use select::select;

@@ -1,15 +1,24 @@
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{IndexRow, JournalFrame};
+use super::{
+    AttemptRow, CacheStatus, Change, ErrorOrigin, ExecutionError, ExecutionRow, IndexRow,
+    JournalFrame, NodePhase, NodeRow, TaskPhase, WorkflowPhase,
+};
 use crate::Result;
-use crate::contract::{Event, ShardId};
-use crate::id::Digest;
-use crate::plan::Plan;
+use crate::contract::{Event, EventCursor, EventKind, JournalPosition, NodeRef, ShardId, TaskLog};
+use crate::id::{AttemptKey, Digest, NodeAddr, Str};
+use crate::literal::{Names, Row, Timestamp};
+use crate::names::for_parts;
+use crate::plan::{Plan, Target};
 
 /// Makes rows and events from frames; the same frames give the same rows and events everywhere.
+///
+/// It starts at a shard's first frame and keeps what it needs of open executions only.
 #[derive(Debug)]
 pub struct Projector {
     shard: ShardId,
+    open: HashMap<u64, Open>,
 }
 
 /// What a frame means for readers.
@@ -21,11 +30,23 @@ pub struct Projection {
     pub events: Vec<Event>,
 }
 
+#[derive(Debug)]
+struct Open {
+    row: ExecutionRow,
+    frames: Vec<(Arc<Plan>, u32, Option<NodeAddr>)>,
+    nodes: BTreeMap<NodeAddr, NodeRow>,
+    attempts: BTreeMap<NodeAddr, AttemptRow>,
+    sequence: u64,
+}
+
 impl Projector {
-    /// For the frames of one shard, from its first frame or snapshot.
+    /// For the frames of one shard.
     #[must_use]
     pub fn new(shard: ShardId) -> Self {
-        Self { shard }
+        Self {
+            shard,
+            open: HashMap::new(),
+        }
     }
 
     /// Takes the next frame. `plan` finds a plan by its digest.
@@ -34,10 +55,403 @@ impl Projector {
     /// What `plan` returns.
     pub fn project(
         &mut self,
-        _frame: &JournalFrame,
-        _plan: &mut dyn FnMut(Digest) -> Result<Arc<Plan>>,
+        frame: &JournalFrame,
+        plan: &mut dyn FnMut(Digest) -> Result<Arc<Plan>>,
     ) -> Result<Projection> {
-        let _ = self.shard;
-        Ok(Projection::default())
+        let position = JournalPosition {
+            shard: self.shard,
+            sequence: frame.sequence,
+        };
+        let mut out = Out {
+            position,
+            at: frame.at,
+            projection: Projection::default(),
+        };
+        for record in &frame.records {
+            let number = record.execution;
+            if let Change::Opened(opened) = &record.change {
+                let s = &opened.submission;
+                let plan = plan(s.plan)?;
+                let row = ExecutionRow {
+                    id: s.id.clone(),
+                    shard: self.shard,
+                    number,
+                    first_sequence: frame.sequence,
+                    plan: s.plan,
+                    entity: s.entity.clone(),
+                    phase: WorkflowPhase::Running,
+                    parked: None,
+                    inputs: s.inputs.clone(),
+                    outputs: None,
+                    error: None,
+                    failed_node: None,
+                    created_at: s.submitted_at,
+                    started_at: Some(frame.at),
+                    ended_at: None,
+                };
+                let mut open = Open {
+                    row,
+                    frames: vec![(plan, 0, None)],
+                    nodes: BTreeMap::new(),
+                    attempts: BTreeMap::new(),
+                    sequence: 0,
+                };
+                out.workflow(&mut open, WorkflowPhase::Queued);
+                out.workflow(&mut open, WorkflowPhase::Running);
+                self.open.insert(number, open);
+                continue;
+            }
+            let Some(open) = self.open.get_mut(&number) else {
+                continue;
+            };
+            if let Change::FrameOpened {
+                plan: Some(digest), ..
+            } = &record.change
+            {
+                let plan = plan(*digest)?;
+                open.change(&record.change, Some(plan), &mut out);
+            } else {
+                open.change(&record.change, None, &mut out);
+            }
+            if matches!(record.change, Change::Ended { .. }) {
+                self.open.remove(&number);
+            }
+        }
+        Ok(out.projection)
     }
+}
+
+struct Out {
+    position: JournalPosition,
+    at: Timestamp,
+    projection: Projection,
+}
+
+impl Out {
+    fn event(&mut self, open: &mut Open, kind: EventKind) {
+        let index = self.projection.events.len() as u32;
+        self.projection.events.push(Event {
+            cursor: EventCursor {
+                position: self.position,
+                index,
+            },
+            execution: open.row.id.clone(),
+            sequence: open.sequence,
+            occurred_at: self.at,
+            kind,
+        });
+        open.sequence += 1;
+    }
+
+    fn workflow(&mut self, open: &mut Open, phase: WorkflowPhase) {
+        open.row.phase = phase;
+        let kind = EventKind::Workflow {
+            phase,
+            error: open.row.error.clone(),
+            outputs: open
+                .row
+                .outputs
+                .clone()
+                .filter(|_| phase == WorkflowPhase::Succeeded),
+            plan: (open.sequence == 0).then_some(open.row.plan),
+        };
+        self.event(open, kind);
+        self.projection
+            .rows
+            .push(IndexRow::Execution(Box::new(open.row.clone())));
+    }
+
+    fn node(&mut self, open: &mut Open, addr: NodeAddr, phase: NodePhase, is_parent: bool) {
+        let node = open.reference(addr);
+        let row = open
+            .nodes
+            .get_mut(&addr)
+            .expect("invariant: a row was made before");
+        row.phase = phase;
+        if phase.is_terminal() {
+            row.ended_at = Some(self.at);
+        }
+        let (error, cache) = (row.error.clone(), row.cache);
+        self.projection
+            .rows
+            .push(IndexRow::Node(Box::new(row.clone())));
+        self.event(
+            open,
+            EventKind::Node {
+                node,
+                phase,
+                error,
+                cache,
+                is_parent,
+            },
+        );
+    }
+
+    fn task(&mut self, open: &mut Open, addr: NodeAddr, phase: TaskPhase, phase_version: u32) {
+        let node = open.reference(addr);
+        let Some(row) = open.attempts.get_mut(&addr) else {
+            return;
+        };
+        row.phase = phase;
+        if matches!(
+            phase,
+            TaskPhase::Succeeded | TaskPhase::Failed | TaskPhase::Aborted
+        ) {
+            row.ended_at = Some(self.at);
+        }
+        let kind = EventKind::Task {
+            node,
+            attempt: row.key.attempt,
+            phase,
+            phase_version,
+            error: row.error.clone(),
+            reason: row.reason.clone(),
+            logs: row.logs.clone(),
+        };
+        self.projection
+            .rows
+            .push(IndexRow::Attempt(Box::new(row.clone())));
+        self.event(open, kind);
+    }
+}
+
+impl Open {
+    fn reference(&self, addr: NodeAddr) -> NodeRef {
+        let (plan, graph, parent) = &self.frames[addr.frame.0 as usize];
+        let id = plan.graphs[*graph as usize].id_of(addr.node.0);
+        let outer = parent.map(|p| (self.reference(p), self.attempt(p)));
+        let (path, unique_id, retry_group) = match outer {
+            None => (id.to_owned(), for_parts(20, &[id]), String::new()),
+            Some((outer, attempt)) => {
+                let attempt = attempt.to_string();
+                let unique = for_parts(20, &[&outer.unique_id, &attempt, id]);
+                (format!("{}/{id}", outer.path), unique, attempt)
+            }
+        };
+        let name = &plan.graphs[*graph as usize].settings_of(addr.node.0).name;
+        NodeRef {
+            addr,
+            path: path.into(),
+            spec_node_id: id.into(),
+            unique_id: unique_id.into(),
+            retry_group: retry_group.into(),
+            name: name.clone(),
+        }
+    }
+
+    fn attempt(&self, addr: NodeAddr) -> u32 {
+        self.nodes
+            .get(&addr)
+            .map_or(0, |n| n.attempts.saturating_sub(1))
+    }
+
+    fn outputs(&self, addr: NodeAddr, values: &super::OutputValues) -> Row {
+        let (plan, graph, _) = &self.frames[addr.frame.0 as usize];
+        let names: &Names = plan.graphs[*graph as usize].output_names_of(addr.node.0);
+        let given = names
+            .iter()
+            .zip(values)
+            .filter_map(|(n, v)| Some((n.clone(), v.clone()?)));
+        Row::from_pairs(given)
+    }
+
+    fn row(&mut self, addr: NodeAddr, at: Timestamp) -> &mut NodeRow {
+        if !self.nodes.contains_key(&addr) {
+            let node = self.reference(addr);
+            let (plan, graph, _) = &self.frames[addr.frame.0 as usize];
+            let target: Str = match plan.graphs[*graph as usize].nodes[addr.node.0 as usize].target
+            {
+                Target::Task(t) => plan.tasks[t as usize]
+                    .id
+                    .as_ref()
+                    .map_or_else(|| "".into(), |id| id.name.clone()),
+                Target::SubWorkflow(g) => plan.graphs[g as usize].id.name.clone(),
+                Target::LaunchPlan(l) => plan.launch_plans[l as usize].id.name.clone(),
+                other => other.kind().into(),
+            };
+            let row = NodeRow {
+                execution: self.row.id.clone(),
+                addr,
+                path: node.path,
+                name: node.name,
+                target,
+                phase: NodePhase::Undefined,
+                attempts: 0,
+                cache: CacheStatus::Disabled,
+                producer: None,
+                outputs: None,
+                error: None,
+                started_at: Some(at),
+                ended_at: None,
+            };
+            self.nodes.insert(addr, row);
+        }
+        self.nodes
+            .get_mut(&addr)
+            .expect("invariant: it was just inserted")
+    }
+
+    fn change(&mut self, change: &Change, plan: Option<Arc<Plan>>, out: &mut Out) {
+        let at = out.at;
+        match change {
+            Change::FrameOpened { parent, graph, .. } => {
+                let plan = plan.unwrap_or_else(|| self.frames[parent.frame.0 as usize].0.clone());
+                self.frames.push((plan, *graph, Some(*parent)));
+                self.row(*parent, at);
+                out.node(self, *parent, NodePhase::Queued, true);
+                out.node(self, *parent, NodePhase::Running, true);
+            }
+            Change::Started { addr, attempt } => {
+                self.row(*addr, at).attempts = attempt + 1;
+                if *attempt == 0 {
+                    out.node(self, *addr, NodePhase::Queued, false);
+                    out.node(self, *addr, NodePhase::Running, false);
+                }
+                let key = AttemptKey {
+                    execution: self.row.id.clone(),
+                    addr: *addr,
+                    attempt: *attempt,
+                };
+                let row = AttemptRow {
+                    key,
+                    phase: TaskPhase::Queued,
+                    reason: "".into(),
+                    logs: Vec::new(),
+                    error: None,
+                    started_at: at,
+                    ended_at: None,
+                };
+                self.attempts.insert(*addr, row);
+                out.task(self, *addr, TaskPhase::Queued, 0);
+                out.task(self, *addr, TaskPhase::Running, 0);
+            }
+            Change::Progressed {
+                addr,
+                phase,
+                phase_version,
+                reason,
+                logs,
+                ..
+            } => {
+                if let Some(row) = self.attempts.get_mut(addr) {
+                    row.reason = reason.clone();
+                    merge(&mut row.logs, logs);
+                }
+                out.task(self, *addr, *phase, *phase_version);
+            }
+            Change::Succeeded {
+                addr,
+                outputs,
+                cache,
+                producer,
+                ..
+            } => {
+                let outputs = self.outputs(*addr, outputs);
+                let row = self.row(*addr, at);
+                row.outputs = Some(outputs);
+                row.cache = *cache;
+                row.producer = producer.as_ref().map(|p| p.key.clone());
+                out.task(self, *addr, TaskPhase::Succeeded, 0);
+                out.node(self, *addr, NodePhase::Succeeded, false);
+            }
+            Change::AttemptFailed { addr, error, .. } => {
+                if let Some(row) = self.attempts.get_mut(addr) {
+                    row.error = Some((**error).clone());
+                }
+                out.task(self, *addr, TaskPhase::Failed, 0);
+            }
+            Change::Failed {
+                addr,
+                error,
+                timed_out,
+            } => {
+                self.row(*addr, at).error = Some((**error).clone());
+                if self
+                    .attempts
+                    .get(addr)
+                    .is_some_and(|a| a.ended_at.is_none())
+                {
+                    if let Some(row) = self.attempts.get_mut(addr) {
+                        row.error = Some((**error).clone());
+                    }
+                    out.task(self, *addr, TaskPhase::Failed, 0);
+                }
+                let phase = if *timed_out {
+                    NodePhase::TimedOut
+                } else {
+                    NodePhase::Failed
+                };
+                out.node(self, *addr, phase, false);
+            }
+            Change::Skipped { addr } => {
+                self.row(*addr, at);
+                out.node(self, *addr, NodePhase::Skipped, false);
+            }
+            Change::Aborted { addr, reason } => {
+                let error =
+                    |code: &str| ExecutionError::new(ErrorOrigin::User, code, reason.to_string());
+                self.row(*addr, at).error = Some(error("NodeAborted"));
+                if let Some(row) = self.attempts.get_mut(addr).filter(|r| r.ended_at.is_none()) {
+                    row.error = Some(error("Task Aborted"));
+                    out.task(self, *addr, TaskPhase::Aborted, 0);
+                }
+                out.node(self, *addr, NodePhase::Aborted, false);
+            }
+            Change::Published { addr, status } => {
+                let row = self.row(*addr, at);
+                row.cache = *status;
+                let row = row.clone();
+                out.projection.rows.push(IndexRow::Node(Box::new(row)));
+            }
+            Change::AbortRequested { .. } => out.workflow(self, WorkflowPhase::Aborting),
+            Change::Failing { error, node } => {
+                self.row.error = Some((**error).clone());
+                self.row.failed_node = *node;
+                out.workflow(self, WorkflowPhase::Failing);
+            }
+            Change::Ended {
+                phase,
+                outputs,
+                error,
+            } => {
+                self.row.outputs = outputs.clone();
+                if let Some(e) = error {
+                    self.row.error = Some((**e).clone());
+                }
+                if *phase == WorkflowPhase::Succeeded {
+                    out.workflow(self, WorkflowPhase::Succeeding);
+                }
+                self.row.ended_at = Some(at);
+                out.workflow(self, *phase);
+            }
+            Change::Parked { cause } => {
+                let cause: Str = cause.to_string().into();
+                self.row.parked = Some(cause.clone());
+                out.event(self, EventKind::Parked { cause });
+                out.projection
+                    .rows
+                    .push(IndexRow::Execution(Box::new(self.row.clone())));
+            }
+            Change::Released => {
+                self.row.parked = None;
+                out.event(self, EventKind::Released);
+                out.projection
+                    .rows
+                    .push(IndexRow::Execution(Box::new(self.row.clone())));
+            }
+            Change::Opened(_)
+            | Change::Launched { .. }
+            | Change::Finalized { .. }
+            | Change::FrameEnding { .. }
+            | Change::OwnerLost
+            | Change::OwnerLeft
+            | Change::Signalled { .. } => {}
+        }
+    }
+}
+
+/// A stored log gives way to a new one with its name or its uri.
+fn merge(have: &mut Vec<TaskLog>, new: &[TaskLog]) {
+    have.retain(|h| !new.iter().any(|n| n.name == h.name || n.uri == h.uri));
+    have.extend(new.iter().cloned());
 }

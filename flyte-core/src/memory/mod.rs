@@ -1,1 +1,5 @@
-//! (being written)
+//! In-memory references of the contracts: complete, quick, and gone with the process.
+
+mod store;
+
+pub use store::MemoryStore;

@@ -4,15 +4,18 @@
 //! Invariant: a plan that exists is well-formed; [`crate::compile`] reports what is not.
 
 mod bound;
+mod builder;
 mod graph;
 mod settings;
 mod texts;
+mod validate;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use bound::{Bound, BoundTree, Source};
+pub use builder::GraphBuilder;
 pub use graph::{Graph, GraphKind, NodeRecord, Target};
 pub use settings::NodeSettings;
 pub use texts::Texts;
@@ -102,9 +105,12 @@ impl Plan {
                 format!("written as version {version}, this library reads up to {PLAN_VERSION}"),
             ));
         }
-        postcard::from_bytes(body).map_err(|e| {
+        let plan: Self = postcard::from_bytes(body).map_err(|e| {
             Error::new(ErrorKind::Corrupt, "Plan::from_bytes", e.to_string()).with_source(e)
-        })
+        })?;
+        plan.validate()
+            .map_err(|e| Error::new(ErrorKind::Corrupt, "Plan::from_bytes", e))?;
+        Ok(plan)
     }
 
     /// The name of a plan: the digest of its stored form.

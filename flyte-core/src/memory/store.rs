@@ -1,0 +1,385 @@
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::channel::oneshot;
+use futures::stream::{BoxStream, StreamExt};
+
+use crate::contract::{
+    Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability, Enqueued,
+    InboxEntry, JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot, Store,
+    StoreHealth, StoreInfo, StoredFrame, Submission,
+};
+use crate::id::{Digest, ExecutionId};
+use crate::journal::{IndexRow, JournalFrame, Projector, select};
+use crate::plan::Plan;
+use crate::{Error, ErrorKind, Result};
+
+/// A store that lives in this process. Leases end when they are released.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    shards: BTreeMap<ShardId, Shard>,
+    names: HashMap<ExecutionId, (ShardId, Digest, Box<Submission>)>,
+    plans: HashMap<Digest, Bytes>,
+    credits: HashMap<String, HashMap<(ShardId, u64), u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    epoch: u64,
+    owner: Option<String>,
+    frames: Vec<Bytes>,
+    trimmed: u64,
+    snapshot: Option<Snapshot>,
+    inbox: Vec<InboxEntry>,
+    next: u64,
+    seen: HashSet<CommandId>,
+    last: Option<CommitBatch>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl MemoryStore {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0
+            .lock()
+            .expect("invariant: nothing panics while it is held")
+    }
+}
+
+impl Inner {
+    fn held(&mut self, operation: &'static str, lease: &Lease) -> Result<&mut Shard> {
+        let shard = self.shards.entry(lease.shard).or_default();
+        if shard.owner.is_none() || shard.epoch != lease.epoch {
+            let text = format!("{} is at epoch {}", lease.shard, shard.epoch);
+            return Err(
+                Error::new(ErrorKind::StaleLease, operation, text).with("epoch", lease.epoch)
+            );
+        }
+        Ok(shard)
+    }
+
+    /// Whether a submission's name is free.
+    fn judge(&mut self, shard: ShardId, s: &Submission) -> Option<Enqueued> {
+        let content = s.content();
+        match self.names.get(&s.id) {
+            None => {
+                self.names
+                    .insert(s.id.clone(), (shard, content, Box::new(s.clone())));
+                None
+            }
+            Some((at, have, _)) if *have == content => Some(Enqueued::Existing { shard: *at }),
+            Some((at, _, there)) => Some(Enqueued::Conflict {
+                shard: *at,
+                difference: there.difference(s),
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn info(&self) -> StoreInfo {
+        StoreInfo {
+            name: "memory",
+            location: "this process".into(),
+            durability: Durability::Memory,
+            lease_ttl: None,
+            fleet: true,
+        }
+    }
+
+    async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>> {
+        let mut inner = self.lock();
+        let mut out = Vec::with_capacity(commands.len());
+        for command in commands {
+            if inner
+                .shards
+                .entry(shard)
+                .or_default()
+                .seen
+                .contains(&command.id)
+            {
+                out.push(Enqueued::Accepted);
+                continue;
+            }
+            if let CommandBody::Submit(s) = &command.body {
+                if let Some(answer) = inner.judge(shard, s) {
+                    out.push(answer);
+                    continue;
+                }
+            }
+            let at = inner.shards.entry(shard).or_default();
+            at.seen.insert(command.id);
+            at.next += 1;
+            at.inbox.push(InboxEntry {
+                number: at.next,
+                command,
+            });
+            out.push(Enqueued::Accepted);
+        }
+        let waiting = inner
+            .shards
+            .get_mut(&shard)
+            .map(|s| std::mem::take(&mut s.waiting));
+        drop(inner);
+        for w in waiting.into_iter().flatten() {
+            // Somebody who no longer waits needs no waking.
+            let _gone = w.send(());
+        }
+        Ok(out)
+    }
+
+    async fn claim(&self, shard: ShardId, owner: &str) -> Result<Lease> {
+        let mut inner = self.lock();
+        let s = inner.shards.entry(shard).or_default();
+        if let Some(other) = &s.owner {
+            let text = format!("{shard} is held by {other}");
+            return Err(Error::new(ErrorKind::Held, "claim", text));
+        }
+        s.owner = Some(owner.into());
+        s.epoch += 1;
+        s.last = None;
+        Ok(Lease {
+            shard,
+            epoch: s.epoch,
+            owner: owner.into(),
+        })
+    }
+
+    async fn renew(&self, lease: &Lease) -> Result<Option<Duration>> {
+        self.lock().held("renew", lease).map(|_| None)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<()> {
+        if let Ok(shard) = self.lock().held("release", lease) {
+            shard.owner = None;
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, lease: &Lease, batch: CommitBatch) -> Result<()> {
+        let mut inner = self.lock();
+        let shard = inner.held("commit", lease)?;
+        let last = shard.last.as_ref().map_or(0, |b| b.number);
+        if batch.number == last && shard.last.as_ref() == Some(&batch) {
+            return Ok(());
+        }
+        if batch.number != last + 1 {
+            let text = format!("batch {} does not follow {last}", batch.number);
+            return Err(Error::new(ErrorKind::Invalid, "commit", text));
+        }
+        shard.frames.extend(batch.frames.iter().cloned());
+        if batch.consumed > 0 {
+            shard.inbox.retain(|e| e.number > batch.consumed);
+        }
+        shard.last = Some(batch);
+        Ok(())
+    }
+
+    async fn load(&self, lease: &Lease) -> Result<BoxStream<'static, Result<LoadItem>>> {
+        let mut inner = self.lock();
+        let id = lease.shard;
+        let shard = inner.held("load", lease)?;
+        let from = shard
+            .snapshot
+            .as_ref()
+            .map_or(0, |s| s.through)
+            .max(shard.trimmed);
+        let mut items: Vec<_> = shard
+            .snapshot
+            .clone()
+            .map(LoadItem::Snapshot)
+            .into_iter()
+            .collect();
+        let first = (from - shard.trimmed) as usize;
+        for (i, bytes) in shard.frames.iter().enumerate().skip(first) {
+            let sequence = shard.trimmed + i as u64 + 1;
+            let position = JournalPosition {
+                shard: id,
+                sequence,
+            };
+            items.push(LoadItem::Frame(StoredFrame {
+                position,
+                bytes: bytes.clone(),
+            }));
+        }
+        items.extend(shard.inbox.iter().cloned().map(LoadItem::Inbox));
+        Ok(futures::stream::iter(items.into_iter().map(Ok)).boxed())
+    }
+
+    async fn inbox(&self, lease: &Lease, after: u64, limit: usize) -> Result<Vec<InboxEntry>> {
+        let mut inner = self.lock();
+        let shard = inner.held("inbox", lease)?;
+        let open = shard.inbox.iter().filter(|e| e.number > after);
+        Ok(open.take(limit).cloned().collect())
+    }
+
+    /// Returns when woken; without a timer of its own the caller bounds the wait by `patience`.
+    async fn wait(&self, lease: &Lease, after: u64, _patience: Duration) -> Result<()> {
+        let woken = {
+            let mut inner = self.lock();
+            let shard = inner.held("wait", lease)?;
+            if shard.inbox.last().is_some_and(|e| e.number > after) {
+                return Ok(());
+            }
+            shard.waiting.retain(|w| !w.is_canceled());
+            let (wake, woken) = oneshot::channel();
+            shard.waiting.push(wake);
+            woken
+        };
+        let _store_gone = woken.await;
+        Ok(())
+    }
+
+    async fn put_plan(&self, digest: Digest, bytes: Bytes) -> Result<()> {
+        if Plan::digest_of(&bytes) != digest {
+            let text = "the bytes do not have the digest";
+            return Err(Error::new(ErrorKind::Corrupt, "put_plan", text));
+        }
+        self.lock().plans.insert(digest, bytes);
+        Ok(())
+    }
+
+    async fn get_plan(&self, digest: Digest) -> Result<Bytes> {
+        self.lock()
+            .plans
+            .get(&digest)
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, "get_plan", format!("no plan {digest}")))
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page<IndexRow>> {
+        let inner = self.lock();
+        let mut rows = Vec::new();
+        let mut watermark = Vec::new();
+        for (id, shard) in &inner.shards {
+            let mut projector = Projector::new(*id);
+            for bytes in &shard.frames {
+                let frame = JournalFrame::decode(bytes)?;
+                let plans = &inner.plans;
+                let mut plan = |d: Digest| {
+                    let bytes = plans.get(&d).ok_or_else(|| {
+                        Error::new(ErrorKind::NotFound, "query", format!("no plan {d}"))
+                    })?;
+                    Plan::from_bytes(bytes).map(Arc::new)
+                };
+                rows.extend(projector.project(&frame, &mut plan)?.rows);
+            }
+            let sequence = shard.trimmed + shard.frames.len() as u64;
+            watermark.push(JournalPosition {
+                shard: *id,
+                sequence,
+            });
+        }
+        Ok(select(rows, query, watermark))
+    }
+
+    async fn frames(&self, from: JournalPosition, limit: usize) -> Result<Vec<StoredFrame>> {
+        let inner = self.lock();
+        let Some(shard) = inner.shards.get(&from.shard) else {
+            return Ok(Vec::new());
+        };
+        let first = from.sequence.saturating_sub(shard.trimmed + 1);
+        let frames = shard
+            .frames
+            .iter()
+            .enumerate()
+            .skip(first as usize)
+            .take(limit);
+        Ok(frames
+            .map(|(i, bytes)| StoredFrame {
+                position: JournalPosition {
+                    shard: from.shard,
+                    sequence: shard.trimmed + i as u64 + 1,
+                },
+                bytes: bytes.clone(),
+            })
+            .collect())
+    }
+
+    async fn locate(&self, execution: &ExecutionId) -> Result<ShardId> {
+        self.lock()
+            .names
+            .get(execution)
+            .map(|n| n.0)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::NotFound,
+                    "locate",
+                    format!("no execution {execution}"),
+                )
+            })
+    }
+
+    async fn shards(&self) -> Result<Vec<(ShardId, Option<String>)>> {
+        Ok(self
+            .lock()
+            .shards
+            .iter()
+            .map(|(id, s)| (*id, s.owner.clone()))
+            .collect())
+    }
+
+    async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
+        self.lock().held("snapshot", lease)?.snapshot = Some(snapshot);
+        Ok(())
+    }
+
+    async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
+        let mut inner = self.lock();
+        let shard = inner.held("trim", lease)?;
+        let kept = shard.snapshot.as_ref().map_or(0, |s| s.through);
+        let gone = before
+            .saturating_sub(1)
+            .min(kept)
+            .saturating_sub(shard.trimmed);
+        shard
+            .frames
+            .drain(..(gone as usize).min(shard.frames.len()));
+        shard.trimmed += gone;
+        Ok(())
+    }
+
+    async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit> {
+        let mut inner = self.lock();
+        inner.held("credits", lease)?;
+        let live: HashMap<ShardId, u64> = inner
+            .shards
+            .iter()
+            .filter(|(_, s)| s.owner.is_some())
+            .map(|(i, s)| (*i, s.epoch))
+            .collect();
+        let pool = inner.credits.entry(request.pool.to_string()).or_default();
+        pool.retain(|(shard, epoch), _| live.get(shard) == Some(epoch));
+        let me = (lease.shard, lease.epoch);
+        let others: u64 = pool.iter().filter(|(k, _)| **k != me).map(|(_, n)| n).sum();
+        let held = request.want.min(request.capacity.saturating_sub(others));
+        pool.insert(me, held);
+        Ok(Credit {
+            held,
+            free: request.capacity.saturating_sub(others + held),
+        })
+    }
+
+    async fn health(&self) -> Result<StoreHealth> {
+        let inner = self.lock();
+        let bytes = inner
+            .shards
+            .values()
+            .flat_map(|s| &s.frames)
+            .map(|f| f.len() as u64)
+            .sum();
+        let schema = "memory".into();
+        Ok(StoreHealth {
+            schema,
+            bytes,
+            index_lag_frames: 0,
+            problems: Vec::new(),
+        })
+    }
+}
