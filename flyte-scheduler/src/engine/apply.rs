@@ -17,7 +17,7 @@ pub trait Plans {
 }
 
 /// Folds one record into the state; `agenda` gets what should be looked at next.
-pub fn apply(
+pub(super) fn apply(
     state: &mut State,
     record: &Record,
     at: Timestamp,

@@ -23,8 +23,6 @@ mod start;
 mod state;
 mod submit;
 mod support;
-#[cfg(test)]
-mod tests;
 mod timer;
 mod validate;
 
