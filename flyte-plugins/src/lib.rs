@@ -1,1 +1,5 @@
-//! (being written)
+//! Adapters to the systems that run tasks, one feature each.
+#![deny(missing_docs)]
+
+#[cfg(feature = "process")]
+pub use flyte_plugin_process as process;

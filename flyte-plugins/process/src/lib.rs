@@ -1,1 +1,20 @@
-//! (being written)
+//! Runs container-shaped tasks as local processes that outlive their scheduler.
+//!
+//! An attempt's folder is the whole truth about it: what was started (`job.json`), by which
+//! process (`pid`: id, start time and boot), what it printed (`stdout.log`, `stderr.log`) and how
+//! it ended (`exit`). Any scheduler that finds the folder can observe, abort and finish the job.
+//!
+//! The program runs under a small `sh` wrapper in a process group of its own, so that a signal to
+//! the scheduler's terminal does not reach it. Its output goes through `head`, a member of the
+//! same group: no pipe ends in the scheduler, whose death therefore does not disturb it.
+//!
+//! Invariant: nothing about a job is kept in memory only.
+#![deny(missing_docs)]
+
+mod folder;
+mod options;
+mod plugin;
+mod template;
+
+pub use options::ProcessOptions;
+pub use plugin::ProcessPlugin;

@@ -6,7 +6,10 @@ use super::{AttemptRef, Engine, NodeState};
 impl Engine {
     /// Ends what runs in an ending frame and in the frames inside it.
     pub(super) fn end_frame(&mut self, number: u64, top: FrameIx) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let mut active = Vec::new();
         for (f, frame) in ex.frames.iter().enumerate().skip(top.0 as usize) {
             if frame.closed || !frame.ending {
@@ -22,7 +25,10 @@ impl Engine {
             self.end_node(number, addr);
         }
         // Inner frames first: an open node is over when its frame is.
-        let ex = self.state.get(number).expect("invariant: ending nodes ends no execution");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: ending nodes ends no execution");
         let frames: Vec<FrameIx> = (top.0..ex.frames.len() as u32)
             .rev()
             .map(FrameIx)
@@ -34,8 +40,15 @@ impl Engine {
     }
 
     fn end_node(&mut self, number: u64, addr: NodeAddr) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
-        let at = AttemptRef { execution: number, addr, attempt: ex.attempt(addr) };
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
+        let at = AttemptRef {
+            execution: number,
+            addr,
+            attempt: ex.attempt(addr),
+        };
         let launching = ex.node(addr) == NodeState::Running
             && ex.jobs.get(&addr).is_some_and(|j| j.handle.is_none());
         if launching {
@@ -46,6 +59,12 @@ impl Engine {
         if ex.node(addr) == NodeState::Running {
             self.drop_job(at, Some(reason));
         }
-        self.emit(number, Change::Aborted { addr, reason: reason.into() });
+        self.emit(
+            number,
+            Change::Aborted {
+                addr,
+                reason: reason.into(),
+            },
+        );
     }
 }

@@ -78,7 +78,10 @@ impl Execution {
         let ix = FrameIx(self.frames.len() as u32);
         for (node, state) in frame.nodes.iter().enumerate() {
             if *state == NodeState::Ready {
-                let addr = NodeAddr { frame: ix, node: NodeIx(node as u32) };
+                let addr = NodeAddr {
+                    frame: ix,
+                    node: NodeIx(node as u32),
+                };
                 agenda.push((self.number, Agenda::Ready(addr)));
             }
         }
@@ -96,14 +99,20 @@ impl Execution {
         agenda: &mut Vec<(u64, Agenda)>,
     ) {
         match change {
-            Change::FrameOpened { parent, graph, plan, inputs } => {
+            Change::FrameOpened {
+                parent,
+                graph,
+                plan,
+                inputs,
+            } => {
                 let loaded = match plan {
                     Some(digest) => plans.plan(*digest),
                     None => self.frame(parent.frame).loaded.clone(),
                 };
                 self.set(*parent, NodeState::Open, agenda);
                 let frame = Frame::new(loaded, *graph, Some(*parent), inputs.clone());
-                self.children.insert(*parent, FrameIx(self.frames.len() as u32));
+                self.children
+                    .insert(*parent, FrameIx(self.frames.len() as u32));
                 self.push_frame(frame, agenda);
             }
             Change::Started { addr, attempt } => {
@@ -118,7 +127,13 @@ impl Execution {
                     times.started_at = at;
                 }
                 if self.is_plugin(*addr) {
-                    self.jobs.insert(*addr, Job { attempt: *attempt, ..Job::default() });
+                    self.jobs.insert(
+                        *addr,
+                        Job {
+                            attempt: *attempt,
+                            ..Job::default()
+                        },
+                    );
                 }
             }
             Change::Launched { addr, handle, .. } => {
@@ -126,13 +141,24 @@ impl Execution {
                     job.handle = Some(handle.clone());
                 }
             }
-            Change::Progressed { addr, phase_version, phase, .. } => {
+            Change::Progressed {
+                addr,
+                phase_version,
+                phase,
+                ..
+            } => {
                 if let Some(job) = self.jobs.get_mut(addr) {
                     job.reports = *phase_version;
                     job.phase = *phase;
                 }
             }
-            Change::Succeeded { addr, attempt, outputs, cache, producer } => {
+            Change::Succeeded {
+                addr,
+                attempt,
+                outputs,
+                cache,
+                producer,
+            } => {
                 let frame = &mut self.frames[addr.frame.0 as usize];
                 let range = frame.loaded.layouts[frame.graph as usize].range(addr.node.0);
                 for (slot, value) in frame.outputs[range].iter_mut().zip(outputs) {
@@ -151,7 +177,13 @@ impl Execution {
                 self.set(*addr, NodeState::Succeeded, agenda);
                 self.release(*addr, agenda);
             }
-            Change::AttemptFailed { addr, attempt: _, error, charge, retry } => {
+            Change::AttemptFailed {
+                addr,
+                attempt: _,
+                error,
+                charge,
+                retry,
+            } => {
                 let t = self.troubles.entry(*addr).or_default();
                 t.charge(*charge, &error.code);
                 t.not_before = retry.and_then(|r| r.not_before);
@@ -161,9 +193,16 @@ impl Execution {
                     agenda.push((self.number, Agenda::Ready(*addr)));
                 }
             }
-            Change::Failed { addr, error, timed_out } => {
-                let state =
-                    if *timed_out { NodeState::TimedOut } else { NodeState::Failed };
+            Change::Failed {
+                addr,
+                error,
+                timed_out,
+            } => {
+                let state = if *timed_out {
+                    NodeState::TimedOut
+                } else {
+                    NodeState::Failed
+                };
                 self.end_job(*addr);
                 self.set(*addr, state, agenda);
                 let frame = &mut self.frames[addr.frame.0 as usize];
@@ -260,7 +299,10 @@ impl Execution {
             *missing -= 1;
             if *missing == 0 && frame.nodes[next as usize] == NodeState::Waiting {
                 frame.nodes[next as usize] = NodeState::Ready;
-                let next = NodeAddr { frame: addr.frame, node: NodeIx(next) };
+                let next = NodeAddr {
+                    frame: addr.frame,
+                    node: NodeIx(next),
+                };
                 agenda.push((self.number, Agenda::Ready(next)));
             }
         }
@@ -271,8 +313,9 @@ impl Execution {
         self.frames[top.0 as usize].ending = true;
         // Children have higher indexes than their parents.
         for i in top.0 as usize + 1..self.frames.len() {
-            let ending =
-                self.frames[i].parent.is_some_and(|p| self.frames[p.frame.0 as usize].ending);
+            let ending = self.frames[i]
+                .parent
+                .is_some_and(|p| self.frames[p.frame.0 as usize].ending);
             self.frames[i].ending |= ending && !self.frames[i].closed;
         }
     }
@@ -286,7 +329,11 @@ impl Execution {
     }
 
     fn settings_timeout(&self, addr: NodeAddr) -> bool {
-        self.frame(addr.frame).graph().settings_of(addr.node.0).timeout.is_some()
+        self.frame(addr.frame)
+            .graph()
+            .settings_of(addr.node.0)
+            .timeout
+            .is_some()
     }
 }
 

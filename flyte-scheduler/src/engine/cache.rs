@@ -31,7 +31,9 @@ impl Execution {
     fn caching(&self, addr: NodeAddr) -> Option<Caching<'_>> {
         let frame = self.frame(addr.frame);
         let graph = frame.graph();
-        let Target::Task(t) = graph.nodes[addr.node.0 as usize].target else { return None };
+        let Target::Task(t) = graph.nodes[addr.node.0 as usize].target else {
+            return None;
+        };
         let template = &*frame.loaded.plan.tasks[t as usize];
         let m = &template.metadata;
         let s: &NodeSettings = graph.settings_of(addr.node.0);
@@ -67,9 +69,15 @@ impl Execution {
     }
 
     fn owner(&self, at: AttemptRef, ttl_ms: u64) -> CacheOwner {
-        let key =
-            AttemptKey { execution: self.id.clone(), addr: at.addr, attempt: at.attempt };
-        CacheOwner { owner: key.to_string(), ttl: Duration::from_millis(ttl_ms) }
+        let key = AttemptKey {
+            execution: self.id.clone(),
+            addr: at.addr,
+            attempt: at.attempt,
+        };
+        CacheOwner {
+            owner: key.to_string(),
+            ttl: Duration::from_millis(ttl_ms),
+        }
     }
 }
 
@@ -79,8 +87,13 @@ impl Engine {
         if !self.config.cache {
             return true;
         }
-        let ex = self.state.get(number).expect("invariant: the caller looked");
-        let Some(caching) = ex.caching(addr) else { return true };
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
+        let Some(caching) = ex.caching(addr) else {
+            return true;
+        };
         if ex.submission.options.overwrite_cache {
             return true;
         }
@@ -94,12 +107,23 @@ impl Engine {
             // A retry computes: the first attempt has asked.
             return true;
         }
-        let at = AttemptRef { execution: number, addr, attempt };
-        let reserve =
-            caching.serializable.then(|| ex.owner(at, self.config.reservation_ttl_ms));
-        let Some(key) = ex.cache_key(addr, inputs) else { return true };
+        let at = AttemptRef {
+            execution: number,
+            addr,
+            attempt,
+        };
+        let reserve = caching
+            .serializable
+            .then(|| ex.owner(at, self.config.reservation_ttl_ms));
+        let Some(key) = ex.cache_key(addr, inputs) else {
+            return true;
+        };
         self.looked.insert((number, addr), Looked::Asked);
-        self.effects.push(Effect::CacheGet { at, key: Box::new(key), reserve });
+        self.effects.push(Effect::CacheGet {
+            at,
+            key: Box::new(key),
+            reserve,
+        });
         false
     }
 
@@ -109,7 +133,9 @@ impl Engine {
             return;
         }
         self.looked.remove(&slot);
-        let Some(ex) = self.state.get(at.execution) else { return };
+        let Some(ex) = self.state.get(at.execution) else {
+            return;
+        };
         let frame = ex.frame(at.addr.frame);
         if frame.closed || frame.ending || ex.node(at.addr) != NodeState::Ready {
             return;
@@ -117,11 +143,19 @@ impl Engine {
         let status = match answer {
             CacheAnswer::Hit(artifact) => match self.hit(at, &artifact) {
                 Some(outputs) => {
-                    let producer = Some(Box::new(Producer { key: artifact.producer.clone() }));
+                    let producer = Some(Box::new(Producer {
+                        key: artifact.producer.clone(),
+                    }));
                     let (addr, attempt, cache) = (at.addr, at.attempt, CacheStatus::Hit);
                     return self.emit(
                         at.execution,
-                        Change::Succeeded { addr, attempt, outputs, cache, producer },
+                        Change::Succeeded {
+                            addr,
+                            attempt,
+                            outputs,
+                            cache,
+                            producer,
+                        },
                     );
                 }
                 // A stored row that does not fit the interface any more is no result.
@@ -134,11 +168,13 @@ impl Engine {
                 let key = inputs.and_then(|row| ex.cache_key(at.addr, &row));
                 let third = (self.config.reservation_ttl_ms / 3) as i64;
                 let due = self.now.saturating_add(SignedDuration::from_millis(third));
-                self.timers.insert((due, at.execution, at.addr, Timer::Extend));
+                self.timers
+                    .insert((due, at.execution, at.addr, Timer::Extend));
                 Looked::Miss(CacheStatus::Miss, key.map(|k| (k, token)))
             }
             CacheAnswer::Held { ask_again } => {
-                self.timers.insert((ask_again, at.execution, at.addr, Timer::AskAgain));
+                self.timers
+                    .insert((ask_again, at.execution, at.addr, Timer::AskAgain));
                 return;
             }
         };
@@ -148,9 +184,17 @@ impl Engine {
 
     fn hit(&self, at: AttemptRef, artifact: &Artifact) -> Option<OutputValues> {
         let ex = self.state.get(at.execution)?;
-        let names = ex.frame(at.addr.frame).graph().output_names_of(at.addr.node.0);
+        let names = ex
+            .frame(at.addr.frame)
+            .graph()
+            .output_names_of(at.addr.node.0);
         let fits = names.len() == artifact.outputs.len();
-        fits.then(|| names.iter().map(|n| artifact.outputs.get(n).cloned().map(Some)).collect())?
+        fits.then(|| {
+            names
+                .iter()
+                .map(|n| artifact.outputs.get(n).cloned().map(Some))
+                .collect()
+        })?
     }
 
     pub(super) fn ask_again(&mut self, number: u64, addr: NodeAddr) {
@@ -171,7 +215,11 @@ impl Engine {
             Some(Looked::Miss(_, Some((key, token)))) if waits => {
                 let ttl = Duration::from_millis(self.config.reservation_ttl_ms);
                 let key = Box::new(key.clone());
-                self.effects.push(Effect::CacheExtend { key, token: *token, ttl });
+                self.effects.push(Effect::CacheExtend {
+                    key,
+                    token: *token,
+                    ttl,
+                });
                 let third = (self.config.reservation_ttl_ms / 3) as i64;
                 let due = self.now.saturating_add(SignedDuration::from_millis(third));
                 self.timers.insert((due, number, addr, Timer::Extend));
@@ -182,8 +230,14 @@ impl Engine {
 
     /// How the cache takes part in a success: whether it is to be told.
     pub(super) fn cache_status_of_success(&self, at: AttemptRef) -> CacheStatus {
-        let ex = self.state.get(at.execution).expect("invariant: the caller looked");
-        let outputs = ex.frame(at.addr.frame).graph().output_names_of(at.addr.node.0);
+        let ex = self
+            .state
+            .get(at.execution)
+            .expect("invariant: the caller looked");
+        let outputs = ex
+            .frame(at.addr.frame)
+            .graph()
+            .output_names_of(at.addr.node.0);
         if !self.config.cache || outputs.is_empty() || ex.caching(at.addr).is_none() {
             return CacheStatus::Disabled;
         }
@@ -197,9 +251,14 @@ impl Engine {
     /// Tells the cache of a node's outputs, after they are durable.
     pub(super) fn publish(&mut self, at: AttemptRef) {
         let looked = self.looked.remove(&(at.execution, at.addr));
-        let ex = self.state.get(at.execution).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(at.execution)
+            .expect("invariant: the caller looked");
         let inputs = inputs_of(ex, at.addr).expect("invariant: it ran on these inputs");
-        let key = ex.cache_key(at.addr, &inputs).expect("invariant: only cached nodes publish");
+        let key = ex
+            .cache_key(at.addr, &inputs)
+            .expect("invariant: only cached nodes publish");
         let frame = ex.frame(at.addr.frame);
         let names = frame.graph().output_names_of(at.addr.node.0).clone();
         let values = frame.outputs_of(at.addr.node.0).iter().flatten().cloned();
@@ -208,9 +267,16 @@ impl Engine {
             let (addr, status) = (at.addr, CacheStatus::PutFailure);
             return self.emit(at.execution, Change::Published { addr, status });
         };
-        let producer =
-            AttemptKey { execution: ex.id.clone(), addr: at.addr, attempt: at.attempt };
-        let artifact = Box::new(Artifact { outputs, producer, created_at: self.now });
+        let producer = AttemptKey {
+            execution: ex.id.clone(),
+            addr: at.addr,
+            attempt: at.attempt,
+        };
+        let artifact = Box::new(Artifact {
+            outputs,
+            producer,
+            created_at: self.now,
+        });
         let overwrite = ex.submission.options.overwrite_cache;
         let serialised = ex.caching(at.addr).is_some_and(|c| c.serializable) && !overwrite;
         let owner = serialised.then(|| ex.owner(at, self.config.reservation_ttl_ms));
@@ -219,13 +285,28 @@ impl Engine {
             _ => None,
         };
         let key = Box::new(key);
-        self.effects.push(Effect::CachePut { at, key, artifact, overwrite, token, owner });
+        self.effects.push(Effect::CachePut {
+            at,
+            key,
+            artifact,
+            overwrite,
+            token,
+            owner,
+        });
     }
 
     pub(super) fn published(&mut self, at: AttemptRef, status: CacheStatus) {
-        let Some(ex) = self.state.get(at.execution) else { return };
+        let Some(ex) = self.state.get(at.execution) else {
+            return;
+        };
         if ex.publishing.get(&at.addr) == Some(&at.attempt) {
-            self.emit(at.execution, Change::Published { addr: at.addr, status });
+            self.emit(
+                at.execution,
+                Change::Published {
+                    addr: at.addr,
+                    status,
+                },
+            );
         }
     }
 }

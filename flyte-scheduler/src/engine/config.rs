@@ -1,4 +1,3 @@
-
 /// What an operator sets for an engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {

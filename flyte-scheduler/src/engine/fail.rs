@@ -12,11 +12,22 @@ impl Engine {
     ///
     /// SYSTEM failures have a budget of their own; USER and UNKNOWN ones take the node's retries.
     pub(super) fn attempt_failed(&mut self, at: AttemptRef, mut failure: TaskFailure) {
-        let AttemptRef { execution: number, addr, attempt } = at;
+        let AttemptRef {
+            execution: number,
+            addr,
+            attempt,
+        } = at;
         let overdue = self.overdue(at);
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         if failure.recoverable {
-            let timeout = ex.frame(addr.frame).graph().settings_of(addr.node.0).timeout;
+            let timeout = ex
+                .frame(addr.frame)
+                .graph()
+                .settings_of(addr.node.0)
+                .timeout;
             match (overdue, timeout) {
                 // A retryable failure is not an end: the deadlines still count.
                 (Some(Overdue::Node), Some(t)) => return self.node_timed_out(at, t),
@@ -29,22 +40,35 @@ impl Engine {
     }
 
     /// The same without asking for deadlines or jobs.
-    pub(super) fn fail(
-        &mut self,
-        number: u64,
-        addr: NodeAddr,
-        attempt: u32,
-        failure: TaskFailure,
-    ) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+    pub(super) fn fail(&mut self, number: u64, addr: NodeAddr, attempt: u32, failure: TaskFailure) {
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let trouble = ex.troubles.get(&addr).cloned().unwrap_or_default();
-        let TaskFailure { mut error, recoverable, retry_after } = failure;
+        let TaskFailure {
+            mut error,
+            recoverable,
+            retry_after,
+        } = failure;
         error.timestamp.get_or_insert(self.now);
         let (charge, used, max) = if error.origin == ErrorOrigin::System {
-            (Charge::System, trouble.system, self.config.system_retries_max)
+            (
+                Charge::System,
+                trouble.system,
+                self.config.system_retries_max,
+            )
         } else {
-            let said = ex.frame(addr.frame).graph().settings_of(addr.node.0).attempts_max;
-            let max = if said == 0 { self.config.attempts_default } else { said };
+            let said = ex
+                .frame(addr.frame)
+                .graph()
+                .settings_of(addr.node.0)
+                .attempts_max;
+            let max = if said == 0 {
+                self.config.attempts_default
+            } else {
+                said
+            };
             (Charge::User, trouble.user + 1, max)
         };
         let retry = (recoverable && used < max && attempt + 1 < ATTEMPTS_MAX).then(|| Retrying {
@@ -52,7 +76,16 @@ impl Engine {
             not_before: retry_after.map(|d| self.now.saturating_add(SignedDuration::from(d))),
         });
         let last = Box::new(error.clone());
-        self.emit(number, Change::AttemptFailed { addr, attempt, error: last, charge, retry });
+        self.emit(
+            number,
+            Change::AttemptFailed {
+                addr,
+                attempt,
+                error: last,
+                charge,
+                retry,
+            },
+        );
         if retry.is_some() {
             return;
         }
@@ -60,13 +93,22 @@ impl Engine {
             let (origin, message) = (error.origin, error.message);
             error = ExecutionError {
                 code: format!("RetriesExhausted|{}", error.code).into(),
-                message: format!("[{used}/{max}] currentAttempt done. Last Error: {origin}::{message}")
-                    .into(),
+                message: format!(
+                    "[{used}/{max}] currentAttempt done. Last Error: {origin}::{message}"
+                )
+                .into(),
                 origin: ErrorOrigin::User,
                 ..error
             };
         }
-        self.emit(number, Change::Failed { addr, error: Box::new(error), timed_out: false });
+        self.emit(
+            number,
+            Change::Failed {
+                addr,
+                error: Box::new(error),
+                timed_out: false,
+            },
+        );
     }
 
     pub(super) fn node_timed_out(&mut self, at: AttemptRef, timeout: SignedDuration) {
@@ -77,7 +119,14 @@ impl Engine {
         );
         let error = ExecutionError::new(ErrorOrigin::User, "Timeout", message);
         let (addr, error) = (at.addr, Box::new(error));
-        self.emit(at.execution, Change::Failed { addr, error, timed_out: true });
+        self.emit(
+            at.execution,
+            Change::Failed {
+                addr,
+                error,
+                timed_out: true,
+            },
+        );
     }
 
     pub(super) fn attempt_timed_out(&mut self, at: AttemptRef, timeout: SignedDuration) {
@@ -88,7 +137,10 @@ impl Engine {
 
     /// A node failed for good: the workflow's policy says what that means for the others.
     pub(super) fn node_failed(&mut self, number: u64, addr: NodeAddr) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let frame = ex.frame(addr.frame);
         if frame.closed || frame.ending {
             return;
@@ -99,7 +151,10 @@ impl Engine {
                 self.emit(number, Change::FrameEnding { frame: addr.frame });
             }
             OnFailure::FailImmediately => {
-                let (error, _) = frame.failure.clone().expect("invariant: a node of it failed");
+                let (error, _) = frame
+                    .failure
+                    .clone()
+                    .expect("invariant: a node of it failed");
                 let (error, node) = (Box::new(error), Some(addr));
                 self.emit(number, Change::Failing { error, node });
             }
@@ -109,7 +164,10 @@ impl Engine {
     /// The successors of a node that failed or was skipped are skipped, once nothing that they
     /// wait for can still end otherwise.
     pub(super) fn skip_after(&mut self, number: u64, addr: NodeAddr) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let frame = ex.frame(addr.frame);
         let waiting: Vec<NodeAddr> = frame
             .graph()

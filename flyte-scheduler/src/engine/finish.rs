@@ -10,17 +10,25 @@ use super::{AttemptRef, Effect, Engine, Outcome, TaskFailure};
 impl Engine {
     /// A task that ran in this process has ended.
     pub(super) fn ended(&mut self, at: AttemptRef, result: Result<Row, TaskFailure>) {
-        let Some(ex) = self.state.get(at.execution) else { return };
+        let Some(ex) = self.state.get(at.execution) else {
+            return;
+        };
         if !ex.is_live(at.addr, at.attempt) {
             return;
         }
         match result {
             Ok(row) => {
-                let names = ex.frame(at.addr.frame).graph().output_names_of(at.addr.node.0);
+                let names = ex
+                    .frame(at.addr.frame)
+                    .graph()
+                    .output_names_of(at.addr.node.0);
                 let outputs: Option<OutputValues> = if row.names() == names {
                     Some(row.into_values().into_iter().map(Some).collect())
                 } else {
-                    names.iter().map(|n| row.get(n).cloned().map(Some)).collect()
+                    names
+                        .iter()
+                        .map(|n| row.get(n).cloned().map(Some))
+                        .collect()
                 };
                 match outputs {
                     Some(outputs) => self.succeed(at, outputs),
@@ -48,7 +56,13 @@ impl Engine {
         self.drop_job(at, None);
         self.emit(
             at.execution,
-            Change::Succeeded { addr: at.addr, attempt: at.attempt, outputs, cache, producer: None },
+            Change::Succeeded {
+                addr: at.addr,
+                attempt: at.attempt,
+                outputs,
+                cache,
+                producer: None,
+            },
         );
         if cache != CacheStatus::Disabled {
             self.publish(at);
@@ -57,22 +71,39 @@ impl Engine {
 
     /// A frame may be over.
     pub(super) fn frame_done(&mut self, number: u64, ix: FrameIx) {
-        let Some(ex) = self.state.get(number) else { return };
+        let Some(ex) = self.state.get(number) else {
+            return;
+        };
         let frame = ex.frame(ix);
         let over = frame.open == 0 || (frame.ending && frame.active == 0);
         if frame.closed || !over {
             return;
         }
-        let Some(parent) = frame.parent else { return self.try_end(number) };
+        let Some(parent) = frame.parent else {
+            return self.try_end(number);
+        };
         let outer_ends = ex.frame(parent.frame).ending;
         match (&frame.failure, outer_ends) {
             (_, true) if frame.ending || frame.failure.is_some() => {
                 let reason = self.reason(number).into();
-                self.emit(number, Change::Aborted { addr: parent, reason });
+                self.emit(
+                    number,
+                    Change::Aborted {
+                        addr: parent,
+                        reason,
+                    },
+                );
             }
             (Some((error, _)), false) => {
                 let error = Box::new(error.clone());
-                self.emit(number, Change::Failed { addr: parent, error, timed_out: false });
+                self.emit(
+                    number,
+                    Change::Failed {
+                        addr: parent,
+                        error,
+                        timed_out: false,
+                    },
+                );
             }
             _ => match self.frame_outputs(number, ix) {
                 Ok(outputs) => self.emit(
@@ -87,14 +118,24 @@ impl Engine {
                 ),
                 Err(error) => {
                     let error = Box::new(error);
-                    self.emit(number, Change::Failed { addr: parent, error, timed_out: false });
+                    self.emit(
+                        number,
+                        Change::Failed {
+                            addr: parent,
+                            error,
+                            timed_out: false,
+                        },
+                    );
                 }
             },
         }
     }
 
     fn frame_outputs(&self, number: u64, ix: FrameIx) -> Result<OutputValues, ExecutionError> {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let graph = ex.frame(ix).graph();
         let values = graph.outputs.iter().map(|b| resolve(ex, ix, b).map(Some));
         values.collect::<Result<_, _>>().map_err(|e| {
@@ -108,7 +149,9 @@ impl Engine {
 
     /// Ends the execution if nothing is left to wait for.
     pub(super) fn try_end(&mut self, number: u64) {
-        let Some(ex) = self.state.get(number) else { return };
+        let Some(ex) = self.state.get(number) else {
+            return;
+        };
         let root = ex.frame(FrameIx(0));
         if !(root.open == 0 || (root.ending && root.active == 0)) {
             return;
@@ -134,9 +177,11 @@ impl Engine {
                     return self.emit(number, Change::Failing { error, node: None });
                 }
             },
-            WorkflowPhase::Failing => {
-                (WorkflowPhase::Failed, None, ex.error.as_ref().map(|e| e.0.clone()))
-            }
+            WorkflowPhase::Failing => (
+                WorkflowPhase::Failed,
+                None,
+                ex.error.as_ref().map(|e| e.0.clone()),
+            ),
             _ => {
                 let reason = ex.abort.as_ref().map_or("", |a| &a.0);
                 let error = ExecutionError::new(ErrorOrigin::User, "Aborted", reason);
@@ -151,13 +196,26 @@ impl Engine {
         };
         self.emit(number, ended);
         self.waiting.remove(&number);
-        self.effects.push(Effect::Ended(Box::new(Outcome { id, phase, outputs, error })));
+        self.effects.push(Effect::Ended(Box::new(Outcome {
+            id,
+            phase,
+            outputs,
+            error,
+        })));
     }
 
     pub(super) fn finalized(&mut self, at: AttemptRef) {
-        let Some(ex) = self.state.get(at.execution) else { return };
+        let Some(ex) = self.state.get(at.execution) else {
+            return;
+        };
         if ex.finalizing.contains_key(&(at.addr, at.attempt)) {
-            self.emit(at.execution, Change::Finalized { addr: at.addr, attempt: at.attempt });
+            self.emit(
+                at.execution,
+                Change::Finalized {
+                    addr: at.addr,
+                    attempt: at.attempt,
+                },
+            );
         }
     }
 
@@ -171,17 +229,24 @@ impl Engine {
 
     /// The job of an attempt that is over, or is to be, is let go of once that is durable.
     pub(super) fn drop_job(&mut self, at: AttemptRef, abort: Option<&str>) {
-        let ex = self.state.get(at.execution).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(at.execution)
+            .expect("invariant: the caller looked");
         if let (Some(super::TaskKind::Plugin(plugin)), Some(job)) =
             (ex.kind(at.addr), ex.jobs.get(&at.addr))
         {
             if let Some(handle) = job.handle.clone() {
                 let (plugin, abort) = (*plugin, abort.map(Into::into));
-                self.effects.push(Effect::Finalize { at, plugin, handle, abort });
+                self.effects.push(Effect::Finalize {
+                    at,
+                    plugin,
+                    handle,
+                    abort,
+                });
             }
         } else if abort.is_some() {
             self.effects.push(Effect::Cancel { at });
         }
     }
 }
-

@@ -125,12 +125,20 @@ impl TaskFailure {
     /// A failure after which another attempt may do better.
     #[must_use]
     pub fn recoverable(error: ExecutionError) -> Self {
-        Self { error, recoverable: true, retry_after: None }
+        Self {
+            error,
+            recoverable: true,
+            retry_after: None,
+        }
     }
 
     /// A failure that another attempt would meet too.
     #[must_use]
     pub fn permanent(error: ExecutionError) -> Self {
-        Self { error, recoverable: false, retry_after: None }
+        Self {
+            error,
+            recoverable: false,
+            retry_after: None,
+        }
     }
 }

@@ -40,13 +40,33 @@ impl Engine {
     }
 
     fn have_handle(&mut self, at: AttemptRef, handle: JobHandle) {
-        let AttemptRef { execution: number, addr, attempt } = at;
-        self.emit(number, Change::Launched { addr, attempt, handle: handle.clone() });
-        let ex = self.state.get(number).expect("invariant: launching ends nothing");
+        let AttemptRef {
+            execution: number,
+            addr,
+            attempt,
+        } = at;
+        self.emit(
+            number,
+            Change::Launched {
+                addr,
+                attempt,
+                handle: handle.clone(),
+            },
+        );
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: launching ends nothing");
         if ex.frame(addr.frame).ending {
             let reason = self.reason(number);
             self.drop_job(at, Some(reason));
-            self.emit(number, Change::Aborted { addr, reason: reason.into() });
+            self.emit(
+                number,
+                Change::Aborted {
+                    addr,
+                    reason: reason.into(),
+                },
+            );
             return;
         }
         if let Some(TaskKind::Plugin(plugin)) = ex.kind(addr) {
@@ -59,11 +79,20 @@ impl Engine {
 
     fn aborted_before_launch(&mut self, at: AttemptRef) {
         let reason = self.reason(at.execution).into();
-        self.emit(at.execution, Change::Aborted { addr: at.addr, reason });
+        self.emit(
+            at.execution,
+            Change::Aborted {
+                addr: at.addr,
+                reason,
+            },
+        );
     }
 
     fn not_launched(&mut self, at: AttemptRef, e: &Error) {
-        let ex = self.state.get(at.execution).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(at.execution)
+            .expect("invariant: the caller looked");
         if ex.frame(at.addr.frame).ending {
             return self.aborted_before_launch(at);
         }
@@ -72,13 +101,22 @@ impl Engine {
 
     /// What a plugin says of a job.
     pub(super) fn observed(&mut self, at: AttemptRef, status: JobStatus) {
-        let Some(ex) = self.state.get(at.execution) else { return };
-        let Some(job) = ex.jobs.get(&at.addr).filter(|j| j.attempt == at.attempt) else { return };
+        let Some(ex) = self.state.get(at.execution) else {
+            return;
+        };
+        let Some(job) = ex.jobs.get(&at.addr).filter(|j| j.attempt == at.attempt) else {
+            return;
+        };
         if !ex.is_live(at.addr, at.attempt) || ex.frame(at.addr.frame).ending {
             return;
         }
         let (reports, phase) = (job.reports, job.phase);
-        let JobStatus { phase: now, reason, logs, .. } = status;
+        let JobStatus {
+            phase: now,
+            reason,
+            logs,
+            ..
+        } = status;
         let reported = match now {
             JobPhase::Queued => TaskPhase::Queued,
             JobPhase::Initializing => TaskPhase::Initializing,
@@ -102,11 +140,26 @@ impl Engine {
             JobPhase::Queued | JobPhase::Initializing | JobPhase::Running => {}
             JobPhase::Succeeded(JobOutputs::Inline(row)) => self.ended(at, Ok(row)),
             JobPhase::Succeeded(JobOutputs::Prefix(prefix)) => self.fetch(at, prefix, None),
-            JobPhase::Failed { error, recoverable, outputs: Some(prefix) } => {
+            JobPhase::Failed {
+                error,
+                recoverable,
+                outputs: Some(prefix),
+            } => {
                 self.fetch(at, prefix, Some((error, recoverable)));
             }
-            JobPhase::Failed { error, recoverable, outputs: None } => {
-                self.attempt_failed(at, TaskFailure { error, recoverable, retry_after: None });
+            JobPhase::Failed {
+                error,
+                recoverable,
+                outputs: None,
+            } => {
+                self.attempt_failed(
+                    at,
+                    TaskFailure {
+                        error,
+                        recoverable,
+                        retry_after: None,
+                    },
+                );
             }
             JobPhase::Aborted | JobPhase::Missing => {
                 let error = ExecutionError::new(
@@ -120,13 +173,27 @@ impl Engine {
     }
 
     fn fetch(&mut self, at: AttemptRef, prefix: String, failure: Option<(ExecutionError, bool)>) {
-        let ex = self.state.get(at.execution).expect("invariant: the caller looked");
-        let declared = ex.frame(at.addr.frame).graph().output_names_of(at.addr.node.0).clone();
-        self.effects.push(Effect::Fetch { at, prefix, declared, failure });
+        let ex = self
+            .state
+            .get(at.execution)
+            .expect("invariant: the caller looked");
+        let declared = ex
+            .frame(at.addr.frame)
+            .graph()
+            .output_names_of(at.addr.node.0)
+            .clone();
+        self.effects.push(Effect::Fetch {
+            at,
+            prefix,
+            declared,
+            failure,
+        });
     }
 
     pub(super) fn fetched(&mut self, at: AttemptRef, result: Result<OutputValues, TaskFailure>) {
-        let Some(ex) = self.state.get(at.execution) else { return };
+        let Some(ex) = self.state.get(at.execution) else {
+            return;
+        };
         if !ex.is_live(at.addr, at.attempt) || ex.frame(at.addr.frame).ending {
             return;
         }
@@ -150,4 +217,3 @@ fn launch_failure(e: &Error) -> TaskFailure {
         _ => TaskFailure::recoverable(error),
     }
 }
-

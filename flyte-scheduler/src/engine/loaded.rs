@@ -72,6 +72,11 @@ impl LoadedPlan {
             .iter()
             .map(|g| Layout::new((0..g.len() as u32).map(|n| g.output_names_of(n).len())))
             .collect();
-        Self { plan, digest, tasks, layouts }
+        Self {
+            plan,
+            digest,
+            tasks,
+            layouts,
+        }
     }
 }

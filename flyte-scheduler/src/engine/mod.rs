@@ -94,7 +94,10 @@ struct PlanTable(HashMap<Digest, Arc<LoadedPlan>>);
 
 impl Plans for PlanTable {
     fn plan(&self, digest: Digest) -> Arc<LoadedPlan> {
-        self.0.get(&digest).expect("invariant: a plan is loaded before its records").clone()
+        self.0
+            .get(&digest)
+            .expect("invariant: a plan is loaded before its records")
+            .clone()
     }
 }
 
@@ -141,7 +144,11 @@ impl Engine {
         self.advance(now);
         match input {
             Input::Submit { submission, plan } => self.submit(*submission, plan),
-            Input::Abort { execution, reason, by } => self.abort(&execution, reason, by),
+            Input::Abort {
+                execution,
+                reason,
+                by,
+            } => self.abort(&execution, reason, by),
             Input::Release { execution } => self.release(&execution),
             Input::Ended { at, result } => self.ended(at, result),
             Input::Launched { at, result } => self.launched(at, result),
@@ -158,7 +165,10 @@ impl Engine {
 
     /// The records and effects since the last call.
     pub fn take(&mut self) -> (Vec<Record>, Vec<Effect>) {
-        (std::mem::take(&mut self.records), std::mem::take(&mut self.effects))
+        (
+            std::mem::take(&mut self.records),
+            std::mem::take(&mut self.effects),
+        )
     }
 
     /// Whether there is something to commit.
@@ -179,7 +189,13 @@ impl Engine {
 
     fn emit(&mut self, execution: u64, change: Change) {
         let record = Record { execution, change };
-        apply::apply(&mut self.state, &record, self.now, &self.plans, &mut self.scratch);
+        apply::apply(
+            &mut self.state,
+            &record,
+            self.now,
+            &self.plans,
+            &mut self.scratch,
+        );
         self.agenda.extend(self.scratch.drain(..));
         self.records.push(record);
     }

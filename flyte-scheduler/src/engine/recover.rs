@@ -7,15 +7,19 @@ use flyte_core::literal::Timestamp;
 
 use super::resolve::inputs_of;
 use super::start::ready_nodes;
-use super::{
-    Agenda, AttemptRef, Effect, Engine, HOST_LEFT, HOST_LOST, NodeState, TaskKind, apply,
-};
+use super::{Agenda, AttemptRef, Effect, Engine, HOST_LEFT, HOST_LOST, NodeState, TaskKind, apply};
 
 impl Engine {
     /// Folds a frame of the past. Nothing is decided: a fixed bug does not rewrite history.
     pub fn fold(&mut self, frame: &JournalFrame) {
         for record in &frame.records {
-            apply::apply(&mut self.state, record, frame.at, &self.plans, &mut self.scratch);
+            apply::apply(
+                &mut self.state,
+                record,
+                frame.at,
+                &self.plans,
+                &mut self.scratch,
+            );
             // What follows is looked at once the whole past is known.
             self.scratch.clear();
         }
@@ -40,7 +44,10 @@ impl Engine {
     }
 
     fn recover_execution(&mut self, number: u64, left: bool) {
-        let ex = self.state.get(number).expect("invariant: it was just listed");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: it was just listed");
         if let Some(cause) = &ex.parked {
             let known = match cause {
                 ParkCause::UnknownTask { addr, .. } | ParkCause::MissingPlugin { addr, .. } => {
@@ -55,7 +62,10 @@ impl Engine {
                 self.emit(number, Change::Released);
             }
         }
-        let ex = self.state.get(number).expect("invariant: releasing ends nothing");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: releasing ends nothing");
         let mut running = Vec::new();
         for (f, frame) in ex.frames.iter().enumerate().filter(|(_, f)| !f.closed) {
             for (n, state) in frame.nodes.iter().enumerate() {
@@ -65,29 +75,51 @@ impl Engine {
             }
         }
         let publishing: Vec<_> = ex.publishing.iter().map(|(a, n)| (*a, *n)).collect();
-        let finalizing: Vec<_> =
-            ex.finalizing.iter().map(|((a, n), h)| (*a, *n, h.clone())).collect();
+        let finalizing: Vec<_> = ex
+            .finalizing
+            .iter()
+            .map(|((a, n), h)| (*a, *n, h.clone()))
+            .collect();
         for addr in running {
             self.recover_attempt(number, addr, left);
         }
         for (addr, attempt, handle) in finalizing {
             let ex = self.state.get(number).expect("invariant: it is open");
             if let Some(TaskKind::Plugin(plugin)) = ex.kind(addr) {
-                let at = AttemptRef { execution: number, addr, attempt };
+                let at = AttemptRef {
+                    execution: number,
+                    addr,
+                    attempt,
+                };
                 // An abort of a job that ended is no error; one that was not asked for yet is due.
                 let abort = Some("the attempt is over".into());
                 let plugin = *plugin;
-                self.effects.push(Effect::Finalize { at, plugin, handle, abort });
+                self.effects.push(Effect::Finalize {
+                    at,
+                    plugin,
+                    handle,
+                    abort,
+                });
             }
         }
         for (addr, attempt) in publishing {
-            self.publish(AttemptRef { execution: number, addr, attempt });
+            self.publish(AttemptRef {
+                execution: number,
+                addr,
+                attempt,
+            });
         }
         let ex = self.state.get(number).expect("invariant: it is open");
         for addr in ready_nodes(ex) {
             self.agenda.push_back((number, Agenda::Ready(addr)));
         }
-        for (f, _) in ex.frames.iter().enumerate().rev().filter(|(_, f)| !f.closed) {
+        for (f, _) in ex
+            .frames
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, f)| !f.closed)
+        {
             let ix = flyte_core::id::FrameIx(f as u32);
             if ex.frame(ix).ending {
                 self.agenda.push_back((number, Agenda::EndFrame(ix)));
@@ -107,9 +139,16 @@ impl Engine {
     }
 
     fn recover_attempt(&mut self, number: u64, addr: NodeAddr, left: bool) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let attempt = ex.attempt(addr);
-        let at = AttemptRef { execution: number, addr, attempt };
+        let at = AttemptRef {
+            execution: number,
+            addr,
+            attempt,
+        };
         let ending = ex.frame(addr.frame).ending;
         match ex.kind(addr) {
             Some(TaskKind::Plugin(plugin)) => {
@@ -126,9 +165,18 @@ impl Engine {
                                 identity: request.identity,
                                 locations: request.locations,
                             });
-                            Effect::Lookup { at, plugin, request }
+                            Effect::Lookup {
+                                at,
+                                plugin,
+                                request,
+                            }
                         } else {
-                            Effect::Launch { at, plugin, lookup: true, request }
+                            Effect::Launch {
+                                at,
+                                plugin,
+                                lookup: true,
+                                request,
+                            }
                         }
                     }
                 };
@@ -140,19 +188,34 @@ impl Engine {
                 let lost = ex.troubles.get(&addr).map_or(0, |t| t.lost) + u32::from(!left);
                 let message = "the attempt ended with the process that ran it";
                 let error = Box::new(ExecutionError::new(ErrorOrigin::System, code, message));
-                let retry = Some(Retrying { attempt: attempt + 1, not_before: None });
+                let retry = Some(Retrying {
+                    attempt: attempt + 1,
+                    not_before: None,
+                });
                 let charge = Charge::Nothing;
                 if lost >= self.config.host_losses_max {
                     self.park(number, ParkCause::PoisonSuspect { addr });
                 }
-                self.emit(number, Change::AttemptFailed { addr, attempt, error, charge, retry });
+                self.emit(
+                    number,
+                    Change::AttemptFailed {
+                        addr,
+                        attempt,
+                        error,
+                        charge,
+                        retry,
+                    },
+                );
             }
             // The execution is parked, or will be when the node is looked at again.
             Some(TaskKind::Unknown(_) | TaskKind::NoPlugin(_)) => {
                 let code = HOST_LEFT;
                 let message = "the task cannot be run by this program";
                 let error = Box::new(ExecutionError::new(ErrorOrigin::System, code, message));
-                let retry = Some(Retrying { attempt: attempt + 1, not_before: None });
+                let retry = Some(Retrying {
+                    attempt: attempt + 1,
+                    not_before: None,
+                });
                 let charge = Charge::Nothing;
                 if ex.jobs.contains_key(&addr) {
                     // Its plugin may come back and find the job.
@@ -161,7 +224,13 @@ impl Engine {
                 } else {
                     self.emit(
                         number,
-                        Change::AttemptFailed { addr, attempt, error, charge, retry },
+                        Change::AttemptFailed {
+                            addr,
+                            attempt,
+                            error,
+                            charge,
+                            retry,
+                        },
                     );
                 }
             }

@@ -18,8 +18,11 @@ impl Engine {
         inputs: Row,
         deadline: Option<Timestamp>,
     ) -> LaunchRequest {
-        let key =
-            AttemptKey { execution: ex.id.clone(), addr: at.addr, attempt: at.attempt };
+        let key = AttemptKey {
+            execution: ex.id.clone(),
+            addr: at.addr,
+            attempt: at.attempt,
+        };
         let graph = ex.frame(at.addr.frame).graph();
         let settings = graph.settings_of(at.addr.node.0);
         let interruptible = settings
@@ -154,7 +157,12 @@ impl Execution {
 /// Two characters that spread raw outputs over folders, as Flyte chooses them.
 fn shard_of(name: &str) -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| {
+        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
+    });
     let i = (hash % 1296) as usize;
-    [ALPHABET[i / 36], ALPHABET[i % 36]].iter().map(|b| char::from(*b)).collect()
+    [ALPHABET[i / 36], ALPHABET[i % 36]]
+        .iter()
+        .map(|b| char::from(*b))
+        .collect()
 }

@@ -77,7 +77,10 @@ fn resolve_source(
             n => (g.id_of(n), g.output_names_of(n)),
         };
         let var = names.iter().nth(source.var as usize).map_or("?", |n| n);
-        return Err(ResolveError::Missing { node: node.into(), var: var.into() });
+        return Err(ResolveError::Missing {
+            node: node.into(),
+            var: var.into(),
+        });
     };
     if source.path == Source::WHOLE {
         return Ok(value.clone());
@@ -85,10 +88,7 @@ fn resolve_source(
     walk(value, &graph.paths[source.path as usize])
 }
 
-fn walk(
-    value: &Literal,
-    path: &[flyte_core::template::PathStep],
-) -> Result<Literal, ResolveError> {
+fn walk(value: &Literal, path: &[flyte_core::template::PathStep]) -> Result<Literal, ResolveError> {
     use flyte_core::literal::{Resolved, resolve_path};
     match resolve_path(value, path) {
         Ok(Resolved::Value(v)) => Ok(v),

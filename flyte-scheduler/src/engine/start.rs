@@ -29,7 +29,9 @@ impl Execution {
 impl Engine {
     /// A node's predecessors are done, or its next attempt is due.
     pub(super) fn ready(&mut self, number: u64, addr: NodeAddr) {
-        let Some(ex) = self.state.get(number) else { return };
+        let Some(ex) = self.state.get(number) else {
+            return;
+        };
         let frame = ex.frame(addr.frame);
         let waits = matches!(ex.node(addr), NodeState::Ready | NodeState::Backoff);
         if frame.closed || frame.ending || !waits || !ex.may_start() {
@@ -50,28 +52,48 @@ impl Engine {
     }
 
     fn open_frame(&mut self, number: u64, addr: NodeAddr, graph: u32) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         match inputs_of(ex, addr) {
             Ok(row) => {
                 let names = &ex.frame(addr.frame).loaded.plan.graphs[graph as usize].input_names;
                 let inputs = names.iter().map(|n| row.get(n).cloned()).collect();
-                self.emit(number, Change::FrameOpened { parent: addr, graph, plan: None, inputs });
+                self.emit(
+                    number,
+                    Change::FrameOpened {
+                        parent: addr,
+                        graph,
+                        plan: None,
+                        inputs,
+                    },
+                );
             }
             Err((input, e)) => self.unbound(number, addr, &input, &e.to_string()),
         }
     }
 
     fn start_task(&mut self, number: u64, addr: NodeAddr) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let local = match ex.kind(addr).expect("invariant: a task node") {
             TaskKind::InProcess(_) => false,
             TaskKind::Plugin(p) => self.config.local_plugins.get(*p as usize) == Some(&true),
             TaskKind::Unknown(message) => {
-                let cause = ParkCause::UnknownTask { addr, message: message.clone() };
+                let cause = ParkCause::UnknownTask {
+                    addr,
+                    message: message.clone(),
+                };
                 return self.park(number, cause);
             }
             TaskKind::NoPlugin(task_type) => {
-                let cause = ParkCause::MissingPlugin { addr, task_type: task_type.clone() };
+                let cause = ParkCause::MissingPlugin {
+                    addr,
+                    task_type: task_type.clone(),
+                };
                 return self.park(number, cause);
             }
         };
@@ -82,7 +104,10 @@ impl Engine {
         if !self.cache_lets_start(number, addr, &inputs) {
             return;
         }
-        let ex = self.state.get(number).expect("invariant: nothing was decided since");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: nothing was decided since");
         let bound = ex.submission.options.max_parallelism;
         if (bound > 0 && ex.live >= bound) || (local && !self.has_slot()) {
             self.waiting.entry(number).or_default().push_back(addr);
@@ -92,16 +117,29 @@ impl Engine {
     }
 
     fn start(&mut self, number: u64, addr: NodeAddr, inputs: Row) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let attempt = u32::from(ex.frame(addr.frame).attempts[addr.node.0 as usize]);
-        let at = AttemptRef { execution: number, addr, attempt };
+        let at = AttemptRef {
+            execution: number,
+            addr,
+            attempt,
+        };
         self.emit(number, Change::Started { addr, attempt });
         let deadline = self.set_deadlines(at);
-        let ex = self.state.get(number).expect("invariant: starting ends nothing");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: starting ends nothing");
         let effect = match ex.kind(addr).expect("invariant: a task node") {
-            TaskKind::InProcess(task) => {
-                Effect::Run { at, task: Arc::clone(task), inputs, deadline }
-            }
+            TaskKind::InProcess(task) => Effect::Run {
+                at,
+                task: Arc::clone(task),
+                inputs,
+                deadline,
+            },
             TaskKind::Plugin(plugin) => Effect::Launch {
                 at,
                 plugin: *plugin,
@@ -116,7 +154,9 @@ impl Engine {
     }
 
     fn has_slot(&self) -> bool {
-        self.config.slots.is_none_or(|slots| self.state.jobs < slots)
+        self.config
+            .slots
+            .is_none_or(|slots| self.state.jobs < slots)
     }
 
     /// Starts waiting nodes while there is room, in the order that the policy gives.
@@ -129,7 +169,9 @@ impl Engine {
             let mut heads = Vec::new();
             let mut numbers = Vec::new();
             for (&number, queue) in &self.waiting {
-                let Some(ex) = self.state.get(number) else { continue };
+                let Some(ex) = self.state.get(number) else {
+                    continue;
+                };
                 let bound = ex.submission.options.max_parallelism;
                 let room = bound == 0 || ex.live < bound;
                 let Some(&addr) = queue.front() else { continue };
@@ -139,9 +181,14 @@ impl Engine {
                     numbers.push(number);
                 }
             }
-            let Some(pick) = self.policy.pick(&heads) else { break };
+            let Some(pick) = self.policy.pick(&heads) else {
+                break;
+            };
             let number = numbers[pick];
-            let queue = self.waiting.get_mut(&number).expect("invariant: it is a head");
+            let queue = self
+                .waiting
+                .get_mut(&number)
+                .expect("invariant: it is a head");
             let addr = queue.pop_front().expect("invariant: it has a front");
             if queue.is_empty() {
                 self.waiting.remove(&number);
@@ -157,20 +204,22 @@ impl Engine {
             }
         }
         let state = &self.state;
-        self.waiting.retain(|number, _| state.get(*number).is_some());
+        self.waiting
+            .retain(|number, _| state.get(*number).is_some());
     }
 
     fn takes_slot(&self, ex: &Execution, addr: NodeAddr) -> bool {
         match ex.kind(addr) {
-            Some(TaskKind::Plugin(p)) => {
-                self.config.local_plugins.get(*p as usize) == Some(&true)
-            }
+            Some(TaskKind::Plugin(p)) => self.config.local_plugins.get(*p as usize) == Some(&true),
             _ => false,
         }
     }
 
     pub(super) fn park(&mut self, number: u64, cause: ParkCause) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         if ex.parked.is_none() {
             let (id, text) = (ex.id.clone(), cause.to_string());
             self.emit(number, Change::Parked { cause });
@@ -180,7 +229,9 @@ impl Engine {
 
     /// A parked execution goes on: everything that may begin is looked at again.
     pub(super) fn resume(&mut self, number: u64) {
-        let Some(ex) = self.state.get(number) else { return };
+        let Some(ex) = self.state.get(number) else {
+            return;
+        };
         let ready = ready_nodes(ex);
         for addr in ready {
             self.ready(number, addr);
@@ -189,21 +240,36 @@ impl Engine {
 
     /// An input has no value: the node fails for good without having been queued.
     fn unbound(&mut self, number: u64, addr: NodeAddr, input: &str, why: &str) {
-        let ex = self.state.get(number).expect("invariant: the caller looked");
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
         let workflow = &ex.frame(addr.frame).graph().id.name;
         let error = ExecutionError::new(
             ErrorOrigin::System,
             "BindingResolutionFailure",
             format!("Error binding Var [{workflow}].[{input}]: {why}"),
         );
-        self.emit(number, Change::Failed { addr, error: Box::new(error), timed_out: false });
+        self.emit(
+            number,
+            Change::Failed {
+                addr,
+                error: Box::new(error),
+                timed_out: false,
+            },
+        );
     }
 }
 
 /// Nodes that wait to begin, in order.
 pub(super) fn ready_nodes(ex: &Execution) -> Vec<NodeAddr> {
     let mut out = Vec::new();
-    for (f, frame) in ex.frames.iter().enumerate().filter(|(_, f)| !f.closed && !f.ending) {
+    for (f, frame) in ex
+        .frames
+        .iter()
+        .enumerate()
+        .filter(|(_, f)| !f.closed && !f.ending)
+    {
         for (n, state) in frame.nodes.iter().enumerate() {
             if matches!(state, NodeState::Ready | NodeState::Backoff) {
                 out.push(NodeAddr::new(f as u32, n as u32));

@@ -68,7 +68,11 @@ impl State {
         while self.next_number() < number {
             self.executions.push_back(None);
         }
-        assert_eq!(number, self.next_number(), "invariant: execution numbers rise by one");
+        assert_eq!(
+            number,
+            self.next_number(),
+            "invariant: execution numbers rise by one"
+        );
         self.names.insert(execution.id.clone(), number);
         self.executions.push_back(Some(Box::new(execution)));
     }
@@ -248,7 +252,13 @@ impl Frame {
         let n = g.len();
         let outputs = vec![None; loaded.layouts[graph as usize].total()];
         let missing = g.upstream_counts.clone();
-        let state = |&m: &u32| if m == 0 { NodeState::Ready } else { NodeState::Waiting };
+        let state = |&m: &u32| {
+            if m == 0 {
+                NodeState::Ready
+            } else {
+                NodeState::Waiting
+            }
+        };
         let nodes = missing.iter().map(state).collect();
         Self {
             graph,

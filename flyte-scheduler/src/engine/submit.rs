@@ -23,16 +23,26 @@ impl Engine {
     }
 
     pub(super) fn abort(&mut self, id: &ExecutionId, reason: Str, by: Str) {
-        let Some(number) = self.state.number(id) else { return };
-        let ex = self.state.get(number).expect("invariant: a named execution is open");
+        let Some(number) = self.state.number(id) else {
+            return;
+        };
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: a named execution is open");
         if ex.phase != WorkflowPhase::Aborting {
             self.emit(number, Change::AbortRequested { reason, by });
         }
     }
 
     pub(super) fn release(&mut self, id: &ExecutionId) {
-        let Some(number) = self.state.number(id) else { return };
-        let ex = self.state.get(number).expect("invariant: a named execution is open");
+        let Some(number) = self.state.number(id) else {
+            return;
+        };
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: a named execution is open");
         if ex.parked.is_some() {
             self.emit(number, Change::Released);
         }

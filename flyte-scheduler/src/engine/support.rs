@@ -32,10 +32,14 @@ pub fn unsupported(plan: &Plan) -> Option<String> {
             _ => Vec::new(),
         };
         if words.iter().any(|w| w == "pyflyte-map-execute") {
-            return Some(format!("task `{name}` is a map task, which this version does not run yet"));
+            return Some(format!(
+                "task `{name}` is a map task, which this version does not run yet"
+            ));
         }
         if task.metadata.is_eager {
-            return Some(format!("task `{name}` is eager, which this version does not run yet"));
+            return Some(format!(
+                "task `{name}` is eager, which this version does not run yet"
+            ));
         }
     }
     None

@@ -30,13 +30,18 @@ impl Engine {
     pub(super) fn set_deadlines(&mut self, at: AttemptRef) -> Option<Timestamp> {
         let (attempt, node) = self.deadlines(at)?;
         let next = attempt.min(node);
-        self.timers.insert((next, at.execution, at.addr, Timer::Deadline));
+        self.timers
+            .insert((next, at.execution, at.addr, Timer::Deadline));
         Some(next)
     }
 
     fn deadlines(&self, at: AttemptRef) -> Option<(Timestamp, Timestamp)> {
         let ex = self.state.get(at.execution)?;
-        let timeout = ex.frame(at.addr.frame).graph().settings_of(at.addr.node.0).timeout;
+        let timeout = ex
+            .frame(at.addr.frame)
+            .graph()
+            .settings_of(at.addr.node.0)
+            .timeout;
         let timeout = timeout.filter(SignedDuration::is_positive)?;
         let times = ex.times.get(&at.addr)?;
         let node = times.queued_at.saturating_add(timeout.saturating_mul(2));
@@ -68,12 +73,22 @@ impl Engine {
     }
 
     fn deadline(&mut self, number: u64, addr: NodeAddr) {
-        let Some(ex) = self.state.get(number) else { return };
-        let at = AttemptRef { execution: number, addr, attempt: ex.attempt(addr) };
+        let Some(ex) = self.state.get(number) else {
+            return;
+        };
+        let at = AttemptRef {
+            execution: number,
+            addr,
+            attempt: ex.attempt(addr),
+        };
         if !ex.is_live(addr, at.attempt) || ex.frame(addr.frame).ending {
             return;
         }
-        let timeout = ex.frame(addr.frame).graph().settings_of(addr.node.0).timeout;
+        let timeout = ex
+            .frame(addr.frame)
+            .graph()
+            .settings_of(addr.node.0)
+            .timeout;
         let Some(timeout) = timeout else { return };
         let launching = ex.jobs.get(&addr).is_some_and(|j| j.handle.is_none());
         match self.overdue(at) {

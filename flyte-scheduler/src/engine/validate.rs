@@ -10,7 +10,8 @@ impl State {
         let mut jobs = 0;
         for ex in self.iter() {
             jobs += ex.jobs.len() + ex.finalizing.len();
-            ex.validate().map_err(|e| format!("execution {}: {e}", ex.id))?;
+            ex.validate()
+                .map_err(|e| format!("execution {}: {e}", ex.id))?;
         }
         match jobs == self.jobs as usize {
             true => Ok(()),
@@ -53,11 +54,16 @@ impl Execution {
         let mut missing = graph.upstream_counts.clone();
         for n in 0..graph.len() as u32 {
             if frame.nodes[n as usize] == NodeState::Succeeded {
-                graph.downstream(n).iter().for_each(|d| missing[*d as usize] -= 1);
+                graph
+                    .downstream(n)
+                    .iter()
+                    .for_each(|d| missing[*d as usize] -= 1);
             }
         }
         if missing != frame.missing {
-            return Err(format!("frame {f}: missing predecessors do not fit the nodes' states"));
+            return Err(format!(
+                "frame {f}: missing predecessors do not fit the nodes' states"
+            ));
         }
         for (n, state) in frame.nodes.iter().enumerate() {
             if *state == NodeState::Waiting && missing[n] == 0 {

@@ -1,0 +1,29 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What an operator sets for local processes.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    /// Folders that come first in the `PATH` of tasks, such as a virtual environment's `bin`.
+    pub path_prepend: Vec<PathBuf>,
+    /// Where tasks run; the folder of the execution's parameter `source_dir` if unset.
+    pub working_dir: Option<PathBuf>,
+    /// Variables of this process that tasks get too, beside `PATH`, `HOME`, `LANG`, `TMPDIR`.
+    pub env_allow: Vec<String>,
+    /// How long an aborted group has between SIGTERM and SIGKILL. Default 10 s.
+    pub abort_grace: Duration,
+    /// Bytes of each of the two logs; what is printed beyond is dropped. Default 8 MiB.
+    pub log_bytes_max: u64,
+}
+
+impl Default for ProcessOptions {
+    fn default() -> Self {
+        Self {
+            path_prepend: Vec::new(),
+            working_dir: None,
+            env_allow: Vec::new(),
+            abort_grace: Duration::from_secs(10),
+            log_bytes_max: 8 * 1024 * 1024,
+        }
+    }
+}

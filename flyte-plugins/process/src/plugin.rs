@@ -1,0 +1,304 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flyte_core::contract::{
+    JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched,
+    LookupRequest, Plugin, PluginCapabilities, PluginInfo, Prepared, StatusSink, TaskLog,
+};
+use flyte_core::journal::{ErrorOrigin, ExecutionError};
+use flyte_core::literal::Row;
+use flyte_core::template::{Container, MountRequirement, TaskTarget, TaskTemplate};
+use flyte_core::{Error, ErrorKind, Result, Retry};
+
+use crate::folder::{Folder, Job, Seen};
+use crate::options::ProcessOptions;
+use crate::template::render;
+
+/// The plugin `process`: see the head of this crate.
+#[derive(Debug)]
+pub struct ProcessPlugin {
+    info: PluginInfo,
+    options: ProcessOptions,
+}
+
+impl ProcessPlugin {
+    /// A plugin with these options.
+    #[must_use]
+    pub fn new(options: ProcessOptions) -> Self {
+        let capabilities = PluginCapabilities {
+            lookup: true,
+            fallback: true,
+            local: true,
+            push: false,
+        };
+        let types = ["container", "python-task", "raw-container"];
+        Self {
+            info: PluginInfo::new("process", types).with_capabilities(capabilities),
+            options,
+        }
+    }
+
+    fn start(&self, cx: &LaunchContext, request: &LaunchRequest) -> Result<Launched> {
+        let invalid =
+            |m: String| Error::new(ErrorKind::Invalid, "launch", m).with("attempt", &request.key);
+        let container = container(&request.template)?;
+        let mut command = Vec::new();
+        for word in container.command.iter().chain(&container.args) {
+            command.push(render(word, request).map_err(invalid)?);
+        }
+        let folder = folder_of(&request.locations.output_prefix);
+        let source = request.parameters.get("source_dir").map(PathBuf::from);
+        let working_dir = self
+            .options
+            .working_dir
+            .clone()
+            .or_else(|| source.clone())
+            .unwrap_or_else(|| PathBuf::from("/"));
+        let job = Job {
+            key: request.key.to_string(),
+            command,
+            working_dir,
+            output_prefix: request.locations.output_prefix.clone(),
+            abort_grace_ms: self.options.abort_grace.as_millis() as u64,
+        };
+        let env = self.environment(cx, request, container, source.as_deref())?;
+        std::fs::create_dir_all(&request.locations.output_prefix)
+            .and_then(|()| std::fs::create_dir_all(&request.locations.raw_output_prefix))
+            .and_then(|()| folder.start(&job, &env, self.options.log_bytes_max))
+            .map_err(|e| io_error("launch", &folder.0, e).with_retry(Retry::Ambiguous))?;
+        let path = folder.0.to_string_lossy().into_owned().into_bytes();
+        Ok(Launched {
+            handle: JobHandle::new(1, path)?,
+            status: None,
+        })
+    }
+
+    fn environment(
+        &self,
+        cx: &LaunchContext,
+        r: &LaunchRequest,
+        container: &Container,
+        source: Option<&Path>,
+    ) -> Result<Vec<(String, String)>> {
+        let mut env: Vec<(String, String)> = Vec::new();
+        let own = ["HOME", "LANG", "TMPDIR", "TZ", "USER"].map(str::to_owned);
+        for name in own.iter().chain(&self.options.env_allow) {
+            env.extend(std::env::var(name).ok().map(|v| (name.clone(), v)));
+        }
+        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into());
+        let first = self
+            .options
+            .path_prepend
+            .iter()
+            .map(|p| p.to_string_lossy().into_owned());
+        let path: Vec<String> = first.chain([path]).collect();
+        env.push(("PATH".into(), path.join(":")));
+        if let Some(source) = source {
+            env.push(("PYTHONPATH".into(), source.to_string_lossy().into_owned()));
+        }
+        // Logs are read while the task runs, and the code's folder is read-only.
+        env.push(("PYTHONUNBUFFERED".into(), "1".into()));
+        env.push(("PYTHONDONTWRITEBYTECODE".into(), "1".into()));
+        env.extend(container.env.iter().cloned());
+        let execution = &r.key.execution;
+        let mut put = |name: &str, value: &str| env.push((name.into(), value.into()));
+        put("FLYTE_INTERNAL_EXECUTION_WORKFLOW", &r.identity.workflow);
+        put("FLYTE_INTERNAL_EXECUTION_ID", &execution.name);
+        put(
+            "FLYTE_INTERNAL_EXECUTION_PROJECT",
+            &execution.tenant.project,
+        );
+        put("FLYTE_INTERNAL_EXECUTION_DOMAIN", &execution.tenant.domain);
+        put("FLYTE_ATTEMPT_NUMBER", &r.key.attempt.to_string());
+        if let Some(id) = &r.template.id {
+            put("FLYTE_INTERNAL_TASK_PROJECT", &id.tenant.project);
+            put("FLYTE_INTERNAL_TASK_DOMAIN", &id.tenant.domain);
+            put("FLYTE_INTERNAL_TASK_NAME", &id.name);
+            put("FLYTE_INTERNAL_TASK_VERSION", &id.version);
+        }
+        env.extend(r.envs.iter().map(|(k, v)| (k.clone(), v.clone())));
+        for secret in r.template.security_context.iter().flat_map(|s| &s.secrets) {
+            if secret.mount_requirement == MountRequirement::File {
+                let text = format!(
+                    "secret {}/{} asks for a file; local processes get secrets as variables",
+                    secret.group, secret.key
+                );
+                return Err(Error::new(ErrorKind::Unsupported, "launch", text));
+            }
+            let value = cx.secrets.resolve(secret)?;
+            let value = String::from_utf8_lossy(value.reveal()).into_owned();
+            let name = format!(
+                "_FSEC_{}_{}",
+                secret.group.to_uppercase(),
+                secret.key.to_uppercase()
+            );
+            if !secret.env_var.is_empty() {
+                env.push((secret.env_var.clone(), value.clone()));
+            }
+            env.push((name, value));
+            env.push(("FLYTE_SECRETS_ENV_PREFIX".into(), "_FSEC_".into()));
+        }
+        Ok(env)
+    }
+
+    fn status(&self, folder: &Folder) -> std::io::Result<JobStatus> {
+        let log = |name: &str| TaskLog {
+            name: name.into(),
+            uri: format!("file://{}", folder.0.join(name).display()).into(),
+        };
+        let logs = vec![log("stdout.log"), log("stderr.log")];
+        let prefix = folder.job().map(|j| j.output_prefix).unwrap_or_default();
+        let failed = |origin, code: &str, message: String| JobPhase::Failed {
+            error: ExecutionError::new(origin, code, message),
+            recoverable: true,
+            outputs: Some(prefix.clone()),
+        };
+        let (version, phase) = match folder.seen()? {
+            Seen::Missing => (3, JobPhase::Missing),
+            Seen::Prepared => (1, JobPhase::Initializing),
+            Seen::Running => {
+                if folder.0.join("aborted").exists() {
+                    // The grace may be over.
+                    folder.abort()?;
+                }
+                (2, JobPhase::Running)
+            }
+            Seen::Exited(0) => (3, JobPhase::Succeeded(JobOutputs::Prefix(prefix))),
+            Seen::Exited(_) if folder.0.join("aborted").exists() => (3, JobPhase::Aborted),
+            Seen::Exited(code) => {
+                // 137 and 247: somebody killed it, mostly for want of memory.
+                let system = matches!(code, 137 | 247);
+                let origin = if system {
+                    ErrorOrigin::System
+                } else {
+                    ErrorOrigin::User
+                };
+                let how = match code {
+                    c if c > 128 => format!("ended by signal {}", c - 128),
+                    c => format!("exit status {c}"),
+                };
+                let text = format!("the process: {how}\n{}", folder.tail("stderr.log", 4096));
+                (3, failed(origin, "ProcessExited", text))
+            }
+            Seen::Lost if folder.0.join("aborted").exists() => (3, JobPhase::Aborted),
+            Seen::Lost => {
+                let text = "the process and its wrapper are gone; nobody saw how it ended";
+                (3, failed(ErrorOrigin::System, "ProcessLost", text.into()))
+            }
+        };
+        Ok(JobStatus::new(version, phase).with_logs(logs))
+    }
+}
+
+#[async_trait]
+impl Plugin for ProcessPlugin {
+    fn info(&self) -> &PluginInfo {
+        &self.info
+    }
+
+    fn prepare(&self, template: &TaskTemplate, _: &Row) -> Result<Prepared> {
+        let c = container(template)?;
+        if c.command.is_empty() && c.args.is_empty() {
+            let text = "the container has neither command nor args; there is nothing to start";
+            return Err(Error::new(ErrorKind::Invalid, "prepare", text));
+        }
+        if c.data_config.as_ref().is_some_and(|d| d.enabled) {
+            let text = "`container.data_config` is on: containers that get their data from \
+                        copilot cannot run as local processes; use a Python task";
+            return Err(Error::new(ErrorKind::Invalid, "prepare", text));
+        }
+        Ok(Prepared::default())
+    }
+
+    async fn launch(
+        &self,
+        cx: &LaunchContext,
+        requests: Vec<LaunchRequest>,
+    ) -> Vec<Result<Launched>> {
+        requests.iter().map(|r| self.start(cx, r)).collect()
+    }
+
+    async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {
+        let one = |r: &LookupRequest| {
+            let folder = folder_of(&r.locations.output_prefix);
+            match folder.seen() {
+                Ok(Seen::Missing | Seen::Prepared) => Ok(None),
+                Ok(_) => {
+                    let path = folder.0.to_string_lossy().into_owned().into_bytes();
+                    JobHandle::new(1, path).map(Some)
+                }
+                Err(e) => Err(io_error("lookup", &folder.0, e)),
+            }
+        };
+        attempts.iter().map(one).collect()
+    }
+
+    async fn observe(&self, handles: &[JobHandle]) -> Vec<Result<JobStatus>> {
+        let one = |h: &JobHandle| {
+            let folder = folder(h);
+            self.status(&folder)
+                .map_err(|e| io_error("observe", &folder.0, e))
+        };
+        handles.iter().map(one).collect()
+    }
+
+    async fn abort(&self, handle: &JobHandle, _: &str) -> Result<()> {
+        let folder = folder(handle);
+        folder.abort().map_err(|e| io_error("abort", &folder.0, e))
+    }
+
+    async fn finalize(&self, handle: &JobHandle) -> Result<()> {
+        let folder = folder(handle);
+        let rest = || -> std::io::Result<()> {
+            if folder.0.join("aborted").exists() && folder.group_is_alive()? {
+                folder.kill_rest()?;
+            }
+            Ok(())
+        };
+        rest().map_err(|e| io_error("finalize", &folder.0, e))
+    }
+
+    async fn watch(&self, _: Arc<dyn StatusSink>) -> Result<()> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "watch",
+            "local processes are observed by polling",
+        ))
+    }
+}
+
+fn container(template: &TaskTemplate) -> Result<&Container> {
+    match &template.target {
+        Some(TaskTarget::Container(c)) => Ok(c),
+        _ => Err(Error::new(
+            ErrorKind::Invalid,
+            "prepare",
+            format!(
+                "a `{}` task without a container cannot run as a process",
+                template.task_type
+            ),
+        )),
+    }
+}
+
+fn folder_of(output_prefix: &str) -> Folder {
+    Folder(Path::new(output_prefix).join(".attempt"))
+}
+
+fn folder(handle: &JobHandle) -> Folder {
+    Folder(PathBuf::from(
+        String::from_utf8_lossy(handle.bytes()).into_owned(),
+    ))
+}
+
+fn io_error(operation: &'static str, path: &Path, e: std::io::Error) -> Error {
+    let kind = match e.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+        _ => ErrorKind::Other,
+    };
+    Error::new(kind, operation, e.to_string())
+        .with("folder", path.display())
+        .with_source(e)
+}
