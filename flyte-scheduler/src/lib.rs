@@ -1,6 +1,21 @@
 //! The reference scheduler: a pure engine, a sans-I/O driver and a thin tokio shell.
 //!
 //! Invariant: `engine` and `shard` have no tokio type, no clock and no randomness.
+//! Invariant: no global state; several schedulers live in one process.
 #![deny(missing_docs)]
 
+mod builder;
+mod clock;
 pub mod engine;
+mod events;
+mod handle;
+pub mod outcome;
+mod scheduler;
+pub mod shard;
+mod shell;
+
+pub use builder::SchedulerBuilder;
+pub use clock::SystemClock;
+pub use engine::Outcome;
+pub use handle::{Handle, WaitError};
+pub use scheduler::{Scheduler, Submit, SubmitError};

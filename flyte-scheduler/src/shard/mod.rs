@@ -1,0 +1,241 @@
+//! The sans-I/O driver: batches what the engine decides, keeps effects back until their records
+//! are durable, and numbers frames and commits.
+//!
+//! Invariant: no tokio type and no clock; time and answers arrive as arguments.
+
+use flyte_core::Result;
+use flyte_core::contract::{
+    Command, CommandBody, CommitBatch, Durability, InboxEntry, Policy, ShardId,
+};
+use flyte_core::journal::{JournalFrame, Record};
+use flyte_core::literal::Timestamp;
+use std::sync::Arc;
+
+use crate::engine::{Effect, Engine, EngineConfig, Input, LoadedPlan, State};
+
+/// The driver of one shard under one lease.
+#[derive(Debug)]
+pub struct Shard {
+    id: ShardId,
+    engine: Engine,
+    durability: Durability,
+    epoch: u64,
+    /// The last frame's sequence.
+    sequence: u64,
+    /// The last batch's number.
+    number: u64,
+    /// Inbox entries up to here were taken.
+    taken: u64,
+    /// Inbox entries up to here were consumed by a batch.
+    consumed: u64,
+    records: Vec<Record>,
+    staged: Vec<Effect>,
+    flying: Option<Flying>,
+}
+
+#[derive(Debug)]
+struct Flying {
+    number: u64,
+    effects: Vec<Effect>,
+}
+
+/// What the shell must do.
+#[derive(Debug)]
+pub enum Action {
+    /// Make this durable and say so by [`Shard::committed`]; the frame goes to subscribers then.
+    Commit(CommitBatch, Option<Arc<JournalFrame>>),
+    /// Do this; its records are durable.
+    Do(Effect),
+}
+
+impl Shard {
+    /// A driver that has seen nothing.
+    #[must_use]
+    pub fn new(
+        id: ShardId,
+        config: EngineConfig,
+        policy: Box<dyn Policy>,
+        durability: Durability,
+    ) -> Self {
+        let epoch = config.epoch;
+        Self {
+            id,
+            engine: Engine::new(config, policy),
+            durability,
+            epoch,
+            sequence: 0,
+            number: 0,
+            taken: 0,
+            consumed: 0,
+            records: Vec::new(),
+            staged: Vec::new(),
+            flying: None,
+        }
+    }
+
+    /// The shard.
+    #[must_use]
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// The engine's state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        self.engine.state()
+    }
+
+    /// Makes a plan known before frames that name it are folded.
+    pub fn know(&mut self, plan: Arc<LoadedPlan>) {
+        self.engine.know(plan);
+    }
+
+    /// Takes a frame of the past.
+    ///
+    /// # Errors
+    /// `Corrupt` if a frame is missing before it.
+    pub fn fold(&mut self, frame: &JournalFrame) -> Result<()> {
+        if frame.sequence != self.sequence + 1 {
+            return Err(flyte_core::Error::new(
+                flyte_core::ErrorKind::Corrupt,
+                "Shard::fold",
+                format!("frame {} follows frame {}", frame.sequence, self.sequence),
+            )
+            .with("shard", self.id.0));
+        }
+        self.sequence = frame.sequence;
+        self.engine.fold(frame);
+        Ok(())
+    }
+
+    /// Takes over after the whole past was folded.
+    pub fn recover(&mut self, now: Timestamp, out: &mut Vec<Action>) {
+        self.engine.recover(now);
+        self.collect(out);
+    }
+
+    /// Takes an inbox entry; `plan` is what a submission names.
+    pub fn inbox(
+        &mut self,
+        now: Timestamp,
+        entry: InboxEntry,
+        plan: Option<Arc<LoadedPlan>>,
+        out: &mut Vec<Action>,
+    ) {
+        if entry.number <= self.taken {
+            return;
+        }
+        self.taken = entry.number;
+        let Command { body, .. } = entry.command;
+        let input = match body {
+            CommandBody::Submit(submission) => plan.map(|plan| Input::Submit { submission, plan }),
+            CommandBody::Abort {
+                execution,
+                reason,
+                by,
+            } => Some(Input::Abort {
+                execution,
+                reason: reason.into(),
+                by: by.into(),
+            }),
+            CommandBody::Release { execution } => Some(Input::Release { execution }),
+            // Nothing that runs yet waits for these.
+            CommandBody::Signal { .. } | CommandBody::ChildEnded { .. } => None,
+        };
+        if let Some(input) = input {
+            self.engine.handle(now, input);
+        }
+        self.collect(out);
+    }
+
+    /// Takes anything else that happened.
+    pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Action>) {
+        self.engine.handle(now, input);
+        self.collect(out);
+    }
+
+    /// A batch is durable: its effects may leave.
+    pub fn committed(&mut self, number: u64, out: &mut Vec<Action>) {
+        if self.flying.as_ref().is_some_and(|f| f.number == number) {
+            let flying = self.flying.take().expect("invariant: it was just seen");
+            out.extend(flying.effects.into_iter().map(Action::Do));
+            self.flush(out);
+        }
+    }
+
+    /// Says goodbye; the last commit follows.
+    pub fn leave(&mut self, now: Timestamp, out: &mut Vec<Action>) {
+        self.engine.leave(now);
+        self.collect(out);
+    }
+
+    /// Whether nothing waits for a commit.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.flying.is_none() && self.records.is_empty() && self.taken == self.consumed
+    }
+
+    /// When the next [`Input::Tick`] is due.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.engine.next_timer()
+    }
+
+    fn collect(&mut self, out: &mut Vec<Action>) {
+        let (records, effects) = self.engine.take();
+        if self.records.is_empty() {
+            self.records = records;
+        } else {
+            self.records.extend(records);
+        }
+        for effect in effects {
+            match effect.is_read() {
+                true => out.push(Action::Do(effect)),
+                false => self.staged.push(effect),
+            }
+        }
+        self.flush(out);
+    }
+
+    /// Closes a batch if the store is free.
+    fn flush(&mut self, out: &mut Vec<Action>) {
+        if self.flying.is_some() {
+            return;
+        }
+        if self.records.is_empty() && self.taken == self.consumed {
+            out.extend(self.staged.drain(..).map(Action::Do));
+            return;
+        }
+        self.number += 1;
+        let mut frames = Vec::new();
+        let mut frame = None;
+        if !self.records.is_empty() {
+            let made = JournalFrame {
+                sequence: self.sequence + 1,
+                epoch: self.epoch,
+                at: self.engine.now(),
+                records: std::mem::take(&mut self.records),
+            };
+            // Records are bounded by what one step decides; a frame beyond its limit is a bug.
+            frames.push(
+                made.encode()
+                    .expect("invariant: a frame stays below its limit"),
+            );
+            self.sequence += 1;
+            frame = Some(Arc::new(made));
+        }
+        self.consumed = self.taken;
+        let batch = CommitBatch {
+            number: self.number,
+            frames,
+            consumed: self.consumed,
+            durability: self.durability,
+        };
+        let effects = std::mem::take(&mut self.staged);
+        self.flying = Some(Flying {
+            number: self.number,
+            effects,
+        });
+        out.push(Action::Commit(batch, frame));
+    }
+}

@@ -1,0 +1,77 @@
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use flyte_core::Result;
+use flyte_core::contract::{Plugin, RawTask, Store, TASK_TYPE};
+use flyte_core::id::Digest;
+use flyte_core::plan::Plan;
+use flyte_core::template::TaskTarget;
+
+use crate::engine::{LoadedPlan, TaskKind};
+
+/// Plans that this scheduler has seen, with who runs their tasks.
+#[derive(Debug)]
+pub(crate) struct PlanCache {
+    store: Arc<dyn Store>,
+    plugins: Vec<Arc<dyn Plugin>>,
+    loaded: DashMap<Digest, Arc<LoadedPlan>>,
+}
+
+impl PlanCache {
+    pub(crate) fn new(store: Arc<dyn Store>, plugins: Vec<Arc<dyn Plugin>>) -> Self {
+        Self {
+            store,
+            plugins,
+            loaded: DashMap::new(),
+        }
+    }
+
+    /// The plan of a digest, from memory or from the store.
+    pub(crate) async fn load(&self, digest: Digest) -> Result<Arc<LoadedPlan>> {
+        if let Some(plan) = self.loaded.get(&digest) {
+            return Ok(plan.clone());
+        }
+        let bytes = self.store.get_plan(digest).await?;
+        Ok(self.keep(digest, Arc::new(Plan::from_bytes(&bytes)?)))
+    }
+
+    /// Stores a plan and keeps it; again costs nothing.
+    pub(crate) async fn put(&self, plan: &Arc<Plan>) -> Result<Arc<LoadedPlan>> {
+        let known = self
+            .loaded
+            .iter()
+            .find(|p| Arc::ptr_eq(&p.plan, plan))
+            .map(|p| p.clone());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let bytes = plan.to_bytes();
+        let digest = Plan::digest_of(&bytes);
+        self.store.put_plan(digest, bytes.into()).await?;
+        Ok(self.keep(digest, plan.clone()))
+    }
+
+    fn keep(&self, digest: Digest, plan: Arc<Plan>) -> Arc<LoadedPlan> {
+        let kinds = plan.tasks.iter().map(|t| self.kind(t)).collect();
+        let loaded = Arc::new(LoadedPlan::new(plan, digest, kinds));
+        self.loaded.insert(digest, loaded.clone());
+        loaded
+    }
+
+    fn kind(&self, task: &flyte_core::template::TaskTemplate) -> TaskKind {
+        if task.task_type == TASK_TYPE {
+            return match RawTask::read(task) {
+                Ok(task) => TaskKind::InProcess(task.into()),
+                Err(e) => TaskKind::Unknown(e.message().into()),
+            };
+        }
+        let named = |p: &Arc<dyn Plugin>| p.info().task_types.contains(&task.task_type);
+        let container = matches!(task.target, Some(TaskTarget::Container(_)));
+        let fallback = |p: &Arc<dyn Plugin>| container && p.info().capabilities.fallback;
+        let place = self.plugins.iter().position(named);
+        match place.or_else(|| self.plugins.iter().position(fallback)) {
+            Some(i) => TaskKind::Plugin(i as u16),
+            None => TaskKind::NoPlugin(task.task_type.as_str().into()),
+        }
+    }
+}
