@@ -1,1 +1,10 @@
-//! (being written)
+//! Durable stores: SQLite, its cache, and blobs in a folder.
+#![deny(missing_docs)]
+
+mod blobs;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use blobs::local_blobs;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteCache, SqliteStore};

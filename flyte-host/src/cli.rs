@@ -1,0 +1,132 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs flytekit workflows on this machine, durably.
+#[derive(Debug, Parser)]
+#[command(name = "flyte-rs", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow, launch plan or task of a Python file, a package or a folder.
+    Run(RunArguments),
+    /// Go on with executions that a dead run left.
+    Resume {
+        /// Only this one.
+        execution: Option<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// End an execution for good.
+    Abort {
+        execution: String,
+        /// Why.
+        #[arg(long, default_value = "aborted by hand")]
+        reason: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what there is.
+    Get {
+        #[command(subcommand)]
+        what: What,
+    },
+    /// Say whether a run would work here.
+    Doctor,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    /// All executions.
+    Executions {
+        #[arg(long)]
+        json: bool,
+    },
+    /// One execution.
+    Execution {
+        name: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// The nodes of an execution.
+    Nodes {
+        name: String,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArguments {
+    /// A JSON or YAML file with inputs; inputs on the command line win.
+    #[arg(long)]
+    pub(crate) inputs_file: Option<PathBuf>,
+    /// Put pinned flytekit, and the requirements.txt beside the file, into .flyte/venv.
+    #[arg(long)]
+    pub(crate) install: bool,
+    /// The Python interpreter.
+    #[arg(long)]
+    pub(crate) python: Option<PathBuf>,
+    /// The code of a package that brings none.
+    #[arg(long)]
+    pub(crate) source: Option<PathBuf>,
+    #[arg(long, default_value = "flytesnacks")]
+    pub(crate) project: String,
+    #[arg(long, default_value = "development")]
+    pub(crate) domain: String,
+    /// The execution's name.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// `memory`, or `sqlite:PATH`.
+    #[arg(long)]
+    pub(crate) store: Option<String>,
+    /// Nodes that run at once; 0 has no bound.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) max_parallelism: u32,
+    /// Processes that run at once; one for each core if unset.
+    #[arg(long)]
+    pub(crate) slots: Option<u32>,
+    /// A variable for every task.
+    #[arg(long = "env", value_name = "K=V")]
+    pub(crate) envs: Vec<String>,
+    /// Compute everything anew and replace what the cache has.
+    #[arg(long)]
+    pub(crate) overwrite_cache: bool,
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing on the way.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Where the outputs go as a LiteralMap.
+    #[arg(long)]
+    pub(crate) outputs_pb: Option<PathBuf>,
+    /// A Python file, or a folder of .pb files.
+    pub(crate) file: PathBuf,
+    /// The entity, and its inputs as `--name VALUE`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 1.., required = true)]
+    pub(crate) rest: Vec<String>,
+}
+
+pub(crate) fn parse() -> Arguments {
+    Arguments::parse()
+}
+
+impl Arguments {
+    pub(crate) fn json(&self) -> bool {
+        match &self.command {
+            Command::Run(r) => r.json,
+            Command::Resume { json, .. } | Command::Abort { json, .. } => *json,
+            Command::Get { what } => match what {
+                What::Executions { json }
+                | What::Execution { json, .. }
+                | What::Nodes { json, .. } => *json,
+            },
+            Command::Doctor => false,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+use serde_json::json;
+
+/// Why nothing was run: what, where, and what helps.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    code: &'static str,
+    message: String,
+    place: String,
+    remedy: String,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Refusal>;
+
+impl Refusal {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            place: String::new(),
+            remedy: String::new(),
+        }
+    }
+
+    pub(crate) fn at(mut self, place: impl ToString) -> Self {
+        self.place = place.to_string();
+        self
+    }
+
+    pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+
+    /// For people on stderr; for programs one object on stdout.
+    pub(crate) fn print(&self, as_json: bool) {
+        let place = if self.place.is_empty() {
+            String::new()
+        } else {
+            format!("{}: ", self.place)
+        };
+        eprintln!("error: {place}{}", self.message);
+        if !self.remedy.is_empty() {
+            eprintln!("help: {}", self.remedy);
+        }
+        if as_json {
+            let error = json!({
+                "code": self.code, "message": self.message,
+                "place": self.place, "remedy": self.remedy,
+            });
+            println!(
+                "{}",
+                json!({
+                    "execution": null, "phase": null, "outputs": null, "error": error,
+                    "nodes": [], "seconds": 0.0,
+                })
+            );
+        }
+    }
+}
+
+impl From<flyte_core::Error> for Refusal {
+    fn from(e: flyte_core::Error) -> Self {
+        Self::new("Store", e.to_string())
+    }
+}
+
+/// The one of `known` that is most like `given`, if any is like it at all.
+pub(crate) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|k| (distance(given, k), k))
+        .filter(|(d, k)| *d <= 1 + k.len() / 3)
+        .min()
+        .map(|(_, k)| k)
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,249 @@
+use std::path::Path;
+
+use flyte_core::compile::{Sources, compile, launch_plan_closure, single_task_workflow};
+use flyte_core::id::{Identifier, Str, Tenant};
+use flyte_core::plan::Plan;
+use flyte_core::template::{
+    LaunchPlanTemplate, Node, NodeTarget, Otherwise, TaskTemplate, WorkflowReference,
+    WorkflowTemplate,
+};
+use flyte_idl::admin;
+use flyte_idl::convert::{decode, launch_plan_from_pb, task_from_pb, workflow_from_pb};
+use std::sync::Arc;
+
+use crate::fail::{Refusal, Result, nearest};
+
+/// Bytes of one `.pb` file.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The entities of a package, identifiers filled in.
+#[derive(Debug, Default)]
+pub(crate) struct Package {
+    pub(crate) tasks: Vec<TaskTemplate>,
+    pub(crate) workflows: Vec<WorkflowTemplate>,
+    pub(crate) launch_plans: Vec<LaunchPlanTemplate>,
+}
+
+/// What ENTITY names: a plan, and the launch plan whose inputs count.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) entity: Identifier,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) launch_plan: Option<LaunchPlanTemplate>,
+}
+
+impl Package {
+    /// Reads a folder of `.pb` files as flytekit's packager writes them.
+    pub(crate) fn read(dir: &Path, tenant: &Tenant, version: &str) -> Result<Self> {
+        let bad = |p: &Path, m: String| Refusal::new("BadPackage", m).at(p.display());
+        let mut names: Vec<_> = std::fs::read_dir(dir)
+            .map_err(|e| bad(dir, e.to_string()))?
+            .filter_map(|e| e.ok().map(|e| e.path()))
+            .filter(|p| p.extension().is_some_and(|x| x == "pb"))
+            .collect();
+        names.sort();
+        let mut out = Self::default();
+        for path in names {
+            let size = std::fs::metadata(&path)
+                .map_err(|e| bad(&path, e.to_string()))?
+                .len();
+            if size > FILE_BYTES_MAX {
+                return Err(bad(
+                    &path,
+                    format!("{size} bytes, the limit is {FILE_BYTES_MAX}"),
+                ));
+            }
+            let bytes = std::fs::read(&path).map_err(|e| bad(&path, e.to_string()))?;
+            let stem = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let wrong = |e: flyte_idl::convert::WireError| bad(&path, e.to_string());
+            match stem.rsplit('_').next() {
+                Some("1") => {
+                    let spec: admin::TaskSpec = decode(&bytes).map_err(wrong)?;
+                    let t = spec
+                        .template
+                        .ok_or_else(|| bad(&path, "it holds no task".into()))?;
+                    out.tasks.push(task_from_pb(&t).map_err(wrong)?);
+                }
+                Some("2") => {
+                    let spec: admin::WorkflowSpec = decode(&bytes).map_err(wrong)?;
+                    let w = spec
+                        .template
+                        .ok_or_else(|| bad(&path, "it holds no workflow".into()))?;
+                    out.workflows.push(workflow_from_pb(&w).map_err(wrong)?);
+                    for sub in &spec.sub_workflows {
+                        out.workflows.push(workflow_from_pb(sub).map_err(wrong)?);
+                    }
+                }
+                Some("3") => {
+                    let lp: admin::LaunchPlan = decode(&bytes).map_err(wrong)?;
+                    out.launch_plans
+                        .push(launch_plan_from_pb(&lp).map_err(wrong)?);
+                }
+                _ => {
+                    let text =
+                        "the name does not end in _1 (task), _2 (workflow) or _3 (launch plan)";
+                    return Err(bad(&path, text.into()));
+                }
+            }
+        }
+        out.fill(tenant, version);
+        let mut seen = std::collections::HashSet::new();
+        out.workflows.retain(|w| seen.insert(w.id.clone()));
+        out.close()?;
+        Ok(out)
+    }
+
+    /// Empty parts of identifiers are the registrar's to fill in.
+    fn fill(&mut self, tenant: &Tenant, version: &str) {
+        let fill = |id: &mut Identifier| {
+            let part = |have: &mut Str, want: &Str| {
+                if have.is_empty() {
+                    *have = want.clone();
+                }
+            };
+            part(&mut id.tenant.project, &tenant.project);
+            part(&mut id.tenant.domain, &tenant.domain);
+            part(&mut id.version, &version.into());
+        };
+        self.tasks
+            .iter_mut()
+            .filter_map(|t| t.id.as_mut())
+            .for_each(fill);
+        for w in &mut self.workflows {
+            fill(&mut w.id);
+            w.nodes.iter_mut().for_each(|n| references(n, &fill));
+            w.failure_node.iter_mut().for_each(|n| references(n, &fill));
+        }
+        for l in &mut self.launch_plans {
+            fill(&mut l.id);
+            l.spec.workflow_id.iter_mut().for_each(fill);
+        }
+    }
+
+    /// Computes what callers of each launch plan give.
+    fn close(&mut self) -> Result<()> {
+        for l in &mut self.launch_plans {
+            let workflow = self
+                .workflows
+                .iter()
+                .find(|w| Some(&w.id) == l.spec.workflow_id.as_ref());
+            if let Some(w) = workflow {
+                l.closure = launch_plan_closure(&l.spec, w)
+                    .map_err(|e| Refusal::new("CompileError", e.to_string()).at(&l.id.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds what ENTITY names and compiles it.
+    pub(crate) fn choose(&self, name: &str) -> Result<Chosen> {
+        let is = |id: &Identifier| {
+            *id.name == *name || id.name.strip_suffix(name).is_some_and(|r| r.ends_with('.'))
+        };
+        let mut ids: Vec<&Identifier> = self.workflows.iter().map(|w| &w.id).collect();
+        ids.extend(self.launch_plans.iter().map(|l| &l.id));
+        ids.extend(self.tasks.iter().filter_map(|t| t.id.as_ref()));
+        let found: std::collections::BTreeSet<&str> =
+            ids.iter().filter(|id| is(id)).map(|id| &*id.name).collect();
+        let full = match found.iter().copied().collect::<Vec<_>>()[..] {
+            [one] => one,
+            [] => {
+                let short = ids
+                    .iter()
+                    .map(|id| id.name.rsplit('.').next().unwrap_or(&id.name));
+                let known: std::collections::BTreeSet<&str> = short.collect();
+                let near = nearest(name, known.iter().copied());
+                let all = known.iter().copied().collect::<Vec<_>>().join(", ");
+                let text = format!("there is no workflow, launch plan or task `{name}`");
+                let remedy = match near {
+                    Some(n) => format!("did you mean `{n}`? there are: {all}"),
+                    None => format!("there are: {all}"),
+                };
+                return Err(Refusal::new("UnknownEntity", text)
+                    .at("ENTITY")
+                    .remedy(remedy));
+            }
+            _ if found.contains(name) => name,
+            _ => {
+                let all = found.into_iter().collect::<Vec<_>>().join(", ");
+                return Err(Refusal::new(
+                    "AmbiguousEntity",
+                    format!("`{name}` fits several: {all}"),
+                )
+                .at("ENTITY")
+                .remedy("give the whole name"));
+            }
+        };
+        let lp = self
+            .launch_plans
+            .iter()
+            .find(|l| *l.id.name == *full)
+            .cloned();
+        let workflow_id = match &lp {
+            Some(l) => l.spec.workflow_id.clone(),
+            None => self
+                .workflows
+                .iter()
+                .find(|w| *w.id.name == *full)
+                .map(|w| w.id.clone()),
+        };
+        let single;
+        let workflow = match workflow_id {
+            Some(id) => self.workflows.iter().find(|w| w.id == id),
+            None => {
+                let named = |t: &&TaskTemplate| t.id.as_ref().is_some_and(|id| *id.name == *full);
+                single = self.tasks.iter().find(named).and_then(single_task_workflow);
+                single.as_ref()
+            }
+        };
+        let Some(workflow) = workflow else {
+            let text = format!("the workflow of `{full}` is not in the package");
+            return Err(Refusal::new("BadPackage", text).at(full));
+        };
+        let subs: Vec<WorkflowTemplate> = self
+            .workflows
+            .iter()
+            .filter(|w| w.id != workflow.id)
+            .cloned()
+            .collect();
+        let sources = Sources::new(workflow, &self.tasks)
+            .with_sub_workflows(&subs)
+            .with_launch_plans(&self.launch_plans)
+            .with_strict(false);
+        let plan =
+            compile(&sources).map_err(|e| Refusal::new("CompileError", e.to_string()).at(full))?;
+        let entity = lp
+            .as_ref()
+            .map_or_else(|| workflow.id.clone(), |l| l.id.clone());
+        Ok(Chosen {
+            entity,
+            plan,
+            launch_plan: lp,
+        })
+    }
+}
+
+fn references(node: &mut Node, fill: &impl Fn(&mut Identifier)) {
+    match &mut node.target {
+        Some(NodeTarget::Task(t)) => t.reference.iter_mut().for_each(fill),
+        Some(NodeTarget::Workflow(Some(
+            WorkflowReference::LaunchPlan(id) | WorkflowReference::SubWorkflow(id),
+        ))) => fill(id),
+        Some(NodeTarget::Branch(b)) => {
+            let Some(i) = &mut b.if_else else { return };
+            let cases = i.case.iter_mut().chain(&mut i.other);
+            cases
+                .filter_map(|c| c.then_node.as_deref_mut())
+                .for_each(|n| references(n, fill));
+            if let Some(Otherwise::ElseNode(n)) = &mut i.otherwise {
+                references(n, fill);
+            }
+        }
+        Some(NodeTarget::Array(a)) => a.node.iter_mut().for_each(|n| references(n, fill)),
+        _ => {}
+    }
+}

@@ -1,0 +1,72 @@
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flyte_core::contract::{Cache, Store};
+use flyte_core::memory::MemoryStore;
+
+use crate::fail::{Refusal, Result};
+
+/// The folder `.flyte` where everything of this program lives.
+#[derive(Clone, Debug)]
+pub(crate) struct State(PathBuf);
+
+impl State {
+    /// `.flyte` in the working directory, made if it is not there.
+    pub(crate) fn open() -> Result<Self> {
+        let bad = |e: std::io::Error| Refusal::new("Io", e.to_string()).at("./.flyte");
+        let dir = std::env::current_dir().map_err(bad)?.join(".flyte");
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(bad)?;
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).map_err(bad)?;
+        let ignore = dir.join(".gitignore");
+        if !ignore.exists() {
+            std::fs::write(ignore, "*\n").map_err(bad)?;
+        }
+        Ok(Self(dir))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The store of `--store`, with its cache.
+    pub(crate) fn store(
+        &self,
+        wish: Option<&str>,
+    ) -> Result<(Arc<dyn Store>, Option<Arc<dyn Cache>>)> {
+        let path = match wish {
+            Some("memory") => return Ok((Arc::new(MemoryStore::default()), None)),
+            Some(other) => match other.strip_prefix("sqlite:") {
+                Some(path) => PathBuf::from(path),
+                None => {
+                    return Err(Refusal::new("Usage", format!("`{other}` is no store"))
+                        .at("--store")
+                        .remedy("give `memory` or `sqlite:PATH`"));
+                }
+            },
+            None => self.path("flyte.db"),
+        };
+        let store = flyte_store::SqliteStore::open(&path)?;
+        let cache = store.cache();
+        Ok((store, Some(cache)))
+    }
+
+    /// Where files of executions are.
+    pub(crate) fn blobs(&self) -> Result<(Arc<dyn flyte_core::object_store::ObjectStore>, String)> {
+        let dir = self.path("data");
+        std::fs::create_dir_all(&dir)
+            .map_err(|e| Refusal::new("Io", e.to_string()).at(dir.display()))?;
+        Ok((
+            flyte_store::local_blobs(&dir)?,
+            dir.to_string_lossy().into_owned(),
+        ))
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+}

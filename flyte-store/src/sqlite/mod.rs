@@ -1,0 +1,10 @@
+//! One SQLite file: inbox, journal, plans, leases and cache.
+
+mod cache;
+mod error;
+mod schema;
+mod store;
+mod writer;
+
+pub use cache::SqliteCache;
+pub use store::SqliteStore;

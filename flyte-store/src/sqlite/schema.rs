@@ -1,0 +1,66 @@
+use flyte_core::{Error, ErrorKind, Result};
+use rusqlite::Connection;
+use std::path::Path;
+use std::time::Duration;
+
+use super::error::classify;
+
+/// The version of the tables; a higher one is refused by name.
+pub(super) const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, number INTEGER NOT NULL,
+    batch BLOB, next_inbox INTEGER NOT NULL, trimmed INTEGER NOT NULL) STRICT;
+CREATE TABLE journal (shard INTEGER NOT NULL, sequence INTEGER NOT NULL, bytes BLOB NOT NULL,
+    PRIMARY KEY (shard, sequence)) STRICT, WITHOUT ROWID;
+CREATE TABLE snapshots (shard INTEGER PRIMARY KEY, through INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE inbox (shard INTEGER NOT NULL, number INTEGER NOT NULL, id BLOB NOT NULL,
+    body BLOB NOT NULL, PRIMARY KEY (shard, number)) STRICT, WITHOUT ROWID;
+CREATE TABLE commands (id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE executions (org TEXT NOT NULL, project TEXT NOT NULL, domain TEXT NOT NULL,
+    name TEXT NOT NULL, shard INTEGER NOT NULL, content BLOB NOT NULL, submission BLOB NOT NULL,
+    PRIMARY KEY (org, project, domain, name)) STRICT, WITHOUT ROWID;
+CREATE TABLE plans (digest BLOB PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE credits (pool TEXT NOT NULL, shard INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    held INTEGER NOT NULL, PRIMARY KEY (pool, shard)) STRICT, WITHOUT ROWID;
+CREATE TABLE cache (digest BLOB PRIMARY KEY, org TEXT NOT NULL, project TEXT NOT NULL,
+    domain TEXT NOT NULL, task TEXT NOT NULL, parts BLOB NOT NULL, artifact BLOB NOT NULL,
+    read_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX cache_task ON cache (org, project, domain, task);
+CREATE TABLE reservations (digest BLOB PRIMARY KEY, owner TEXT NOT NULL, token INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE tokens (last INTEGER NOT NULL) STRICT;
+INSERT INTO tokens VALUES (0);
+";
+
+/// Opens the file, and makes the tables if it is new.
+pub(super) fn connect(path: &Path) -> Result<Connection> {
+    let fail = |e| classify("open", e).with("file", path.display());
+    let mut c = Connection::open(path).map_err(fail)?;
+    c.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
+    c.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
+    c.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
+    c.set_prepared_statement_cache_capacity(64);
+    let tx = c
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .map_err(fail)?;
+    let have: i64 = tx
+        .query_row("PRAGMA user_version", [], |r| r.get(0))
+        .map_err(fail)?;
+    match have {
+        0 => {
+            tx.execute_batch(TABLES).map_err(fail)?;
+            tx.pragma_update(None, "user_version", VERSION)
+                .map_err(fail)?;
+        }
+        v if v > VERSION => {
+            let text = format!("its tables have version {v}, this program reads up to {VERSION}");
+            return Err(
+                Error::new(ErrorKind::NewerVersion, "open", text).with("file", path.display())
+            );
+        }
+        _ => {}
+    }
+    tx.commit().map_err(fail)?;
+    Ok(c)
+}
