@@ -7,12 +7,18 @@ use std::path::{Path, PathBuf};
 fn the_committed_code_is_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let names = ["core", "plugins", "kubeflow", "event", "admin", "service"];
-    let files: Vec<PathBuf> =
-        names.iter().map(|n| root.join(format!("proto/flyteidl/{n}.proto"))).collect();
+    let files: Vec<PathBuf> = names
+        .iter()
+        .map(|n| root.join(format!("proto/flyteidl/{n}.proto")))
+        .collect();
     let set = protox::compile(&files, [root.join("proto")]).expect("the .proto files compile");
     let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("generated");
     std::fs::create_dir_all(&out).unwrap();
-    prost_build::Config::new().btree_map(["."]).out_dir(&out).compile_fds(set).unwrap();
+    prost_build::Config::new()
+        .btree_map(["."])
+        .out_dir(&out)
+        .compile_fds(set)
+        .unwrap();
     let committed = root.join("src/generated");
     let regenerate = std::env::var_os("FLYTE_IDL_REGENERATE").is_some();
     let mut seen = 0;
@@ -25,7 +31,11 @@ fn the_committed_code_is_up_to_date() {
             std::fs::write(&target, &fresh).unwrap();
         }
         let have = std::fs::read_to_string(&target).unwrap_or_default();
-        assert!(have == fresh, "{} is out of date; see the head of this test", target.display());
+        assert!(
+            have == fresh,
+            "{} is out of date; see the head of this test",
+            target.display()
+        );
         seen += 1;
     }
     // `service` has calls but no messages of its own.

@@ -1,0 +1,278 @@
+//! The binary, with the real flytekit: `scripts/test-env` prepares the interpreter.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const TWO: &str = r#"
+from flytekit import task, workflow
+
+@task(cache=True, cache_version="1")
+def double(x: int) -> int:
+    with open("/tmp/flyte-rs-test-COUNTER", "a") as f:
+        f.write("x")
+    return 2 * x
+
+@task
+def show(x: int, name: str) -> str:
+    return f"{name}: {x}"
+
+@workflow
+def wf(x: int = 3, name: str = "n") -> str:
+    return show(x=double(x=x), name=name)
+"#;
+
+const SLOW: &str = r#"
+import time
+from flytekit import task, workflow
+
+@task
+def slow(path: str) -> str:
+    with open(path, "a") as f:
+        f.write("started\n")
+    for i in range(40):
+        print("tick", i)
+        time.sleep(0.1)
+    return "old code"
+
+@workflow
+def wf(path: str) -> str:
+    return slow(path=path)
+"#;
+
+fn python() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let python = std::env::var_os("FLYTE_TEST_PYTHON")
+        .map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
+    assert!(
+        python.exists(),
+        "{} is missing: run scripts/test-env",
+        python.display()
+    );
+    python
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(name: &str, text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let unique = dir
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        std::fs::write(dir.path().join(name), text.replace("COUNTER", &unique)).unwrap();
+        Self(dir)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn counter(&self) -> usize {
+        let unique = self
+            .0
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        std::fs::read(format!("/tmp/flyte-rs-test-{unique}")).map_or(0, |b| b.len())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_flyte-rs"));
+        c.args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::null());
+        c
+    }
+
+    fn flyte(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let python = python();
+        let mut all = vec!["run", "--python", python.to_str().unwrap()];
+        all.extend(arguments);
+        self.flyte(&all)
+    }
+
+    fn start(&self, arguments: &[&str]) -> Child {
+        let python = python();
+        let mut all = vec!["run", "--python", python.to_str().unwrap()];
+        all.extend(arguments);
+        self.command(&all)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let unique = self
+            .0
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let _never_made = std::fs::remove_file(format!("/tmp/flyte-rs-test-{unique}"));
+    }
+}
+
+fn json(o: &Output) -> Value {
+    let text = String::from_utf8_lossy(&o.stdout);
+    assert_eq!(text.trim().lines().count(), 1, "one object: {text}");
+    serde_json::from_str(text.trim()).unwrap()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(30), "in 30 s: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_workflow_runs_and_the_second_run_hits_the_cache() {
+    let f = Folder::with("two.py", TWO);
+    let first = f.run(&["--json", "two.py", "wf", "--x", "5", "--name", "a"]);
+    let shown = String::from_utf8_lossy(&first.stderr).into_owned();
+    assert_eq!(first.status.code(), Some(0), "{shown}");
+    let first = json(&first);
+    assert_eq!(first["outputs"]["o0"], "a: 10");
+    assert_eq!(first["nodes"][0]["cache"], "CACHE_POPULATED");
+    assert_eq!(f.counter(), 1);
+    let second = json(&f.run(&["--json", "two.py", "wf", "--x=5", "--name", "b"]));
+    assert_eq!(second["outputs"]["o0"], "b: 10");
+    assert_eq!(second["nodes"][0]["cache"], "CACHE_HIT");
+    assert_eq!(second["nodes"][0]["attempts"], 0);
+    assert_eq!(f.counter(), 1, "no process is started for a hit");
+    let other = json(&f.run(&["--json", "two.py", "wf", "--x", "6"]));
+    assert_eq!(other["outputs"]["o0"], "n: 12");
+    assert_eq!(f.counter(), 2);
+}
+
+#[test]
+fn a_user_error_is_a_failure_with_its_traceback() {
+    let f = Folder::with(
+        "bad.py",
+        &TWO.replace(
+            "return 2 * x",
+            "if x > 0:\n        raise ValueError('no luck')\n    return x",
+        ),
+    );
+    let o = f.run(&["--json", "bad.py", "wf"]);
+    assert_eq!(o.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&o.stderr).into_owned();
+    assert!(
+        told.contains("no luck") && told.contains("stderr.log"),
+        "{told}"
+    );
+    let o = json(&o);
+    assert_eq!(o["phase"], "FAILED");
+    assert_eq!(o["error"]["code"], "USER:RuntimeError");
+    assert_eq!(o["error"]["place"], "n0");
+}
+
+#[test]
+fn bad_input_is_refused_before_anything_runs() {
+    let f = Folder::with("two.py", TWO);
+    std::fs::write(f.path("broken.py"), "def (:\n").unwrap();
+    std::fs::write(f.path("notes.txt"), "x").unwrap();
+    std::fs::write(f.path("in.json"), "[1").unwrap();
+    std::fs::create_dir(f.path("pbs")).unwrap();
+    std::fs::write(f.path("pbs/0_x_1.pb"), b"\xff\xff\xff").unwrap();
+    let cases: [(&[&str], &str); 10] = [
+        (&["two.py", "wg"], "did you mean `wf`"),
+        (&["two.py", "wf", "--nome", "x"], "did you mean `--name`"),
+        (
+            &["two.py", "wf", "--x", "five"],
+            "expected int, given \"five\"",
+        ),
+        (&["two.py", "wf", "--x", "1", "--x", "2"], "given twice"),
+        (
+            &["two.py", "show"],
+            "these inputs have no value: --name (str), --x (int)",
+        ),
+        (&["--inputs-file", "in.json", "two.py", "wf"], "not JSON"),
+        (&["none.py", "wf"], "there is no such file"),
+        (&["broken.py", "wf"], "SyntaxError"),
+        (&["notes.txt", "wf"], "neither a Python file nor a folder"),
+        (
+            &["pbs", "wf"],
+            "0_x_1.pb: the message: the bytes are no such message",
+        ),
+    ];
+    for (arguments, wanted) in cases {
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        let o = f.run(&all);
+        let told = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert_eq!(o.status.code(), Some(2), "{arguments:?}: {told}");
+        assert!(told.contains(wanted), "{arguments:?}: {told}");
+        assert!(!told.contains("panicked"), "{arguments:?}: {told}");
+        assert!(json(&o)["error"]["message"].is_string());
+    }
+    let listed = json(&f.flyte(&["get", "executions", "--json"]));
+    assert_eq!(listed, serde_json::json!([]));
+}
+
+#[test]
+fn a_killed_run_is_resumed_and_its_task_ran_once() {
+    let f = Folder::with("slow.py", SLOW);
+    let starts = f.path("starts.txt");
+    let path = starts.to_str().unwrap();
+    let mut child = f.start(&["--name", "e1", "slow.py", "wf", "--path", path]);
+    until("the task has started", || starts.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The snapshot counts, not the file.
+    std::fs::write(f.path("slow.py"), SLOW.replace("old code", "new code")).unwrap();
+    let o = f.flyte(&["resume", "e1", "--json"]);
+    let told = String::from_utf8_lossy(&o.stderr).into_owned();
+    assert_eq!(o.status.code(), Some(0), "{told}");
+    assert_eq!(json(&o)["outputs"]["o0"], "old code");
+    assert_eq!(std::fs::read_to_string(&starts).unwrap(), "started\n");
+}
+
+#[test]
+fn an_abort_from_another_process_leaves_no_child() {
+    let f = Folder::with("slow.py", SLOW);
+    let starts = f.path("starts.txt");
+    let path = starts.to_str().unwrap();
+    let mut child = f.start(&["--name", "e1", "slow.py", "wf", "--path", path]);
+    until("the task has started", || starts.exists());
+    let o = f.flyte(&["abort", "e1", "--reason", "enough"]);
+    assert_eq!(o.status.code(), Some(0));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let report = json(&f.flyte(&["get", "execution", "e1", "--json"]));
+    assert_eq!(report["phase"], "ABORTED");
+    let folder = f.path(".flyte").to_string_lossy().into_owned();
+    let ps = Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    let ps = String::from_utf8_lossy(&ps.stdout).into_owned();
+    assert!(!ps.contains(&folder), "a child is left: {ps}");
+}
+
+#[test]
+fn two_runs_in_one_folder_at_once_both_succeed() {
+    let f = Folder::with("two.py", TWO);
+    let mut a = f.start(&["two.py", "wf", "--x", "1"]);
+    let b = f.run(&["two.py", "wf", "--x", "2"]);
+    assert_eq!(
+        b.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&b.stderr)
+    );
+    assert_eq!(a.wait().unwrap().code(), Some(0));
+}
