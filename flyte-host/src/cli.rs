@@ -11,6 +11,7 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant)] // There is one.
 pub(crate) enum Command {
     /// Run a workflow, launch plan or task of a Python file, a package or a folder.
     Run(RunArguments),

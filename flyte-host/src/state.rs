@@ -7,6 +7,9 @@ use flyte_core::memory::MemoryStore;
 
 use crate::fail::{Refusal, Result};
 
+/// A store, and its cache if it has one.
+type Stores = (Arc<dyn Store>, Option<Arc<dyn Cache>>);
+
 /// The folder `.flyte` where everything of this program lives.
 #[derive(Clone, Debug)]
 pub(crate) struct State(PathBuf);
@@ -34,10 +37,7 @@ impl State {
     }
 
     /// The store of `--store`, with its cache.
-    pub(crate) fn store(
-        &self,
-        wish: Option<&str>,
-    ) -> Result<(Arc<dyn Store>, Option<Arc<dyn Cache>>)> {
+    pub(crate) fn store(&self, wish: Option<&str>) -> Result<Stores> {
         let path = match wish {
             Some("memory") => return Ok((Arc::new(MemoryStore::default()), None)),
             Some(other) => match other.strip_prefix("sqlite:") {

@@ -54,7 +54,8 @@ impl Reader {
         let wanted = events
             .into_iter()
             .filter(|e| after.is_none_or(|a| e.cursor > a));
-        self.ready.extend(wanted.map(|e| Ok(EventItem::Event(e))));
+        self.ready
+            .extend(wanted.map(|e| Ok(EventItem::Event(Box::new(e)))));
         Ok(())
     }
 

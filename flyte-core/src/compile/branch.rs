@@ -151,11 +151,11 @@ fn expression(
         BooleanExpression::Comparison(c) => {
             let left = operand(id, c.left.as_ref(), inputs, errors);
             let right = operand(id, c.right.as_ref(), inputs, errors);
-            if let (Some(l), Some(r)) = (left, right) {
-                if l != r {
-                    let text = format!("RightValue is `{r}`, LeftValue is `{l}`");
-                    errors.report(Code::MismatchingTypes, id, text);
-                }
+            if let (Some(l), Some(r)) = (left, right)
+                && l != r
+            {
+                let text = format!("RightValue is `{r}`, LeftValue is `{l}`");
+                errors.report(Code::MismatchingTypes, id, text);
             }
         }
     }

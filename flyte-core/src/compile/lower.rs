@@ -72,7 +72,7 @@ impl<'a> Lower<'_, 'a> {
             let ix = self.node(&mut b, f, &i.inputs, &i.outputs, w, 0)?;
             b.failure_node(ix);
         }
-        for (name, _) in &interface.outputs {
+        for name in interface.outputs.keys() {
             let binding = t.outputs.iter().find(|o| o.var == *name);
             let data = binding.and_then(|o| o.binding.as_ref());
             let bound = match data {
@@ -104,11 +104,11 @@ impl<'a> Lower<'_, 'a> {
         }
         let mut bound = Vec::new();
         for binding in &node.inputs {
-            if let Some(data) = &binding.binding {
-                if inputs.contains_key(&binding.var) {
-                    let data = self.bound(b, data, w, up);
-                    bound.push((binding.var.clone(), data));
-                }
+            if let Some(data) = &binding.binding
+                && inputs.contains_key(&binding.var)
+            {
+                let data = self.bound(b, data, w, up);
+                bound.push((binding.var.clone(), data));
             }
         }
         let (target, retries) = match &node.target {

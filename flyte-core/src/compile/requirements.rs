@@ -144,11 +144,11 @@ impl<'a> Walk<'_, 'a> {
                 }
                 _ => {}
             },
-            Some(NodeTarget::Workflow(Some(WorkflowReference::LaunchPlan(id)))) => {
-                if !library.launch_plans.contains_key(id) {
-                    self.missing
-                        .insert((Code::WorkflowReferenceNotFound, id.clone()));
-                }
+            Some(NodeTarget::Workflow(Some(WorkflowReference::LaunchPlan(id))))
+                if !library.launch_plans.contains_key(id) =>
+            {
+                self.missing
+                    .insert((Code::WorkflowReferenceNotFound, id.clone()));
             }
             Some(NodeTarget::Workflow(Some(WorkflowReference::SubWorkflow(id)))) => {
                 if library.workflow_ix.contains_key(id) {

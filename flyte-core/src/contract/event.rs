@@ -32,7 +32,7 @@ pub type EventStream = BoxStream<'static, Result<EventItem>>;
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventItem {
     /// Something happened.
-    Event(Event),
+    Event(Box<Event>),
     /// The subscriber was too slow; subscribe again from `from` to replay.
     Lagged {
         /// The last event that was given.

@@ -91,10 +91,11 @@ impl Secrets for EnvironmentSecrets {
         }
         let plain =
             |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('/');
-        if plain(&s.group) && plain(&s.key) {
-            if let Ok(v) = std::fs::read(self.directory.join(&s.group).join(&s.key)) {
-                return Ok(SecretValue::new(v));
-            }
+        if plain(&s.group)
+            && plain(&s.key)
+            && let Ok(v) = std::fs::read(self.directory.join(&s.group).join(&s.key))
+        {
+            return Ok(SecretValue::new(v));
         }
         Err(Error::new(
             ErrorKind::NotFound,

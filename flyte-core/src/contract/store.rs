@@ -383,6 +383,7 @@ pub struct CommitBatch {
 
 /// What [`Store::load`] streams.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // Streamed one at a time, never kept.
 pub enum LoadItem {
     /// The newest snapshot; first, if there is one.
     Snapshot(Snapshot),

@@ -138,7 +138,10 @@ impl RawTask {
 
 /// Values of the host that tasks may use, by type.
 #[derive(Clone, Default)]
-pub struct HostResources(Arc<HashMap<TypeId, (&'static str, Arc<dyn Any + Send + Sync>)>>);
+pub struct HostResources(Arc<HashMap<TypeId, Resource>>);
+
+/// The name of a type, and a value of it.
+type Resource = (&'static str, Arc<dyn Any + Send + Sync>);
 
 impl HostResources {
     /// Adds a value; one of the same type is replaced.

@@ -81,7 +81,7 @@ impl Writer {
     fn float(&mut self, f: f64) {
         let bits = match f {
             f if f.is_nan() => f64::NAN.to_bits(),
-            f if f == 0.0 => 0,
+            0.0 => 0,
             f => f.to_bits(),
         };
         self.word(b'f', bits);

@@ -18,12 +18,11 @@ use super::{
 /// ```
 #[must_use]
 pub fn castable(from: &LiteralType, to: &LiteralType) -> bool {
-    if let TypeKind::Union(variants) = &from.kind {
-        if let [lone] = &variants[..] {
-            if rule(lone, to) {
-                return true;
-            }
-        }
+    if let TypeKind::Union(variants) = &from.kind
+        && let [lone] = &variants[..]
+        && rule(lone, to)
+    {
+        return true;
     }
     rule(from, to)
 }

@@ -21,24 +21,23 @@ impl Check<'_> {
         }
         let sup = resolve(self.sup, sup);
         let sub = resolve(self.sub, sub);
-        if let (Some(d), Some(u)) = (text(sup, "type"), text(sub, "type")) {
-            if d != u && !(d == "number" && u == "integer") {
-                return false;
-            }
+        if let (Some(d), Some(u)) = (text(sup, "type"), text(sub, "type"))
+            && d != u
+            && !(d == "number" && u == "integer")
+        {
+            return false;
         }
         if let (Some(Document::List(d)), Some(Document::List(u))) =
             (sup.get("enum"), sub.get("enum"))
+            && !u.iter().all(|v| d.contains(v))
         {
-            if !u.iter().all(|v| d.contains(v)) {
-                return false;
-            }
+            return false;
         }
         if let (Some(Document::Struct(d)), Some(Document::Struct(u))) =
             (sup.get("items"), sub.get("items"))
+            && !self.object(d, u, depth + 1)
         {
-            if !self.object(d, u, depth + 1) {
-                return false;
-            }
+            return false;
         }
         self.properties(sup, sub, depth) && self.any_of(sup, sub, depth)
     }
@@ -54,10 +53,10 @@ impl Check<'_> {
         };
         for (name, want) in &d {
             match (want, u.get(name)) {
-                (Document::Struct(want), Some(Document::Struct(have))) => {
-                    if !self.object(want, have, depth + 1) {
-                        return false;
-                    }
+                (Document::Struct(want), Some(Document::Struct(have)))
+                    if !self.object(want, have, depth + 1) =>
+                {
+                    return false;
                 }
                 (_, None) if requires(sup, name) => return false,
                 _ => {}

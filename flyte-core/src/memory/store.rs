@@ -107,11 +107,11 @@ impl Store for MemoryStore {
                 out.push(Enqueued::Accepted);
                 continue;
             }
-            if let CommandBody::Submit(s) = &command.body {
-                if let Some(answer) = inner.judge(shard, s) {
-                    out.push(answer);
-                    continue;
-                }
+            if let CommandBody::Submit(s) = &command.body
+                && let Some(answer) = inner.judge(shard, s)
+            {
+                out.push(answer);
+                continue;
             }
             let at = inner.shards.entry(shard).or_default();
             at.seen.insert(command.id);

@@ -66,6 +66,7 @@ pub struct NodeMetadata {
 }
 
 /// The oneof of [`Node`].
+#[allow(clippy::large_enum_variant)] // Almost every node is a task node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NodeTarget {
     /// A task.

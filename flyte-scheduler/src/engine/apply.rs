@@ -276,10 +276,10 @@ impl Execution {
             _ => {}
         }
         if to.is_over() {
-            if from == NodeState::Open {
-                if let Some(child) = self.children.remove(&addr) {
-                    self.frames[child.0 as usize].close();
-                }
+            if from == NodeState::Open
+                && let Some(child) = self.children.remove(&addr)
+            {
+                self.frames[child.0 as usize].close();
             }
             let frame = &mut self.frames[addr.frame.0 as usize];
             frame.open -= 1;
@@ -321,10 +321,10 @@ impl Execution {
     }
 
     fn end_job(&mut self, addr: NodeAddr) {
-        if let Some(job) = self.jobs.remove(&addr) {
-            if let Some(handle) = job.handle {
-                self.finalizing.insert((addr, job.attempt), handle);
-            }
+        if let Some(job) = self.jobs.remove(&addr)
+            && let Some(handle) = job.handle
+        {
+            self.finalizing.insert((addr, job.attempt), handle);
         }
     }
 

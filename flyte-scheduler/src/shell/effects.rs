@@ -161,10 +161,10 @@ impl World {
                 self.tell(Input::Published { at, status });
             }
             Effect::CacheExtend { key, token, ttl } => {
-                if let Some(cache) = &self.cache {
-                    if let Err(e) = cache.extend(&key, token, ttl).await {
-                        tracing::warn!(error = %e, "a reservation was not prolonged");
-                    }
+                if let Some(cache) = &self.cache
+                    && let Err(e) = cache.extend(&key, token, ttl).await
+                {
+                    tracing::warn!(error = %e, "a reservation was not prolonged");
                 }
             }
             Effect::Run { .. }

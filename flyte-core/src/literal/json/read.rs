@@ -134,12 +134,12 @@ fn union(
         }))
     };
     // The long form says which variant is meant.
-    if let Some(o) = json.as_object().filter(|o| o.len() == 2) {
-        if let (Some(Json::String(name)), Some(value)) = (o.get("type"), o.get("value")) {
-            let named = |v: &&LiteralType| v.to_string() == *name || v.tag() == name;
-            if let Some(v) = variants.iter().find(named) {
-                return Ok(chosen(v, read(value, v, depth + 1)?));
-            }
+    if let Some(o) = json.as_object().filter(|o| o.len() == 2)
+        && let (Some(Json::String(name)), Some(value)) = (o.get("type"), o.get("value"))
+    {
+        let named = |v: &&LiteralType| v.to_string() == *name || v.tag() == name;
+        if let Some(v) = variants.iter().find(named) {
+            return Ok(chosen(v, read(value, v, depth + 1)?));
         }
     }
     let fits = variants
@@ -356,11 +356,11 @@ fn structure(json: &Json, shape: Shape<'_>, depth: usize) -> Result<Value, JsonE
             )
         }
         Json::Object(o) => {
-            if let Some(known) = shape.fields() {
-                if let Some(k) = o.keys().find(|k| !known.contains(&k.as_str())) {
-                    let fields = format!("one of the attributes {}", known.join(", "));
-                    return Err(JsonError::new(fields, format!("`{k}`")));
-                }
+            if let Some(known) = shape.fields()
+                && let Some(k) = o.keys().find(|k| !known.contains(&k.as_str()))
+            {
+                let fields = format!("one of the attributes {}", known.join(", "));
+                return Err(JsonError::new(fields, format!("`{k}`")));
             }
             let field = |(k, v): (&String, _)| {
                 let v = structure(v, shape.field(k), depth + 1).map_err(|e| e.inside(k))?;

@@ -59,12 +59,11 @@ pub fn from_text(text: &str, t: &LiteralType) -> Result<Literal, JsonError> {
                 .iter()
                 .filter(|v| !texts(v))
                 .chain(variants.iter().filter(texts));
-            if let Ok(json) = serde_json::from_str::<Json>(text) {
-                if json.is_object() {
-                    if let Ok(l) = from_json(&json, t) {
-                        return Ok(l);
-                    }
-                }
+            if let Ok(json) = serde_json::from_str::<Json>(text)
+                && json.is_object()
+                && let Ok(l) = from_json(&json, t)
+            {
+                return Ok(l);
             }
             order
                 .clone()
