@@ -3,8 +3,7 @@
 //! Everything here is data, rules and traits. An author's templates ([`template`]) over typed
 //! values ([`literal`]) are compiled ([`compile`]) into an immutable [`plan`]; a scheduler runs
 //! plans through the traits of [`contract`] and writes what happened as the records of
-//! [`journal`]. [`memory`] has a reference implementation of each contract, `testkit` (a
-//! feature) the suites that every other implementation must pass.
+//! [`journal`]. [`memory`] has the reference of a store.
 //!
 //! Invariant: nothing here does I/O, starts a runtime or reads a clock; time arrives as an argument.
 //! Invariant: nothing here depends on a wire format; `flyte-idl` converts at the edge.
@@ -21,8 +20,6 @@ pub mod memory;
 pub mod names;
 pub mod plan;
 pub mod template;
-#[cfg(feature = "testkit")]
-pub mod testkit;
 
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use object_store;

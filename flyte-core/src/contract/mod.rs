@@ -1,7 +1,7 @@
 //! The contracts: what a scheduler asks of the world, as object-safe traits.
 //!
-//! Each obligation is a line `MUST [id]` in the documentation of its method; `testkit` has a
-//! case for each id, and deliberately broken doubles that those cases catch.
+//! Each obligation is a line `MUST [id]` in the documentation of its method, so that tests and
+//! implementations can name it.
 //!
 //! Invariant: every trait here is object-safe, `Debug + Send + Sync` and takes `&self`
 //! (a [`Policy`] is one shard's own and takes `&mut self`).
