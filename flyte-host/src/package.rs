@@ -90,6 +90,13 @@ impl Package {
                 }
             }
         }
+        if out.tasks.is_empty() && out.workflows.is_empty() {
+            return Err(
+                Refusal::new("NoEntities", "there are no tasks and no workflows")
+                    .at(dir.display())
+                    .remedy("a file named like another Python module is hidden by that module"),
+            );
+        }
         out.fill(tenant, version);
         let mut seen = std::collections::HashSet::new();
         out.workflows.retain(|w| seen.insert(w.id.clone()));
