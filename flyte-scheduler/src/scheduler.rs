@@ -8,7 +8,7 @@ use flyte_core::compile::{CompileErrors, check_inputs};
 use flyte_core::contract::{
     Command, CommandBody, CommandId, Enqueued, ExecutionOptions, Lease, ShardId, Store, Submission,
 };
-use flyte_core::id::{ExecutionId, Identifier, Str};
+use flyte_core::id::{Digest, ExecutionId, Identifier, Str};
 use flyte_core::journal::JournalFrame;
 use flyte_core::literal::Literal;
 use flyte_core::plan::Plan;
@@ -208,19 +208,18 @@ impl Scheduler {
         })))
     }
 
-    /// Starts an execution; when it returns the execution is durable. The same again returns the
-    /// execution that is there.
-    ///
-    /// Dropped before it returns, it submitted nothing, or an execution that
-    /// [`Scheduler::attach`] finds by its name.
+    /// Makes a plan durable and checks that it can be run here; `submit` does the same for a plan
+    /// that is new to it.
     ///
     /// # Errors
-    /// [`SubmitError`]; nothing was started then.
-    pub async fn submit(&self, plan: &Arc<Plan>, submit: Submit) -> Result<Handle, SubmitError> {
+    /// [`SubmitError::Unsupported`], [`SubmitError::NoPlugin`], [`SubmitError::Store`].
+    pub async fn register(&self, plan: &Arc<Plan>) -> Result<Digest, SubmitError> {
+        if let Some(known) = self.0.plans.known(plan) {
+            return Ok(known);
+        }
         if let Some(what) = unsupported(plan) {
             return Err(SubmitError::Unsupported(what));
         }
-        let inputs = check_inputs(plan.root(), &submit.inputs)?;
         let loaded = self.0.plans.put(plan).await?;
         for (kind, task) in loaded.tasks.iter().zip(&plan.tasks) {
             let name = task.id.as_ref().map_or("", |id| &id.name);
@@ -236,9 +235,24 @@ impl Scheduler {
                 TaskKind::InProcess(_) | TaskKind::Plugin(_) => {}
             }
         }
+        self.0.plans.approve(plan, loaded.digest);
+        Ok(loaded.digest)
+    }
+
+    /// Starts an execution; when it returns the execution is durable. The same again returns the
+    /// execution that is there.
+    ///
+    /// Dropped before it returns, it submitted nothing, or an execution that
+    /// [`Scheduler::attach`] finds by its name.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was started then.
+    pub async fn submit(&self, plan: &Arc<Plan>, submit: Submit) -> Result<Handle, SubmitError> {
+        let loaded = self.register(plan).await?;
+        let inputs = check_inputs(plan.root(), &submit.inputs)?;
         let submission = Submission {
             id: submit.id.clone(),
-            plan: loaded.digest,
+            plan: loaded,
             entity: submit.entity.unwrap_or_else(|| plan.id.clone()),
             inputs,
             options: submit.options,

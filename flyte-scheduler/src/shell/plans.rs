@@ -15,6 +15,8 @@ pub(crate) struct PlanCache {
     store: Arc<dyn Store>,
     plugins: Vec<Arc<dyn Plugin>>,
     loaded: DashMap<Digest, Arc<LoadedPlan>>,
+    /// Plans that were checked, by the address of the `Arc` that is held beside.
+    approved: DashMap<usize, (Arc<Plan>, Digest)>,
 }
 
 impl PlanCache {
@@ -23,6 +25,7 @@ impl PlanCache {
             store,
             plugins,
             loaded: DashMap::new(),
+            approved: DashMap::new(),
         }
     }
 
@@ -35,18 +38,25 @@ impl PlanCache {
         Ok(self.keep(digest, Arc::new(Plan::from_bytes(&bytes)?)))
     }
 
-    /// Stores a plan and keeps it; again costs nothing.
+    /// The name of a plan that was checked before.
+    pub(crate) fn known(&self, plan: &Arc<Plan>) -> Option<Digest> {
+        let found = self.approved.get(&(Arc::as_ptr(plan) as usize))?;
+        Some(found.1)
+    }
+
+    /// Remembers that a plan can be run here.
+    pub(crate) fn approve(&self, plan: &Arc<Plan>, digest: Digest) {
+        let held = (plan.clone(), digest);
+        self.approved.insert(Arc::as_ptr(plan) as usize, held);
+    }
+
+    /// Stores a plan and keeps it.
     pub(crate) async fn put(&self, plan: &Arc<Plan>) -> Result<Arc<LoadedPlan>> {
-        let known = self
-            .loaded
-            .iter()
-            .find(|p| Arc::ptr_eq(&p.plan, plan))
-            .map(|p| p.clone());
-        if let Some(known) = known {
-            return Ok(known);
-        }
         let bytes = plan.to_bytes();
         let digest = Plan::digest_of(&bytes);
+        if let Some(known) = self.loaded.get(&digest) {
+            return Ok(known.clone());
+        }
         self.store.put_plan(digest, bytes.into()).await?;
         Ok(self.keep(digest, plan.clone()))
     }
