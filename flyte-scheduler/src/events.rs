@@ -95,7 +95,7 @@ impl EventSource for Scheduler {
         let mut reader = Reader {
             store: inner.store.clone(),
             live: inner.frames.subscribe(),
-            projector: Projector::new(shard),
+            projector: Projector::events_only(shard),
             plans: HashMap::new(),
             next: JournalPosition { shard, sequence: 1 },
             after: from,

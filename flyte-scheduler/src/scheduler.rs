@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,17 +13,16 @@ use flyte_core::journal::JournalFrame;
 use flyte_core::literal::Literal;
 use flyte_core::plan::Plan;
 use flyte_core::{Error, Result};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use crate::builder::SchedulerBuilder;
 use crate::engine::{TaskKind, unsupported};
 use crate::handle::{Handle, Wait};
 use crate::shard::Shard;
-use crate::shell::{Driver, Ended, Message, PlanCache, World, keep, pump};
+use crate::shell::{Driver, Ended, Mailbox, Message, PlanCache, Runs, World, keep, pump};
 
 /// Frames that a slow subscriber may be behind before it reads them from the store.
-const FRAMES_BEHIND_MAX: usize = 1024;
+const FRAMES_BEHIND_MAX: usize = 256;
 
 /// Runs executions. Cheap to clone; dropping the last clone stops taking work and leaves every
 /// execution resumable.
@@ -38,8 +37,9 @@ pub(crate) struct Inner {
     pub(crate) frames: broadcast::Sender<Arc<JournalFrame>>,
     clock: Arc<dyn flyte_core::contract::Clock>,
     waits: Arc<DashMap<ExecutionId, watch::Sender<Wait>>>,
-    send: UnboundedSender<Message>,
+    send: Mailbox,
     commands: AtomicU64,
+    overruns: Arc<AtomicU64>,
 }
 
 /// An execution to start.
@@ -142,7 +142,12 @@ impl Scheduler {
 
     async fn start_owned(b: &SchedulerBuilder, lease: Lease) -> Result<Self> {
         let info = b.store.info();
-        let (send, messages) = unbounded_channel();
+        let (send, mail) = Mailbox::new();
+        let overruns = Arc::new(AtomicU64::new(0));
+        let side = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| no_thread(&e))?;
         let plans = Arc::new(PlanCache::new(b.store.clone(), b.plugins.clone()));
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         let waits: Arc<DashMap<ExecutionId, watch::Sender<Wait>>> = Arc::default();
@@ -160,42 +165,37 @@ impl Scheduler {
                 blobs: b.blobs.clone(),
                 root: b.root.clone(),
                 launch: b.launch_context(),
-                host: tokio::runtime::Handle::current(),
                 call_timeout: b.call_timeout,
                 send: send.clone(),
             },
             clock: b.clock.clone(),
-            resources: b.resources.clone(),
+            side: side.handle().clone(),
+            runs: Runs::new(
+                tokio::runtime::Handle::current(),
+                send.clone(),
+                b.resources.clone(),
+                overruns.clone(),
+            ),
             frames: frames.clone(),
             ended: Arc::new(move |e| tell(&told, e)),
-            running: HashMap::new(),
-            parts: HashMap::new(),
         };
         let open = driver.load().await?;
         let (store, keeper) = (b.store.clone(), send.clone());
         let (pumped, pumper) = (plans.clone(), send.clone());
         let (held, ttl) = (lease.clone(), info.lease_ttl);
-        std::thread::Builder::new()
-            .name(format!("flyte-{}", b.shard.0))
-            .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .expect("invariant: a runtime without I/O of its own can be built");
-                runtime.block_on(async move {
-                    tokio::spawn(keep(store.clone(), held.clone(), ttl, keeper));
-                    tokio::spawn(pump(store, held, pumped, open, pumper));
-                    driver.run(messages).await;
-                });
-                runtime.shutdown_background();
-            })
-            .map_err(|e| {
-                Error::new(
-                    flyte_core::ErrorKind::Other,
-                    "build",
-                    format!("no thread: {e}"),
-                )
-            })?;
+        let (over, when_over) = oneshot::channel::<()>();
+        thread(format!("flyte-{}-io", b.shard.0), move || {
+            side.block_on(async move {
+                tokio::spawn(keep(store.clone(), held.clone(), ttl, keeper));
+                tokio::spawn(pump(store, held, pumped, open, pumper));
+                let _driver_gone = when_over.await;
+            });
+            side.shutdown_background();
+        })?;
+        thread(format!("flyte-{}", b.shard.0), move || {
+            driver.run(mail);
+            let _io_gone = over.send(());
+        })?;
         Ok(Self(Arc::new(Inner {
             store: b.store.clone(),
             plans,
@@ -205,6 +205,7 @@ impl Scheduler {
             waits,
             send,
             commands: AtomicU64::new(0),
+            overruns,
         })))
     }
 
@@ -313,6 +314,13 @@ impl Scheduler {
         .map(drop)
     }
 
+    /// How many task types lost the right to be polled by the scheduler's own thread, because a
+    /// poll took longer than `inline_poll_us_max`.
+    #[must_use]
+    pub fn inline_overruns(&self) -> u64 {
+        self.0.overruns.load(Ordering::Relaxed)
+    }
+
     /// The store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -329,7 +337,7 @@ impl Scheduler {
     /// plugins run on, the shard is given back. Whether that happened within `deadline`.
     pub async fn shutdown(self, deadline: Duration) -> bool {
         let (answer, left) = oneshot::channel();
-        if self.0.send.send(Message::Leave(answer)).is_err() {
+        if !self.0.send.send(Message::Leave(answer)) {
             return true;
         }
         tokio::time::timeout(deadline, left).await.is_ok()
@@ -385,6 +393,16 @@ impl Drop for Inner {
         // After a shutdown nobody is there to leave.
         let _gone = self.send.send(Message::Leave(answer));
     }
+}
+
+fn thread(name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let spawned = std::thread::Builder::new().name(name).spawn(work);
+    spawned.map(drop).map_err(|e| no_thread(&e))
+}
+
+fn no_thread(e: &std::io::Error) -> Error {
+    let text = format!("no thread of its own: {e}");
+    Error::new(flyte_core::ErrorKind::Other, "build", text)
 }
 
 fn tell(waits: &DashMap<ExecutionId, watch::Sender<Wait>>, ended: Ended) {

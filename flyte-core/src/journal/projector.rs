@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
@@ -18,6 +18,7 @@ use crate::plan::{Plan, Target};
 #[derive(Debug)]
 pub struct Projector {
     shard: ShardId,
+    rows: bool,
     open: HashMap<u64, Open>,
 }
 
@@ -34,9 +35,17 @@ pub struct Projection {
 struct Open {
     row: ExecutionRow,
     frames: Vec<(Arc<Plan>, u32, Option<NodeAddr>)>,
-    nodes: BTreeMap<NodeAddr, NodeRow>,
-    attempts: BTreeMap<NodeAddr, AttemptRow>,
+    /// Nodes that are not over, or whose publication is awaited.
+    nodes: HashMap<NodeAddr, Live>,
     sequence: u64,
+}
+
+/// What is kept of a node while something can still happen to it.
+#[derive(Debug)]
+struct Live {
+    node: NodeRef,
+    row: NodeRow,
+    attempt: Option<AttemptRow>,
 }
 
 impl Projector {
@@ -45,7 +54,17 @@ impl Projector {
     pub fn new(shard: ShardId) -> Self {
         Self {
             shard,
+            rows: true,
             open: HashMap::new(),
+        }
+    }
+
+    /// The same, for one who wants no rows.
+    #[must_use]
+    pub fn events_only(shard: ShardId) -> Self {
+        Self {
+            rows: false,
+            ..Self::new(shard)
         }
     }
 
@@ -65,6 +84,7 @@ impl Projector {
         let mut out = Out {
             position,
             at: frame.at,
+            rows: self.rows,
             projection: Projection::default(),
         };
         for record in &frame.records {
@@ -92,8 +112,7 @@ impl Projector {
                 let mut open = Open {
                     row,
                     frames: vec![(plan, 0, None)],
-                    nodes: BTreeMap::new(),
-                    attempts: BTreeMap::new(),
+                    nodes: HashMap::new(),
                     sequence: 0,
                 };
                 out.workflow(&mut open, WorkflowPhase::Queued);
@@ -124,6 +143,7 @@ impl Projector {
 struct Out {
     position: JournalPosition,
     at: Timestamp,
+    rows: bool,
     projection: Projection,
 }
 
@@ -156,40 +176,50 @@ impl Out {
             plan: (open.sequence == 0).then_some(open.row.plan),
         };
         self.event(open, kind);
-        self.projection
-            .rows
-            .push(IndexRow::Execution(Box::new(open.row.clone())));
+        self.execution(open);
+    }
+
+    fn execution(&mut self, open: &Open) {
+        if self.rows {
+            let row = IndexRow::Execution(Box::new(open.row.clone()));
+            self.projection.rows.push(row);
+        }
     }
 
     fn node(&mut self, open: &mut Open, addr: NodeAddr, phase: NodePhase, is_parent: bool) {
-        let node = open.reference(addr);
-        let row = open
+        let live = open
             .nodes
             .get_mut(&addr)
             .expect("invariant: a row was made before");
-        row.phase = phase;
+        live.row.phase = phase;
         if phase.is_terminal() {
-            row.ended_at = Some(self.at);
+            live.row.ended_at = Some(self.at);
         }
-        let (error, cache) = (row.error.clone(), row.cache);
-        self.projection
-            .rows
-            .push(IndexRow::Node(Box::new(row.clone())));
-        self.event(
-            open,
-            EventKind::Node {
-                node,
-                phase,
-                error,
-                cache,
-                is_parent,
-            },
-        );
+        let kind = EventKind::Node {
+            node: live.node.clone(),
+            phase,
+            error: live.row.error.clone(),
+            cache: live.row.cache,
+            is_parent,
+        };
+        if self.rows {
+            let row = IndexRow::Node(Box::new(live.row.clone()));
+            self.projection.rows.push(row);
+        }
+        // A result that is published is heard of once more.
+        let waits = phase == NodePhase::Succeeded
+            && !matches!(live.row.cache, CacheStatus::Disabled | CacheStatus::Hit);
+        if phase.is_terminal() && !waits {
+            open.nodes.remove(&addr);
+        }
+        self.event(open, kind);
     }
 
     fn task(&mut self, open: &mut Open, addr: NodeAddr, phase: TaskPhase, phase_version: u32) {
-        let node = open.reference(addr);
-        let Some(row) = open.attempts.get_mut(&addr) else {
+        let Some(live) = open.nodes.get_mut(&addr) else {
+            return;
+        };
+        let Some(row) = &mut live.attempt else {
             return;
         };
         row.phase = phase;
@@ -200,7 +230,7 @@ impl Out {
             row.ended_at = Some(self.at);
         }
         let kind = EventKind::Task {
-            node,
+            node: live.node.clone(),
             attempt: row.key.attempt,
             phase,
             phase_version,
@@ -208,9 +238,10 @@ impl Out {
             reason: row.reason.clone(),
             logs: row.logs.clone(),
         };
-        self.projection
-            .rows
-            .push(IndexRow::Attempt(Box::new(row.clone())));
+        if self.rows {
+            let row = IndexRow::Attempt(Box::new(row.clone()));
+            self.projection.rows.push(row);
+        }
         self.event(open, kind);
     }
 }
@@ -242,7 +273,7 @@ impl Open {
     fn attempt(&self, addr: NodeAddr) -> u32 {
         self.nodes
             .get(&addr)
-            .map_or(0, |n| n.attempts.saturating_sub(1))
+            .map_or(0, |n| n.row.attempts.saturating_sub(1))
     }
 
     fn outputs(&self, addr: NodeAddr, values: &super::OutputValues) -> Row {
@@ -255,7 +286,7 @@ impl Open {
         Row::from_pairs(given)
     }
 
-    fn row(&mut self, addr: NodeAddr, at: Timestamp) -> &mut NodeRow {
+    fn live(&mut self, addr: NodeAddr, at: Timestamp) -> &mut Live {
         if !self.nodes.contains_key(&addr) {
             let node = self.reference(addr);
             let (plan, graph, _) = &self.frames[addr.frame.0 as usize];
@@ -272,8 +303,8 @@ impl Open {
             let row = NodeRow {
                 execution: self.row.id.clone(),
                 addr,
-                path: node.path,
-                name: node.name,
+                path: node.path.clone(),
+                name: node.name.clone(),
                 target,
                 phase: NodePhase::Undefined,
                 attempts: 0,
@@ -284,11 +315,24 @@ impl Open {
                 started_at: Some(at),
                 ended_at: None,
             };
-            self.nodes.insert(addr, row);
+            let live = Live {
+                node,
+                row,
+                attempt: None,
+            };
+            self.nodes.insert(addr, live);
         }
         self.nodes
             .get_mut(&addr)
             .expect("invariant: it was just inserted")
+    }
+
+    fn row(&mut self, addr: NodeAddr, at: Timestamp) -> &mut NodeRow {
+        &mut self.live(addr, at).row
+    }
+
+    fn attempt_mut(&mut self, addr: NodeAddr) -> Option<&mut AttemptRow> {
+        self.nodes.get_mut(&addr)?.attempt.as_mut()
     }
 
     fn change(&mut self, change: &Change, plan: Option<Arc<Plan>>, out: &mut Out) {
@@ -321,7 +365,7 @@ impl Open {
                     started_at: at,
                     ended_at: None,
                 };
-                self.attempts.insert(*addr, row);
+                self.live(*addr, at).attempt = Some(row);
                 out.task(self, *addr, TaskPhase::Queued, 0);
                 out.task(self, *addr, TaskPhase::Running, 0);
             }
@@ -333,7 +377,7 @@ impl Open {
                 logs,
                 ..
             } => {
-                if let Some(row) = self.attempts.get_mut(addr) {
+                if let Some(row) = self.attempt_mut(*addr) {
                     row.reason = reason.clone();
                     merge(&mut row.logs, logs);
                 }
@@ -346,16 +390,16 @@ impl Open {
                 producer,
                 ..
             } => {
-                let outputs = self.outputs(*addr, outputs);
+                let outputs = out.rows.then(|| self.outputs(*addr, outputs));
                 let row = self.row(*addr, at);
-                row.outputs = Some(outputs);
+                row.outputs = outputs;
                 row.cache = *cache;
                 row.producer = producer.as_ref().map(|p| p.key.clone());
                 out.task(self, *addr, TaskPhase::Succeeded, 0);
                 out.node(self, *addr, NodePhase::Succeeded, false);
             }
             Change::AttemptFailed { addr, error, .. } => {
-                if let Some(row) = self.attempts.get_mut(addr) {
+                if let Some(row) = self.attempt_mut(*addr) {
                     row.error = Some((**error).clone());
                 }
                 out.task(self, *addr, TaskPhase::Failed, 0);
@@ -366,14 +410,8 @@ impl Open {
                 timed_out,
             } => {
                 self.row(*addr, at).error = Some((**error).clone());
-                if self
-                    .attempts
-                    .get(addr)
-                    .is_some_and(|a| a.ended_at.is_none())
-                {
-                    if let Some(row) = self.attempts.get_mut(addr) {
-                        row.error = Some((**error).clone());
-                    }
+                if let Some(row) = self.attempt_mut(*addr).filter(|a| a.ended_at.is_none()) {
+                    row.error = Some((**error).clone());
                     out.task(self, *addr, TaskPhase::Failed, 0);
                 }
                 let phase = if *timed_out {
@@ -391,17 +429,18 @@ impl Open {
                 let error =
                     |code: &str| ExecutionError::new(ErrorOrigin::User, code, reason.to_string());
                 self.row(*addr, at).error = Some(error("NodeAborted"));
-                if let Some(row) = self.attempts.get_mut(addr).filter(|r| r.ended_at.is_none()) {
+                if let Some(row) = self.attempt_mut(*addr).filter(|r| r.ended_at.is_none()) {
                     row.error = Some(error("Task Aborted"));
                     out.task(self, *addr, TaskPhase::Aborted, 0);
                 }
                 out.node(self, *addr, NodePhase::Aborted, false);
             }
             Change::Published { addr, status } => {
-                let row = self.row(*addr, at);
-                row.cache = *status;
-                let row = row.clone();
-                out.projection.rows.push(IndexRow::Node(Box::new(row)));
+                if let Some(mut live) = self.nodes.remove(addr).filter(|_| out.rows) {
+                    live.row.cache = *status;
+                    let row = IndexRow::Node(Box::new(live.row));
+                    out.projection.rows.push(row);
+                }
             }
             Change::AbortRequested { .. } => out.workflow(self, WorkflowPhase::Aborting),
             Change::Failing { error, node } => {
@@ -428,16 +467,12 @@ impl Open {
                 let cause: Str = cause.to_string().into();
                 self.row.parked = Some(cause.clone());
                 out.event(self, EventKind::Parked { cause });
-                out.projection
-                    .rows
-                    .push(IndexRow::Execution(Box::new(self.row.clone())));
+                out.execution(self);
             }
             Change::Released => {
                 self.row.parked = None;
                 out.event(self, EventKind::Released);
-                out.projection
-                    .rows
-                    .push(IndexRow::Execution(Box::new(self.row.clone())));
+                out.execution(self);
             }
             Change::Opened(_)
             | Change::Launched { .. }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: no tokio type and no clock; time and answers arrive as arguments.
 
+use bytes::Bytes;
 use flyte_core::Result;
 use flyte_core::contract::{
     Command, CommandBody, CommitBatch, Durability, InboxEntry, Policy, ShardId,
@@ -12,6 +13,9 @@ use flyte_core::literal::Timestamp;
 use std::sync::Arc;
 
 use crate::engine::{Effect, Engine, EngineConfig, Input, LoadedPlan, State};
+
+/// Records of one frame: readers take a frame at a time.
+const FRAME_RECORDS_MAX: usize = 16_384;
 
 /// The driver of one shard under one lease.
 #[derive(Debug)]
@@ -42,8 +46,8 @@ struct Flying {
 /// What the shell must do.
 #[derive(Debug)]
 pub enum Action {
-    /// Make this durable and say so by [`Shard::committed`]; the frame goes to subscribers then.
-    Commit(CommitBatch, Option<Arc<JournalFrame>>),
+    /// Make this durable and say so by [`Shard::committed`]; the frames go to subscribers then.
+    Commit(CommitBatch, Vec<Arc<JournalFrame>>),
     /// Do this; its records are durable.
     Do(Effect),
 }
@@ -154,6 +158,19 @@ impl Shard {
         self.collect(out);
     }
 
+    /// Takes several things that happened, as one step.
+    pub fn handle_many(
+        &mut self,
+        now: Timestamp,
+        inputs: impl Iterator<Item = Input>,
+        out: &mut Vec<Action>,
+    ) {
+        for input in inputs {
+            self.engine.handle(now, input);
+        }
+        self.collect(out);
+    }
+
     /// A batch is durable: its effects may leave.
     pub fn committed(&mut self, number: u64, out: &mut Vec<Action>) {
         if self.flying.as_ref().is_some_and(|f| f.number == number) {
@@ -208,21 +225,12 @@ impl Shard {
         }
         self.number += 1;
         let mut frames = Vec::new();
-        let mut frame = None;
-        if !self.records.is_empty() {
-            let made = JournalFrame {
-                sequence: self.sequence + 1,
-                epoch: self.epoch,
-                at: self.engine.now(),
-                records: std::mem::take(&mut self.records),
-            };
-            // Records are bounded by what one step decides; a frame beyond its limit is a bug.
-            frames.push(
-                made.encode()
-                    .expect("invariant: a frame stays below its limit"),
-            );
-            self.sequence += 1;
-            frame = Some(Arc::new(made));
+        let mut made = Vec::new();
+        let mut records = std::mem::take(&mut self.records);
+        while !records.is_empty() {
+            let rest = records.split_off(records.len().min(FRAME_RECORDS_MAX));
+            self.frame(records, &mut frames, &mut made);
+            records = rest;
         }
         self.consumed = self.taken;
         let batch = CommitBatch {
@@ -236,6 +244,36 @@ impl Shard {
             number: self.number,
             effects,
         });
-        out.push(Action::Commit(batch, frame));
+        out.push(Action::Commit(batch, made));
+    }
+
+    /// Encodes records as a frame, or as several where they are too long for one.
+    fn frame(
+        &mut self,
+        mut records: Vec<Record>,
+        frames: &mut Vec<Bytes>,
+        made: &mut Vec<Arc<JournalFrame>>,
+    ) {
+        let frame = JournalFrame {
+            sequence: self.sequence + 1,
+            epoch: self.epoch,
+            at: self.engine.now(),
+            records: std::mem::take(&mut records),
+        };
+        match frame.encode() {
+            Ok(bytes) => {
+                self.sequence += 1;
+                frames.push(bytes);
+                made.push(Arc::new(frame));
+            }
+            Err(e) => {
+                let mut first = frame.records;
+                // What one record holds was bounded when it was taken in.
+                assert!(first.len() > 1, "invariant: one record fits a frame: {e}");
+                let second = first.split_off(first.len() / 2);
+                self.frame(first, frames, made);
+                self.frame(second, frames, made);
+            }
+        }
     }
 }

@@ -1,30 +1,30 @@
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use flyte_core::contract::{
-    Clock, CommandBody, HostResources, InboxEntry, Lease, LoadItem, Store, TaskContext,
-    TaskContextParts,
-};
+use flyte_core::contract::{Clock, CommandBody, InboxEntry, Lease, LoadItem, Store};
 use flyte_core::id::ExecutionId;
 use flyte_core::journal::{Change, JournalFrame};
 use flyte_core::literal::Timestamp;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::{FutureExt, StreamExt};
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{broadcast, oneshot};
 
-use super::PlanCache;
-use super::effects::{World, parts};
-use crate::engine::{AttemptRef, Effect, Input, LoadedPlan, Outcome};
+use super::effects::World;
+use super::runs::{Run, Runs};
+use super::{Mailbox, PlanCache, Reader};
+use crate::engine::{Effect, Input, LoadedPlan, Outcome};
 use crate::shard::{Action, Shard};
+
+/// Messages that are taken at once.
+const MAIL_OF_A_TURN: usize = 4096;
 
 /// What reaches the driver.
 #[derive(Debug)]
 pub(crate) enum Message {
     Input(Input),
     Inbox(Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>),
-    Committed(u64, Option<Arc<JournalFrame>>, Result<()>),
+    Committed(u64, Vec<Arc<JournalFrame>>, Result<()>),
     LeaseLost(Error),
     /// Hand everything back, then answer.
     Leave(oneshot::Sender<()>),
@@ -38,11 +38,11 @@ pub(crate) struct Driver {
     pub(crate) plans: Arc<PlanCache>,
     pub(crate) world: World,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) resources: HostResources,
+    /// Runs calls of contracts.
+    pub(crate) side: tokio::runtime::Handle,
+    pub(crate) runs: Runs,
     pub(crate) frames: broadcast::Sender<Arc<JournalFrame>>,
     pub(crate) ended: Arc<dyn Fn(Ended) + Send + Sync>,
-    pub(crate) running: HashMap<AttemptRef, tokio::task::AbortHandle>,
-    pub(crate) parts: HashMap<u64, Arc<TaskContextParts>>,
 }
 
 /// What the API is told.
@@ -80,57 +80,87 @@ impl Driver {
         Ok(open)
     }
 
-    /// Runs until it is told to leave, or the lease is lost.
-    pub(crate) async fn run(mut self, mut messages: UnboundedReceiver<Message>) {
+    /// Runs until it is told to leave, or the lease is lost. It blocks its thread.
+    pub(crate) fn run(mut self, mail: Reader) {
         let mut actions = Vec::new();
         self.shard.recover(self.clock.now(), &mut actions);
         self.act(&mut actions);
-        let mut batch = Vec::new();
+        let (mut batch, mut done) = (Vec::new(), Vec::new());
         let mut leaving = None;
         loop {
-            let pause = match self.shard.next_timer() {
-                Some(due) => Duration::from(due.since(self.clock.now())),
-                None => Duration::from_secs(3600),
-            };
-            tokio::select! {
-                n = messages.recv_many(&mut batch, 4096) => if n == 0 { break },
-                () = tokio::time::sleep(pause) => batch.push(Message::Input(Input::Tick)),
+            if !self.receive(&mail, &mut batch) {
+                break;
             }
             let now = self.clock.now();
+            if self.shard.next_timer().is_some_and(|due| due <= now) {
+                batch.push(Message::Input(Input::Tick));
+            }
             for message in batch.drain(..) {
                 match message {
                     Message::Leave(answer) => {
-                        self.running.drain().for_each(|(_, task)| task.abort());
+                        self.runs.cancel_all();
                         self.shard.leave(now, &mut actions);
                         leaving = Some(answer);
                     }
-                    Message::LeaseLost(e) => return self.lost(e),
-                    Message::Committed(_, _, Err(e)) => return self.lost(e),
+                    Message::LeaseLost(e) | Message::Committed(_, _, Err(e)) => {
+                        return self.lost(e);
+                    }
                     other => self.take(now, other, &mut actions),
                 }
             }
             self.act(&mut actions);
+            if !self.runs.is_empty() {
+                let epoch = self.lease.epoch;
+                self.runs
+                    .turn(&self.world, self.shard.state(), epoch, &mut done);
+                let now = self.clock.now();
+                self.shard.handle_many(now, done.drain(..), &mut actions);
+                self.act(&mut actions);
+            }
             if leaving.is_some() && self.shard.is_settled() {
                 break;
             }
         }
-        if let Err(e) = self.store.release(&self.lease).await {
+        if let Err(e) = self.side.block_on(self.store.release(&self.lease)) {
             tracing::warn!(error = %e, "the shard was not given back");
         }
-        let why = Error::new(
+        let why = "the scheduler was shut down";
+        (self.ended)(Ended::Lost(Error::new(
             ErrorKind::Unavailable,
             "shutdown",
-            "the scheduler was shut down",
-        );
-        (self.ended)(Ended::Lost(why));
+            why,
+        )));
         if let Some(answer) = leaving {
             let _gone = answer.send(());
         }
     }
 
-    fn lost(self, e: Error) {
+    /// Waits for mail unless there is something to do; `false` if nobody can write any more.
+    fn receive(&self, mail: &Reader, batch: &mut Vec<Message>) -> bool {
+        if self.runs.is_empty() {
+            let first = match self.shard.next_timer() {
+                None => mail
+                    .messages
+                    .recv()
+                    .map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => {
+                    let pause = Duration::from(due.since(self.clock.now()));
+                    mail.messages.recv_timeout(pause)
+                }
+            };
+            match first {
+                Ok(message) => batch.push(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+        batch.extend(mail.messages.try_iter().take(MAIL_OF_A_TURN));
+        true
+    }
+
+    fn lost(mut self, e: Error) {
         tracing::error!(shard = self.lease.shard.0, error = %e, "the shard is lost");
-        self.running.into_values().for_each(|task| task.abort());
+        self.runs.cancel_all();
         (self.ended)(Ended::Lost(e));
     }
 
@@ -138,7 +168,7 @@ impl Driver {
         match message {
             Message::Input(input) => {
                 if let Input::Ended { at, .. } = &input {
-                    self.running.remove(at);
+                    self.runs.ended(*at);
                 }
                 self.shard.handle(now, input, actions);
             }
@@ -147,8 +177,8 @@ impl Driver {
                     self.shard.inbox(now, entry, plan, actions);
                 }
             }
-            Message::Committed(number, frame, _) => {
-                if let Some(frame) = frame {
+            Message::Committed(number, frames, _) => {
+                for frame in frames {
                     // Nobody may be listening.
                     let _none = self.frames.send(frame);
                 }
@@ -161,16 +191,15 @@ impl Driver {
     }
 
     fn act(&mut self, actions: &mut Vec<Action>) {
-        let mut queue = std::mem::take(actions);
-        while !queue.is_empty() {
-            let mut next = Vec::new();
-            for action in queue {
+        let mut next = Vec::new();
+        while !actions.is_empty() {
+            for action in actions.drain(..) {
                 match action {
-                    Action::Commit(batch, frame) => self.commit(batch, frame, &mut next),
+                    Action::Commit(batch, frames) => self.commit(batch, frames, &mut next),
                     Action::Do(effect) => self.effect(effect),
                 }
             }
-            queue = next;
+            std::mem::swap(actions, &mut next);
         }
     }
 
@@ -178,7 +207,7 @@ impl Driver {
     fn commit(
         &mut self,
         batch: flyte_core::contract::CommitBatch,
-        frame: Option<Arc<JournalFrame>>,
+        frames: Vec<Arc<JournalFrame>>,
         next: &mut Vec<Action>,
     ) {
         let number = batch.number;
@@ -188,7 +217,7 @@ impl Driver {
             Some(Ok(())) => {
                 self.take(
                     self.clock.now(),
-                    Message::Committed(number, frame, Ok(())),
+                    Message::Committed(number, frames, Ok(())),
                     next,
                 );
             }
@@ -197,9 +226,9 @@ impl Driver {
             }
             None => {
                 let send = self.world.send.clone();
-                tokio::spawn(async move {
+                self.side.spawn(async move {
                     let result = commit.await;
-                    let _gone = send.send(Message::Committed(number, frame, result));
+                    let _gone = send.send(Message::Committed(number, frames, result));
                 });
             }
         }
@@ -212,35 +241,20 @@ impl Driver {
                 task,
                 inputs,
                 deadline,
-            } => {
-                let Some(ex) = self.shard.state().get(at.execution) else {
-                    return;
-                };
-                let (world, resources) = (&self.world, &self.resources);
-                let parts = self
-                    .parts
-                    .entry(at.execution)
-                    .or_insert_with(|| parts(world, &ex.id, self.lease.epoch, resources));
-                let cx = TaskContext::new(parts.clone(), at.addr, at.attempt, deadline, None);
-                let abort = self.world.run(at, task, inputs, cx);
-                self.running.insert(at, abort);
-            }
-            Effect::Cancel { at } => {
-                if let Some(task) = self.running.remove(&at) {
-                    task.abort();
-                }
-            }
+            } => self.runs.push(Run {
+                at,
+                task,
+                inputs,
+                deadline,
+            }),
+            Effect::Cancel { at } => self.runs.cancel(at),
             Effect::Ended(outcome) => {
-                let open: std::collections::HashSet<u64> =
-                    self.shard.state().iter().map(|e| e.number).collect();
-                if self.parts.len() > 2 * open.len() + 64 {
-                    self.parts.retain(|number, _| open.contains(number));
-                }
+                self.runs.forget(self.shard.state());
                 (self.ended)(Ended::Outcome(*outcome));
             }
             Effect::Parked { id, cause } => (self.ended)(Ended::Parked(id, cause)),
             other => {
-                tokio::spawn(self.world.clone().act(other));
+                self.side.spawn(self.world.clone().act(other));
             }
         }
     }
@@ -252,7 +266,7 @@ pub(crate) async fn pump(
     lease: Lease,
     plans: Arc<PlanCache>,
     open: Vec<InboxEntry>,
-    send: tokio::sync::mpsc::UnboundedSender<Message>,
+    send: Mailbox,
 ) {
     const PATIENCE: Duration = Duration::from_secs(1);
     let mut after = 0;
@@ -275,7 +289,7 @@ pub(crate) async fn pump(
                 };
                 out.push((entry, plan));
             }
-            if send.send(Message::Inbox(out)).is_err() {
+            if !send.send(Message::Inbox(out)) {
                 return;
             }
         }
@@ -304,7 +318,7 @@ pub(crate) async fn keep(
     store: Arc<dyn Store>,
     lease: Lease,
     ttl: Option<Duration>,
-    send: tokio::sync::mpsc::UnboundedSender<Message>,
+    send: Mailbox,
 ) {
     let Some(ttl) = ttl else { return };
     while !send.is_closed() {

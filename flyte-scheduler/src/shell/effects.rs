@@ -1,19 +1,16 @@
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_core::contract::{
     Cache, CacheLookup, JobHandle, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
-    PutOptions, ReserveOutcome, TaskContext, TaskContextParts, TaskError,
+    PutOptions, ReserveOutcome, TaskContextParts,
 };
 use flyte_core::journal::{CacheStatus, ErrorOrigin, ExecutionError};
 use flyte_core::object_store::{self, ObjectStore, ObjectStoreExt, path::Path};
 use flyte_core::{Error, ErrorKind, Retry};
 use flyte_idl::convert::encode_literal_map;
-use futures::FutureExt;
-use tokio::sync::mpsc::UnboundedSender;
 
-use super::Message;
+use super::{Mailbox, Message};
 use crate::engine::{AttemptRef, CacheAnswer, CacheOwner, Effect, Input, TaskFailure};
 use crate::outcome::{Files, judge};
 
@@ -26,9 +23,8 @@ pub(crate) struct World {
     /// What the uris of `blobs` begin with.
     pub(crate) root: String,
     pub(crate) launch: LaunchContext,
-    pub(crate) host: tokio::runtime::Handle,
     pub(crate) call_timeout: Duration,
-    pub(crate) send: UnboundedSender<Message>,
+    pub(crate) send: Mailbox,
 }
 
 /// How often an answer that is safe to ask for again is asked for.
@@ -44,34 +40,6 @@ impl World {
         let inner = uri.strip_prefix(&self.root).unwrap_or(uri);
         Path::parse(inner.trim_start_matches('/'))
             .map_err(|e| Error::new(ErrorKind::Invalid, "blobs", format!("`{uri}`: {e}")))
-    }
-
-    /// Runs a task on the host's runtime; what comes out is sent back.
-    pub(crate) fn run(
-        &self,
-        at: AttemptRef,
-        task: Arc<dyn flyte_core::contract::Task>,
-        inputs: flyte_core::literal::Row,
-        cx: TaskContext,
-    ) -> tokio::task::AbortHandle {
-        let send = self.send.clone();
-        let work = async move {
-            let caught = AssertUnwindSafe(task.run(&cx, inputs)).catch_unwind().await;
-            let result = match caught {
-                Ok(result) => result.map_err(|e| failure(&e)),
-                Err(panic) => {
-                    let text = panic
-                        .downcast_ref::<&str>()
-                        .map(|s| (*s).to_owned())
-                        .or_else(|| panic.downcast_ref::<String>().cloned())
-                        .unwrap_or_else(|| "the task panicked".into());
-                    let error = ExecutionError::new(ErrorOrigin::User, "USER:Panic", text);
-                    Err(TaskFailure::recoverable(error))
-                }
-            };
-            let _gone = send.send(Message::Input(Input::Ended { at, result }));
-        };
-        self.host.spawn(work).abort_handle()
     }
 
     /// Does everything that is not run in this process.
@@ -378,14 +346,6 @@ fn one<T>(mut answers: Vec<Result<T, Error>>) -> Result<T, Error> {
 
 fn blob_error(operation: &'static str, e: object_store::Error) -> Error {
     Error::new(ErrorKind::Unavailable, operation, e.to_string()).with_source(e)
-}
-
-fn failure(e: &TaskError) -> TaskFailure {
-    TaskFailure {
-        error: ExecutionError::new(e.origin(), e.code(), e.message()),
-        recoverable: e.is_recoverable(),
-        retry_after: e.delay(),
-    }
 }
 
 /// What the tasks of an execution have in common.

@@ -1,12 +1,20 @@
-//! Moves inputs and actions between the driver and the world, on tokio.
+//! Moves inputs and actions between the driver and the world.
 //!
-//! One thread per scheduler runs the driver and every call of a contract; user code runs on the
-//! host's runtime and can therefore stall neither leases nor timers.
+//! Each scheduler has two threads. One is the driver: it owns the shard, decides, and polls Rust
+//! tasks that have shown that they give the thread back at once. The other runs every call of a
+//! contract, keeps the lease and reads the inbox. All other user code runs on the host's runtime.
+//!
+//! Invariant: a lease is kept and the inbox read by a thread that never polls user code.
 
 mod driver;
 mod effects;
+mod mailbox;
+mod pace;
 mod plans;
+mod runs;
 
 pub(crate) use driver::{Driver, Ended, Message, keep, pump};
 pub(crate) use effects::World;
+pub(crate) use mailbox::{Mailbox, Reader};
 pub(crate) use plans::PlanCache;
+pub(crate) use runs::Runs;

@@ -1,0 +1,224 @@
+use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use flyte_core::contract::{HostResources, Task, TaskContext, TaskContextParts, TaskError};
+use flyte_core::journal::{ErrorOrigin, ExecutionError};
+use flyte_core::literal::{Row, Timestamp};
+use futures::FutureExt;
+
+use super::effects::{World, parts};
+use super::pace::{Pace, Paces};
+use super::{Mailbox, Message};
+use crate::engine::{AttemptRef, Input, State, TaskFailure};
+
+/// An attempt of a Rust task that may begin.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) at: AttemptRef,
+    pub(crate) task: Arc<dyn Task>,
+    pub(crate) inputs: Row,
+    pub(crate) deadline: Option<Timestamp>,
+}
+
+/// The Rust tasks of a shard: those that wait for their first poll, and those that run.
+#[derive(Debug)]
+pub(crate) struct Runs {
+    waiting: VecDeque<Run>,
+    running: HashMap<AttemptRef, tokio::task::AbortHandle>,
+    parts: HashMap<u64, Arc<TaskContextParts>>,
+    last: Option<(u64, Arc<TaskContextParts>)>,
+    paces: Paces,
+    host: tokio::runtime::Handle,
+    send: Mailbox,
+    resources: HostResources,
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<Row, TaskFailure>> + Send>>;
+
+impl Runs {
+    /// Polls of one turn: between turns the driver looks at its mail.
+    const TURN: usize = 4096;
+    /// How long a turn may take.
+    const TURN_TIME: Duration = Duration::from_millis(2);
+
+    pub(crate) fn new(
+        host: tokio::runtime::Handle,
+        send: Mailbox,
+        resources: HostResources,
+        overruns: Arc<std::sync::atomic::AtomicU64>,
+    ) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            running: HashMap::new(),
+            parts: HashMap::new(),
+            last: None,
+            paces: Paces::new(overruns),
+            host,
+            send,
+            resources,
+        }
+    }
+
+    pub(crate) fn push(&mut self, run: Run) {
+        self.waiting.push_back(run);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// An attempt that ran on the host's runtime has ended.
+    pub(crate) fn ended(&mut self, at: AttemptRef) {
+        self.running.remove(&at);
+    }
+
+    pub(crate) fn cancel(&mut self, at: AttemptRef) {
+        if let Some(task) = self.running.remove(&at) {
+            task.abort();
+        }
+    }
+
+    /// Drops every task.
+    pub(crate) fn cancel_all(&mut self) {
+        self.waiting.clear();
+        self.running.drain().for_each(|(_, task)| task.abort());
+    }
+
+    /// Forgets what executions that are over had in common.
+    pub(crate) fn forget(&mut self, state: &State) {
+        if self.parts.len() > 2 * state.open() + 64 {
+            self.parts.retain(|number, _| state.get(*number).is_some());
+            self.last = None;
+        }
+    }
+
+    /// Begins some of the waiting attempts; those that end at once are in `done`.
+    pub(crate) fn turn(&mut self, world: &World, state: &State, epoch: u64, done: &mut Vec<Input>) {
+        let host = self.host.clone();
+        let _context = host.enter();
+        let begun = Instant::now();
+        let mut before = begun;
+        for _ in 0..Self::TURN {
+            let Some(run) = self.waiting.pop_front() else {
+                return;
+            };
+            let Some(ex) = state.get(run.at.execution) else {
+                continue;
+            };
+            // It may have been aborted while it waited.
+            if !ex.is_live(run.at.addr, run.at.attempt) {
+                continue;
+            }
+            let at = run.at;
+            let resources = self.resources.clone();
+            let shared = self.parts_of(at.execution, || parts(world, &ex.id, epoch, &resources));
+            let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, None);
+            let tag = run.task.typetag_name();
+            let pace = self.paces.of(tag);
+            let work = work(run.task, cx, run.inputs);
+            if !pace.is_inline() {
+                self.spawn(at, work, Some(pace));
+                continue;
+            }
+            if let Some(result) = self.poll(at, work) {
+                done.push(Input::Ended { at, result });
+            }
+            let now = Instant::now();
+            self.paces.inline(tag, &pace, now - before);
+            before = now;
+            if now - begun > Self::TURN_TIME {
+                return;
+            }
+        }
+    }
+
+    /// The first poll; what is not ready goes on on the host's runtime.
+    fn poll(&mut self, at: AttemptRef, mut work: Work) -> Option<Result<Row, TaskFailure>> {
+        // The waker need not wake: the runtime polls once more, with its own.
+        let mut cx = Context::from_waker(Waker::noop());
+        match work.as_mut().poll(&mut cx) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => {
+                self.spawn(at, work, None);
+                None
+            }
+        }
+    }
+
+    fn spawn(&mut self, at: AttemptRef, work: Work, pace: Option<Arc<Pace>>) {
+        let send = self.send.clone();
+        let work = async move {
+            let result = match pace {
+                Some(pace) => measured(work, &pace).await,
+                None => work.await,
+            };
+            // A driver that is gone needs no answer.
+            let _gone = send.send(Message::Input(Input::Ended { at, result }));
+        };
+        let task = self.host.spawn(work);
+        self.running.insert(at, task.abort_handle());
+    }
+
+    fn parts_of(
+        &mut self,
+        execution: u64,
+        make: impl FnOnce() -> Arc<TaskContextParts>,
+    ) -> Arc<TaskContextParts> {
+        if let Some((last, parts)) = &self.last
+            && *last == execution
+        {
+            return parts.clone();
+        }
+        let parts = self.parts.entry(execution).or_insert_with(make).clone();
+        self.last = Some((execution, parts.clone()));
+        parts
+    }
+}
+
+/// The task with its panics caught.
+fn work(task: Arc<dyn Task>, cx: TaskContext, inputs: Row) -> Work {
+    Box::pin(async move {
+        let run = AssertUnwindSafe(tokio::task::unconstrained(task.run(&cx, inputs)));
+        match run.catch_unwind().await {
+            Ok(result) => result.map_err(|e| failure(&e)),
+            Err(panic) => Err(panicked(panic.as_ref())),
+        }
+    })
+}
+
+/// Measures the first poll.
+async fn measured<T>(mut work: Pin<Box<dyn Future<Output = T> + Send>>, pace: &Pace) -> T {
+    let mut first = true;
+    std::future::poll_fn(move |cx| {
+        if !std::mem::take(&mut first) {
+            return work.as_mut().poll(cx);
+        }
+        let begun = Instant::now();
+        let polled = work.as_mut().poll(cx);
+        pace.saw(begun.elapsed());
+        polled
+    })
+    .await
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "the task panicked".into());
+    let error = ExecutionError::new(ErrorOrigin::User, "USER:Panic", text);
+    TaskFailure::recoverable(error)
+}
+
+fn failure(e: &TaskError) -> TaskFailure {
+    TaskFailure {
+        error: ExecutionError::new(e.origin(), e.code(), e.message()),
+        recoverable: e.is_recoverable(),
+        retry_after: e.delay(),
+    }
+}
