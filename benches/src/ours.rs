@@ -18,7 +18,7 @@ use futures::StreamExt;
 use crate::Done;
 use crate::report::{Sample, peak_rss_kib};
 use crate::shape::Shape;
-use crate::tasks::Add;
+use crate::tasks::{Add, Sum};
 
 const INPUT: i64 = 41;
 
@@ -34,17 +34,18 @@ fn plan(shape: &Shape, suspend: bool) -> Done<Arc<Plan>> {
     let mut tasks = Vec::new();
     let mut places: HashMap<Option<u8>, u32> = HashMap::new();
     for (i, parents) in shape.parents.iter().enumerate() {
-        let single = parents.len() <= Add::SINGLE_MAX;
-        let add = Add {
-            inputs: single.then(|| parents.len().max(1) as u8),
-            suspend,
-        };
-        let task = match places.get(&add.inputs) {
+        let single = parents.len() <= Add::INPUTS_MAX;
+        let inputs = single.then(|| parents.len().max(1) as u8);
+        let task = match places.get(&inputs) {
             Some(t) => *t,
             None => {
                 let t = tasks.len() as u32;
-                tasks.push(Arc::new(RawTask::template_of(&add)?));
-                places.insert(add.inputs, t);
+                let template = match inputs {
+                    Some(inputs) => RawTask::template_of(&Add { inputs, suspend })?,
+                    None => RawTask::template_of(&Sum)?,
+                };
+                tasks.push(Arc::new(template));
+                places.insert(inputs, t);
                 t
             }
         };
@@ -158,6 +159,7 @@ pub(crate) fn run(
             }
         }
         let seconds = begun.elapsed().as_secs_f64();
+        let overruns = scheduler.inline_overruns();
         let events = heard.await??;
         let heard_seconds = begun.elapsed().as_secs_f64();
         if !scheduler.shutdown(Duration::from_secs(10)).await {
@@ -167,6 +169,7 @@ pub(crate) fn run(
             seconds,
             heard_seconds,
             events,
+            overruns,
             rss_kib: peak_rss_kib(),
             ..Sample::default()
         })

@@ -13,6 +13,8 @@ pub(crate) struct Sample {
     pub(crate) events: u64,
     /// The most memory that the process held.
     pub(crate) rss_kib: u64,
+    /// Task types that lost the right to be polled inline.
+    pub(crate) overruns: u64,
 }
 
 /// What all runs gave.

@@ -176,6 +176,7 @@ impl Scheduler {
                 b.resources.clone(),
                 overruns.clone(),
             ),
+            slept: true,
             frames: frames.clone(),
             ended: Arc::new(move |e| tell(&told, e)),
         };

@@ -41,6 +41,8 @@ pub(crate) struct Driver {
     /// Runs calls of contracts.
     pub(crate) side: tokio::runtime::Handle,
     pub(crate) runs: Runs,
+    /// Whether the thread slept since it last polled a task.
+    pub(crate) slept: bool,
     pub(crate) frames: broadcast::Sender<Arc<JournalFrame>>,
     pub(crate) ended: Arc<dyn Fn(Ended) + Send + Sync>,
 }
@@ -111,8 +113,9 @@ impl Driver {
             self.act(&mut actions);
             if !self.runs.is_empty() {
                 let epoch = self.lease.epoch;
+                let slept = std::mem::take(&mut self.slept);
                 self.runs
-                    .turn(&self.world, self.shard.state(), epoch, &mut done);
+                    .turn(&self.world, self.shard.state(), epoch, slept, &mut done);
                 let now = self.clock.now();
                 self.shard.handle_many(now, done.drain(..), &mut actions);
                 self.act(&mut actions);
@@ -136,8 +139,9 @@ impl Driver {
     }
 
     /// Waits for mail unless there is something to do; `false` if nobody can write any more.
-    fn receive(&self, mail: &Reader, batch: &mut Vec<Message>) -> bool {
+    fn receive(&mut self, mail: &Reader, batch: &mut Vec<Message>) -> bool {
         if self.runs.is_empty() {
+            self.slept = true;
             let first = match self.shard.next_timer() {
                 None => mail
                     .messages

@@ -97,10 +97,18 @@ impl Runs {
     }
 
     /// Begins some of the waiting attempts; those that end at once are in `done`.
-    pub(crate) fn turn(&mut self, world: &World, state: &State, epoch: u64, done: &mut Vec<Input>) {
+    pub(crate) fn turn(
+        &mut self,
+        world: &World,
+        state: &State,
+        epoch: u64,
+        slept: bool,
+        done: &mut Vec<Input>,
+    ) {
         let host = self.host.clone();
         let _context = host.enter();
         let begun = Instant::now();
+        self.paces.begin(begun, slept);
         let mut before = begun;
         for _ in 0..Self::TURN {
             let Some(run) = self.waiting.pop_front() else {
@@ -128,7 +136,7 @@ impl Runs {
                 done.push(Input::Ended { at, result });
             }
             let now = Instant::now();
-            self.paces.inline(tag, &pace, now - before);
+            self.paces.inline(tag, &pace, before, now);
             before = now;
             if now - begun > Self::TURN_TIME {
                 return;
