@@ -171,7 +171,6 @@ pub(crate) fn run(
             events,
             overruns,
             rss_kib: peak_rss_kib(),
-            ..Sample::default()
         })
     })
 }

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 /// the driver itself, which saves a spawn; one poll that takes too long sends it back for good.
 ///
 /// An allocator that tidies up, or a page that is touched first, makes a poll slow that did
-/// nothing slow: such a hiccup is forgiven once in a thousand quick polls.
+/// nothing slow: such a hiccup is forgiven if quick polls before it pay for it.
 #[derive(Debug)]
 pub(crate) struct Pace {
     quick: AtomicU32,
-    /// Quick polls by the driver since the last hiccup; the first one is forgiven.
+    /// Quick polls by the driver that have not paid for a hiccup yet.
     since: AtomicU32,
 }
 
@@ -21,7 +21,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             quick: AtomicU32::new(0),
-            since: AtomicU32::new(Self::HICCUP_EVERY),
+            since: AtomicU32::new(Self::CREDIT),
         }
     }
 }
@@ -30,10 +30,12 @@ impl Pace {
     /// Quick polls before the driver dares.
     const PROOF: u32 = 3;
     const NEVER: u32 = u32::MAX;
-    /// Quick polls that pay for a hiccup.
-    const HICCUP_EVERY: u32 = 1000;
+    /// What each quick poll pays for.
+    const PAID: Duration = Duration::from_nanos(1000);
+    /// What a fresh type has in hand, in quick polls.
+    const CREDIT: u32 = 1000;
     /// The longest hiccup.
-    const HICCUP_MAX: Duration = Duration::from_millis(1);
+    const HICCUP_MAX: Duration = Duration::from_millis(20);
     /// `inline_poll_us_max`: the longest quick poll.
     pub(crate) const QUICK: Duration = Duration::from_micros(50);
 
@@ -56,7 +58,12 @@ impl Pace {
     }
 
     fn forgives(&self, used: Duration) -> bool {
-        used <= Self::HICCUP_MAX && self.since.swap(0, Ordering::Relaxed) >= Self::HICCUP_EVERY
+        let price = used.div_duration_f64(Self::PAID) as u32;
+        let pay = |have: u32| have.checked_sub(price);
+        let paid = self
+            .since
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay);
+        used <= Self::HICCUP_MAX && paid.is_ok()
     }
 
     /// Sends the type back to the host's runtime for good.
@@ -201,12 +208,13 @@ mod tests {
             paces.inline("stalls", &pace, begun, Instant::now());
         };
         // Else the first sleep's own overhead might count.
-        pace.since.store(Pace::HICCUP_EVERY * 10, Ordering::Relaxed);
+        pace.since.store(Pace::CREDIT * 10, Ordering::Relaxed);
         short(&mut paces);
         assert!(pace.is_inline());
         (0..2).for_each(|_| short(&mut paces));
         assert!(!pace.is_inline());
         pace.quick.store(Pace::PROOF, Ordering::Relaxed);
+        pace.since.store(0, Ordering::Relaxed);
         paces.stalls = 0;
         let begun = Instant::now();
         paces.begin(begun, true);

@@ -2,6 +2,7 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ pub(crate) struct Run {
 pub(crate) struct Runs {
     waiting: VecDeque<Run>,
     running: HashMap<AttemptRef, tokio::task::AbortHandle>,
+    /// Tasks that the host's runtime was given and has not polled yet.
+    unpolled: Arc<AtomicUsize>,
     parts: HashMap<u64, Arc<TaskContextParts>>,
     last: Option<(u64, Arc<TaskContextParts>)>,
     paces: Paces,
@@ -42,6 +45,8 @@ type Work = Pin<Box<dyn Future<Output = Result<Row, TaskFailure>> + Send>>;
 impl Runs {
     /// Polls of one turn: between turns the driver looks at its mail.
     const TURN: usize = 4096;
+    /// Tasks that wait in the host's queue: what is not there costs less memory.
+    const UNPOLLED_MAX: usize = 4096;
     /// How long a turn may take.
     const TURN_TIME: Duration = Duration::from_millis(2);
 
@@ -54,6 +59,7 @@ impl Runs {
         Self {
             waiting: VecDeque::new(),
             running: HashMap::new(),
+            unpolled: Arc::default(),
             parts: HashMap::new(),
             last: None,
             paces: Paces::new(overruns),
@@ -69,6 +75,11 @@ impl Runs {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether there is something to begin and the host's runtime keeps up.
+    pub(crate) fn may_turn(&self) -> bool {
+        !self.waiting.is_empty() && self.unpolled.load(Ordering::Relaxed) < Self::UNPOLLED_MAX
     }
 
     /// An attempt that ran on the host's runtime has ended.
@@ -130,6 +141,9 @@ impl Runs {
             let work = work(run.task, cx, run.inputs);
             if !pace.is_inline() {
                 self.spawn(at, work, Some(pace));
+                if !self.may_turn() {
+                    return;
+                }
                 continue;
             }
             if let Some(result) = self.poll(at, work) {
@@ -159,7 +173,9 @@ impl Runs {
 
     fn spawn(&mut self, at: AttemptRef, work: Work, pace: Option<Arc<Pace>>) {
         let send = self.send.clone();
+        let unpolled = Unpolled::new(&self.unpolled);
         let work = async move {
+            drop(unpolled);
             let result = match pace {
                 Some(pace) => measured(work, &pace).await,
                 None => work.await,
@@ -184,6 +200,22 @@ impl Runs {
         let parts = self.parts.entry(execution).or_insert_with(make).clone();
         self.last = Some((execution, parts.clone()));
         parts
+    }
+}
+
+/// A task in the host's queue: counted until its first poll, or until it is aborted before.
+struct Unpolled(Arc<AtomicUsize>);
+
+impl Unpolled {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Unpolled {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
