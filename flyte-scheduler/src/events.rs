@@ -10,17 +10,16 @@ use flyte_core::id::Digest;
 use flyte_core::journal::{Change, JournalFrame, Projector};
 use flyte_core::plan::Plan;
 use futures::{StreamExt, stream};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::scheduler::Scheduler;
+use crate::shell::Follower;
 
 /// How many frames are read from the journal at once.
-const CHUNK: usize = 256;
+const CHUNK: usize = 16;
 
 struct Reader {
     store: Arc<dyn Store>,
-    live: broadcast::Receiver<Arc<JournalFrame>>,
+    live: Follower,
     projector: Projector,
     plans: HashMap<Digest, Arc<Plan>>,
     /// The next frame that is wanted.
@@ -71,14 +70,15 @@ impl Reader {
 
     async fn advance(&mut self) -> Result<bool> {
         loop {
-            match self.live.recv().await {
-                Ok(frame) if frame.sequence == self.next.sequence => {
-                    self.take(&frame).await?;
+            if !self.live.reached(self.next.sequence).await {
+                return Ok(false);
+            }
+            match self.live.get(self.next.sequence) {
+                Some(frame) => self.take(&frame).await?,
+                // It is too long ago; the journal has it.
+                None => {
+                    self.catch_up().await?;
                 }
-                Ok(frame) if frame.sequence < self.next.sequence => {}
-                // Frames were missed; the journal has them.
-                Ok(_) | Err(RecvError::Lagged(_)) => while self.catch_up().await? {},
-                Err(RecvError::Closed) => return Ok(false),
             }
             if !self.ready.is_empty() {
                 return Ok(true);
@@ -94,7 +94,7 @@ impl EventSource for Scheduler {
         let shard = inner.lease.shard;
         let mut reader = Reader {
             store: inner.store.clone(),
-            live: inner.frames.subscribe(),
+            live: inner.frames.follow(),
             projector: Projector::events_only(shard),
             plans: HashMap::new(),
             next: JournalPosition { shard, sequence: 1 },

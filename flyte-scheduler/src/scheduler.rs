@@ -9,20 +9,16 @@ use flyte_core::contract::{
     Command, CommandBody, CommandId, Enqueued, ExecutionOptions, Lease, ShardId, Store, Submission,
 };
 use flyte_core::id::{Digest, ExecutionId, Identifier, Str};
-use flyte_core::journal::JournalFrame;
 use flyte_core::literal::Literal;
 use flyte_core::plan::Plan;
 use flyte_core::{Error, Result};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::builder::SchedulerBuilder;
 use crate::engine::{TaskKind, unsupported};
 use crate::handle::{Handle, Wait};
 use crate::shard::Shard;
-use crate::shell::{Driver, Ended, Mailbox, Message, PlanCache, Runs, World, keep, pump};
-
-/// Frames that a slow subscriber may be behind before it reads them from the store.
-const FRAMES_BEHIND_MAX: usize = 256;
+use crate::shell::{Driver, Ended, Frames, Mailbox, Message, PlanCache, Runs, World, keep, pump};
 
 /// Runs executions. Cheap to clone; dropping the last clone stops taking work and leaves every
 /// execution resumable.
@@ -34,7 +30,7 @@ pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) plans: Arc<PlanCache>,
     pub(crate) lease: Lease,
-    pub(crate) frames: broadcast::Sender<Arc<JournalFrame>>,
+    pub(crate) frames: Arc<Frames>,
     clock: Arc<dyn flyte_core::contract::Clock>,
     waits: Arc<DashMap<ExecutionId, watch::Sender<Wait>>>,
     send: Mailbox,
@@ -149,7 +145,7 @@ impl Scheduler {
             .build()
             .map_err(|e| no_thread(&e))?;
         let plans = Arc::new(PlanCache::new(b.store.clone(), b.plugins.clone()));
-        let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
+        let frames = Arc::new(Frames::new());
         let waits: Arc<DashMap<ExecutionId, watch::Sender<Wait>>> = Arc::default();
         let told = waits.clone();
         let config = b.engine_config(lease.epoch);

@@ -51,6 +51,10 @@ pub const HOST_LOST: &str = "HostLost";
 /// The code of an attempt that ended because its host said goodbye.
 pub const HOST_LEFT: &str = "HostLeft";
 
+/// Records of one step; nodes that would begin after so many wait for the next, so that a graph
+/// of a million nodes that are all ready costs the memory of one step.
+const STEP_RECORDS: usize = 8192;
+
 /// What should be looked at next.
 #[derive(Clone, Debug)]
 pub enum Agenda {
@@ -80,6 +84,8 @@ pub struct Engine {
     now: Timestamp,
     agenda: VecDeque<(u64, Agenda)>,
     scratch: Vec<(u64, Agenda)>,
+    /// Nodes that may begin in a later step, in order.
+    backlog: VecDeque<(u64, NodeAddr)>,
     records: Vec<Record>,
     effects: Vec<Effect>,
     /// Ready nodes without room, by execution.
@@ -113,6 +119,7 @@ impl Engine {
             now: Timestamp::UNIX_EPOCH,
             agenda: VecDeque::new(),
             scratch: Vec::new(),
+            backlog: VecDeque::new(),
             records: Vec::new(),
             effects: Vec::new(),
             waiting: BTreeMap::new(),
@@ -163,6 +170,24 @@ impl Engine {
         self.settle();
     }
 
+    /// Whether nodes wait for [`Engine::step`].
+    #[must_use]
+    pub fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Begins nodes that found no room in an earlier step.
+    pub fn step(&mut self, now: Timestamp) {
+        self.advance(now);
+        while self.records.len() < STEP_RECORDS {
+            let Some((number, addr)) = self.backlog.pop_front() else {
+                break;
+            };
+            self.ready(number, addr);
+        }
+        self.settle();
+    }
+
     /// The records and effects since the last call.
     pub fn take(&mut self) -> (Vec<Record>, Vec<Effect>) {
         (
@@ -208,6 +233,11 @@ impl Engine {
                     continue;
                 }
                 match item {
+                    Agenda::Ready(addr)
+                        if !self.backlog.is_empty() || self.records.len() >= STEP_RECORDS =>
+                    {
+                        self.backlog.push_back((number, addr));
+                    }
                     Agenda::Ready(addr) => self.ready(number, addr),
                     Agenda::NodeFailed(addr) => self.node_failed(number, addr),
                     Agenda::SkipAfter(addr) => self.skip_after(number, addr),

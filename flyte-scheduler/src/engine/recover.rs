@@ -40,6 +40,8 @@ impl Engine {
     /// Says goodbye: what ran in this process is handed back without being charged.
     pub fn leave(&mut self, now: Timestamp) {
         self.advance(now);
+        // The next owner finds these nodes ready.
+        self.backlog.clear();
         self.emit(0, Change::OwnerLeft);
     }
 

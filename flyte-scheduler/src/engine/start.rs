@@ -8,7 +8,7 @@ use flyte_core::plan::Target;
 
 use super::resolve::inputs_of;
 use super::timer::Timer;
-use super::{AttemptRef, Effect, Engine, Execution, NodeState, TaskKind};
+use super::{Agenda, AttemptRef, Effect, Engine, Execution, NodeState, TaskKind};
 
 impl Execution {
     /// Who runs the task of a node.
@@ -232,10 +232,8 @@ impl Engine {
         let Some(ex) = self.state.get(number) else {
             return;
         };
-        let ready = ready_nodes(ex);
-        for addr in ready {
-            self.ready(number, addr);
-        }
+        let ready = ready_nodes(ex).into_iter();
+        self.agenda.extend(ready.map(|addr| (number, Agenda::Ready(addr))));
     }
 
     /// An input has no value: the node fails for good without having been queued.

@@ -171,6 +171,19 @@ impl Shard {
         self.collect(out);
     }
 
+    /// Whether [`Shard::step`] would begin nodes.
+    #[must_use]
+    pub fn may_step(&self) -> bool {
+        self.engine.has_backlog() && self.records.is_empty()
+    }
+
+    /// Begins nodes that found no room in an earlier step. The caller comes here when it has
+    /// little to do, not before: what has begun takes memory.
+    pub fn step(&mut self, now: Timestamp, out: &mut Vec<Action>) {
+        self.engine.step(now);
+        self.collect(out);
+    }
+
     /// A batch is durable: its effects may leave.
     pub fn committed(&mut self, number: u64, out: &mut Vec<Action>) {
         if self.flying.as_ref().is_some_and(|f| f.number == number) {

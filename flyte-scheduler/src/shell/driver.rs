@@ -8,11 +8,11 @@ use flyte_core::journal::{Change, JournalFrame};
 use flyte_core::literal::Timestamp;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::{FutureExt, StreamExt};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 
 use super::effects::World;
 use super::runs::{Run, Runs};
-use super::{Mailbox, PlanCache, Reader};
+use super::{Frames, Mailbox, PlanCache, Reader};
 use crate::engine::{Effect, Input, LoadedPlan, Outcome};
 use crate::shard::{Action, Shard};
 
@@ -45,7 +45,7 @@ pub(crate) struct Driver {
     pub(crate) runs: Runs,
     /// Whether the thread slept since it last polled a task.
     pub(crate) slept: bool,
-    pub(crate) frames: broadcast::Sender<Arc<JournalFrame>>,
+    pub(crate) frames: Arc<Frames>,
     pub(crate) ended: Arc<dyn Fn(Ended) + Send + Sync>,
 }
 
@@ -122,6 +122,10 @@ impl Driver {
                 self.shard.handle_many(now, done.drain(..), &mut actions);
                 self.act(&mut actions);
             }
+            if leaving.is_none() && self.may_step() {
+                self.shard.step(self.clock.now(), &mut actions);
+                self.act(&mut actions);
+            }
             if leaving.is_some() && self.shard.is_settled() {
                 break;
             }
@@ -140,9 +144,13 @@ impl Driver {
         }
     }
 
+    fn may_step(&self) -> bool {
+        self.shard.may_step() && self.runs.has_room()
+    }
+
     /// Waits for mail unless there is something to do; `false` if nobody can write any more.
     fn receive(&mut self, mail: &Reader, batch: &mut Vec<Message>) -> bool {
-        if !self.runs.may_turn() {
+        if !self.runs.may_turn() && !self.may_step() {
             self.slept = true;
             // The host's runtime says nothing when it has caught up.
             let soon = (!self.runs.is_empty()).then_some(HOST_PAUSE);
@@ -186,8 +194,7 @@ impl Driver {
             }
             Message::Committed(number, frames, _) => {
                 for frame in frames {
-                    // Nobody may be listening.
-                    let _none = self.frames.send(frame);
+                    self.frames.push(frame);
                 }
                 self.shard.committed(number, actions);
             }

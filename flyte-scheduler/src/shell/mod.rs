@@ -8,6 +8,7 @@
 
 mod driver;
 mod effects;
+mod frames;
 mod mailbox;
 mod pace;
 mod plans;
@@ -15,6 +16,7 @@ mod runs;
 
 pub(crate) use driver::{Driver, Ended, Message, keep, pump};
 pub(crate) use effects::World;
+pub(crate) use frames::{Follower, Frames};
 pub(crate) use mailbox::{Mailbox, Reader};
 pub(crate) use plans::PlanCache;
 pub(crate) use runs::Runs;

@@ -77,6 +77,11 @@ impl Runs {
         self.waiting.is_empty()
     }
 
+    /// Whether more attempts should be brought.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.len() < Self::TURN
+    }
+
     /// Whether there is something to begin and the host's runtime keeps up.
     pub(crate) fn may_turn(&self) -> bool {
         !self.waiting.is_empty() && self.unpolled.load(Ordering::Relaxed) < Self::UNPOLLED_MAX
