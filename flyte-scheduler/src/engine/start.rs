@@ -233,7 +233,8 @@ impl Engine {
             return;
         };
         let ready = ready_nodes(ex).into_iter();
-        self.agenda.extend(ready.map(|addr| (number, Agenda::Ready(addr))));
+        self.agenda
+            .extend(ready.map(|addr| (number, Agenda::Ready(addr))));
     }
 
     /// An input has no value: the node fails for good without having been queued.

@@ -157,13 +157,7 @@ impl Paces {
 
 /// The processor time of this thread, where the system tells it.
 fn processor_time() -> Option<Duration> {
-    #[cfg(target_os = "linux")]
-    {
-        let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-        Some(Duration::new(t.tv_sec as u64, t.tv_nsec as u32))
-    }
-    #[cfg(not(target_os = "linux"))]
-    None
+    Some(cpu_time::ThreadTime::try_now().ok()?.as_duration())
 }
 
 #[cfg(test)]
