@@ -141,8 +141,7 @@ async fn another_process_is_heard_soon() {
     let sent = Instant::now();
     let (heard, entries) = waiting.await.unwrap();
     assert_eq!(entries, 1);
-    println!(
-        "a submit of another process was seen after {:?}",
-        heard.duration_since(sent)
-    );
+    let took = heard.duration_since(sent);
+    println!("a submit of another process was seen after {took:?}");
+    assert!(took < Duration::from_millis(100), "{took:?}");
 }

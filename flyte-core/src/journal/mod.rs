@@ -7,6 +7,7 @@
 //! Invariant: encoded tags and field orders are never reused; [`FRAME_VERSION`] rises with them.
 
 mod frame;
+mod lineage;
 mod phase;
 mod projector;
 mod record;
@@ -14,6 +15,7 @@ mod row;
 mod select;
 
 pub use frame::{FRAME_MAGIC, FRAME_VERSION, FrameError, JournalFrame};
+pub use lineage::{Lineage, Origin};
 pub use phase::{CacheStatus, ErrorOrigin, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
 pub use projector::{Projection, Projector};
 pub use record::{Change, Charge, Opened, OutputValues, ParkCause, Producer, Record, Retrying};

@@ -8,7 +8,7 @@ use futures::channel::oneshot;
 use futures::stream::{BoxStream, StreamExt};
 
 use crate::contract::{
-    Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability, Enqueued,
+    Clock, Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability, Enqueued,
     InboxEntry, JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot, Store,
     StoreHealth, StoreInfo, StoredFrame, Submission,
 };
@@ -17,9 +17,27 @@ use crate::journal::{IndexRow, JournalFrame, Projector, select};
 use crate::plan::Plan;
 use crate::{Error, ErrorKind, Result};
 
-/// A store that lives in this process. Leases end when they are released.
+/// A store that lives in this process. Leases end when they are released, or, with
+/// [`MemoryStore::with_lease_ttl`], when they are not renewed in time.
+///
+/// ```
+/// use flyte_core::contract::{ManualClock, ShardId, Store};
+/// use flyte_core::memory::MemoryStore;
+/// use std::{sync::Arc, time::Duration};
+/// # async fn f() -> flyte_core::Result<()> {
+/// let clock = Arc::new(ManualClock::default());
+/// let store = MemoryStore::with_lease_ttl(Duration::from_secs(2), clock.clone());
+/// let first = store.claim(ShardId(0), "first").await?;
+/// clock.advance(Duration::from_secs(3));
+/// store.claim(ShardId(0), "second").await?;
+/// assert!(store.renew(&first).await.is_err());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
-pub struct MemoryStore(Arc<Mutex<Inner>>);
+pub struct MemoryStore {
+    inner: Arc<Mutex<Inner>>,
+    timed: Option<(Duration, Arc<dyn Clock>)>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -33,6 +51,8 @@ struct Inner {
 struct Shard {
     epoch: u64,
     owner: Option<String>,
+    /// When the lease ends by itself, on the store's clock.
+    expires: Option<Duration>,
     frames: Vec<Bytes>,
     trimmed: u64,
     snapshot: Option<Snapshot>,
@@ -44,10 +64,37 @@ struct Shard {
 }
 
 impl MemoryStore {
+    /// A store whose leases last `ttl` (`lease_ttl_ms`) without `renew`, on this clock's
+    /// monotonic time.
+    #[must_use]
+    pub fn with_lease_ttl(ttl: Duration, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            inner: Arc::default(),
+            timed: Some((ttl, clock)),
+        }
+    }
+
+    /// What is stored, without leases that have ended.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0
+        let mut inner = self
+            .inner
             .lock()
-            .expect("invariant: nothing panics while it is held")
+            .expect("invariant: nothing panics while it is held");
+        if let Some((_, clock)) = &self.timed {
+            let now = clock.monotonic();
+            for shard in inner.shards.values_mut() {
+                if shard.expires.is_some_and(|at| at <= now) {
+                    shard.owner = None;
+                    shard.expires = None;
+                }
+            }
+        }
+        inner
+    }
+
+    fn expiry(&self) -> Option<Duration> {
+        let (ttl, clock) = self.timed.as_ref()?;
+        Some(clock.monotonic() + *ttl)
     }
 }
 
@@ -88,7 +135,7 @@ impl Store for MemoryStore {
             name: "memory",
             location: "this process".into(),
             durability: Durability::Memory,
-            lease_ttl: None,
+            lease_ttl: self.timed.as_ref().map(|(ttl, _)| *ttl),
             fleet: true,
         }
     }
@@ -142,6 +189,7 @@ impl Store for MemoryStore {
             return Err(Error::new(ErrorKind::Held, "claim", text));
         }
         s.owner = Some(owner.into());
+        s.expires = self.expiry();
         s.epoch += 1;
         s.last = None;
         Ok(Lease {
@@ -152,12 +200,15 @@ impl Store for MemoryStore {
     }
 
     async fn renew(&self, lease: &Lease) -> Result<Option<Duration>> {
-        self.lock().held("renew", lease).map(|_| None)
+        let expires = self.expiry();
+        self.lock().held("renew", lease)?.expires = expires;
+        Ok(self.timed.as_ref().map(|(ttl, _)| *ttl))
     }
 
     async fn release(&self, lease: &Lease) -> Result<()> {
         if let Ok(shard) = self.lock().held("release", lease) {
             shard.owner = None;
+            shard.expires = None;
         }
         Ok(())
     }

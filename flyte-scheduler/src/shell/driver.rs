@@ -283,6 +283,8 @@ pub(crate) async fn pump(
     send: Mailbox,
 ) {
     const PATIENCE: Duration = Duration::from_secs(1);
+    // Later than the store's own timer, so that an idle scheduler wakes once, not twice.
+    const PATIENCE_OF_PATIENCE: Duration = Duration::from_millis(1250);
     let mut after = 0;
     let mut entries = open;
     while !send.is_closed() {
@@ -308,7 +310,8 @@ pub(crate) async fn pump(
             }
         }
         // The patience bounds the wait for stores that cannot bound it themselves.
-        let waited = tokio::time::timeout(PATIENCE, store.wait(&lease, after, PATIENCE)).await;
+        let waited = store.wait(&lease, after, PATIENCE);
+        let waited = tokio::time::timeout(PATIENCE_OF_PATIENCE, waited).await;
         let read = match waited {
             Ok(Err(e)) => Err(e),
             _ => store.inbox(&lease, after, 1024).await,

@@ -1,5 +1,6 @@
 //! One SQLite file: inbox, journal, plans, leases and cache.
 
+mod bell;
 mod cache;
 mod error;
 mod schema;

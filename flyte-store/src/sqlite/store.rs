@@ -3,7 +3,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use futures::stream::{BoxStream, StreamExt};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
+use super::bell::Bell;
 use super::cache::{SqliteCache, decode, encode};
 use super::error::classify;
 use super::schema::{VERSION, connect};
@@ -37,8 +38,17 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
     reader: Mutex<Connection>,
-    leases: Mutex<HashMap<ShardId, (u64, File)>>,
+    leases: Mutex<HashMap<ShardId, Held>>,
     woken: Arc<Notify>,
+}
+
+/// What the owner of a shard has open.
+#[derive(Debug)]
+struct Held {
+    epoch: u64,
+    /// Closing it gives the shard back.
+    _lock: File,
+    bell: Bell,
 }
 
 impl SqliteStore {
@@ -83,11 +93,8 @@ impl SqliteStore {
             .lock()
             .expect("invariant: nothing panics while it is held");
         match leases.get(&lease.shard) {
-            Some((epoch, _)) if *epoch == lease.epoch => Ok(()),
-            _ => {
-                let text = format!("{} is not held by this lease", lease.shard);
-                Err(Error::new(ErrorKind::StaleLease, operation, text).with("epoch", lease.epoch))
-            }
+            Some(held) if held.epoch == lease.epoch => Ok(()),
+            _ => Err(stale(operation, lease)),
         }
     }
 
@@ -147,10 +154,14 @@ impl SqliteStore {
             .collect()
     }
 
-    /// A counter that every process sees: it changes when any of them commits.
-    fn version(&self) -> Result<i64> {
-        self.read(|c| c.query_row("PRAGMA data_version", [], |r| r.get(0)))
+    fn bell_of(&self, shard: ShardId) -> PathBuf {
+        self.beside(&format!(".shard-{}.bell", shard.0))
     }
+}
+
+fn stale(operation: &'static str, lease: &Lease) -> Error {
+    let text = format!("{} is not held by this lease", lease.shard);
+    Error::new(ErrorKind::StaleLease, operation, text).with("epoch", lease.epoch)
 }
 
 /// Judges one command inside the writer's transaction.
@@ -269,6 +280,7 @@ impl Store for SqliteStore {
             })
             .await?;
         self.woken.notify_waiters();
+        Bell::ring(&self.bell_of(shard));
         Ok(answers)
     }
 
@@ -289,6 +301,7 @@ impl Store for SqliteStore {
         file.set_len(0)
             .and_then(|()| file.write_all(owner.as_bytes()))
             .map_err(|e| self.io("claim", e))?;
+        let bell = Bell::hang(&self.bell_of(shard)).map_err(|e| self.io("claim", e))?;
         let epoch = self
             .writer
             .write(Durability::Power, move |c| {
@@ -311,7 +324,14 @@ impl Store for SqliteStore {
             .leases
             .lock()
             .expect("invariant: nothing panics while it is held");
-        leases.insert(shard, (epoch, file));
+        leases.insert(
+            shard,
+            Held {
+                epoch,
+                _lock: file,
+                bell,
+            },
+        );
         Ok(Lease {
             shard,
             epoch,
@@ -330,9 +350,8 @@ impl Store for SqliteStore {
             .expect("invariant: nothing panics while it is held");
         if leases
             .get(&lease.shard)
-            .is_some_and(|(epoch, _)| *epoch == lease.epoch)
+            .is_some_and(|held| held.epoch == lease.epoch)
         {
-            // Closing the file gives the lock back.
             leases.remove(&lease.shard);
         }
         Ok(())
@@ -431,33 +450,30 @@ impl Store for SqliteStore {
         self.entries(lease.shard, after, limit)
     }
 
-    /// Commands of this process wake at once; those of another one within about 50 ms: a counter
-    /// of the file is looked at.
+    /// Whoever enqueues, in any process, rings the shard's bell, a named pipe beside the database.
     async fn wait(&self, lease: &Lease, after: u64, patience: Duration) -> Result<()> {
-        const LOOK: Duration = Duration::from_millis(50);
-        self.held("wait", lease)?;
-        let until = Instant::now() + patience;
-        let mut seen = self.version()?;
-        loop {
-            let woken = self.woken.notified();
-            if !self.entries(lease.shard, after, 1)?.is_empty() {
-                return Ok(());
+        let mut heard = {
+            let leases = self
+                .leases
+                .lock()
+                .expect("invariant: nothing panics while it is held");
+            match leases.get(&lease.shard) {
+                Some(held) if held.epoch == lease.epoch => {
+                    held.bell.listen().map_err(|e| self.io("wait", e))?
+                }
+                _ => return Err(stale("wait", lease)),
             }
-            tokio::pin!(woken);
-            loop {
-                if tokio::time::timeout(LOOK, &mut woken).await.is_ok() {
-                    break;
-                }
-                if Instant::now() >= until {
-                    return Ok(());
-                }
-                let now = self.version()?;
-                if now != seen {
-                    seen = now;
-                    break;
-                }
-            }
+        };
+        let woken = self.woken.notified();
+        if !self.entries(lease.shard, after, 1)?.is_empty() {
+            return Ok(());
         }
+        tokio::select! {
+            () = woken => {}
+            () = heard.rung() => {}
+            () = tokio::time::sleep(patience) => {}
+        }
+        Ok(())
     }
 
     async fn put_plan(&self, digest: Digest, bytes: Bytes) -> Result<()> {

@@ -1,0 +1,47 @@
+//! What several tests of this folder need.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flyte_core::compile::{Sources, compile, single_task_workflow};
+use flyte_core::contract::{RawTask, Task, TaskContext, TaskError};
+use flyte_core::id::{Identifier, ResourceType};
+use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
+use flyte_core::plan::Plan;
+use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
+use serde::{Deserialize, Serialize};
+
+/// A workflow of one node.
+pub fn one_task(task: &dyn Task) -> Arc<Plan> {
+    let template = RawTask::template_of(task).unwrap();
+    let workflow = single_task_workflow(&template).unwrap();
+    compile(&Sources::new(&workflow, &[template])).unwrap()
+}
+
+/// Computes for `ms` milliseconds without giving the thread back.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Busy;
+
+#[typetag::serde(name = "tests::Busy")]
+#[async_trait::async_trait]
+impl Task for Busy {
+    fn template(&self) -> TaskTemplate {
+        let int = || Variable::new(LiteralType::simple(SimpleType::Integer));
+        let interface = TypedInterface {
+            inputs: [("ms".into(), int())].into(),
+            outputs: [("o0".into(), int())].into(),
+        };
+        let id = Identifier::new(ResourceType::Task, "busy", "1");
+        TaskTemplate::new(id, "rust-task", interface)
+    }
+
+    async fn run(&self, _: &TaskContext, inputs: Row) -> Result<Row, TaskError> {
+        let ms = inputs.get("ms").and_then(Literal::as_integer).ok_or("no ms")?;
+        let begun = Instant::now();
+        let mut turns = 0;
+        while begun.elapsed() < Duration::from_millis(ms as u64) {
+            turns += 1;
+        }
+        Ok(Row::from_pairs([("o0", Literal::Integer(turns))]))
+    }
+}
