@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use flyte_host::core::contract::{Command as Wish, CommandBody, CommandId, JournalPosition, Store};
+use flyte_host::core::id::{ExecutionId, Tenant};
+use flyte_host::core::journal::{Change, JournalFrame, Record};
+use flyte_host::store::SqliteStore;
 use serde_json::Value;
 
 const TWO: &str = r#"
@@ -229,7 +233,9 @@ fn bad_input_is_refused_before_anything_runs() {
 
 #[test]
 fn a_killed_run_is_resumed_and_its_task_ran_once() {
-    let f = Folder::with("slow.py", SLOW);
+    // It prints for 20 s.
+    let slow = SLOW.replace("range(40)", "range(200)");
+    let f = Folder::with("slow.py", &slow);
     let starts = f.path("starts.txt");
     let path = starts.to_str().unwrap();
     let mut child = f.start(&["--name", "e1", "slow.py", "wf", "--path", path]);
@@ -237,7 +243,7 @@ fn a_killed_run_is_resumed_and_its_task_ran_once() {
     child.kill().unwrap();
     child.wait().unwrap();
     // The snapshot counts, not the file.
-    std::fs::write(f.path("slow.py"), SLOW.replace("old code", "new code")).unwrap();
+    std::fs::write(f.path("slow.py"), slow.replace("old code", "new code")).unwrap();
     let o = f.flyte(&["resume", "e1", "--json"]);
     let told = String::from_utf8_lossy(&o.stderr).into_owned();
     assert_eq!(o.status.code(), Some(0), "{told}");
@@ -261,6 +267,45 @@ fn an_abort_from_another_process_leaves_no_child() {
     let ps = Command::new("ps").args(["-eo", "args"]).output().unwrap();
     let ps = String::from_utf8_lossy(&ps.stdout).into_owned();
     assert!(!ps.contains(&folder), "a child is left: {ps}");
+}
+
+#[tokio::test]
+async fn an_abort_of_another_process_is_seen_within_100_ms() {
+    let f = Folder::with("slow.py", SLOW);
+    let starts = f.path("starts.txt");
+    let path = starts.to_str().unwrap();
+    let mut child = f.start(&["--name", "e1", "slow.py", "wf", "--path", path]);
+    until("the task has started", || starts.exists());
+    let store = SqliteStore::open(&f.path(".flyte/flyte.db")).unwrap();
+    let execution = ExecutionId::new(Tenant::default(), "e1");
+    let shard = store.locate(&execution).await.unwrap();
+    let body = CommandBody::Abort {
+        execution,
+        reason: "enough".into(),
+        by: "the test".into(),
+    };
+    let command = Wish {
+        id: CommandId(1),
+        body,
+    };
+    store.enqueue(shard, vec![command]).await.unwrap();
+    let told = Instant::now();
+    let mut next = JournalPosition { shard, sequence: 1 };
+    let took = 'seen: loop {
+        for stored in store.frames(next, 100).await.unwrap() {
+            next.sequence = stored.position.sequence + 1;
+            let records = JournalFrame::decode(&stored.bytes).unwrap().records;
+            let asked = |r: &Record| matches!(r.change, Change::AbortRequested { .. });
+            if records.iter().any(asked) {
+                break 'seen told.elapsed();
+            }
+        }
+        assert!(told.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    println!("an abort of another process was durable in its owner's journal after {took:?}");
+    assert!(took < Duration::from_millis(100), "{took:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn sleeps() -> BTreeMap<String, u64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_idle_scheduler_wakes_at_most_once_a_second() {
-    const SECONDS: u64 = 6;
+    const SECONDS: u64 = 10;
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&dir.path().join("db")).unwrap();
     let _scheduler = Scheduler::builder().store(store).build().await.unwrap();
@@ -41,5 +41,5 @@ async fn an_idle_scheduler_wakes_at_most_once_a_second() {
     let each: Vec<(&String, u64)> = before.keys().map(|n| (n, woken(n))).collect();
     let all: u64 = each.iter().map(|e| e.1).sum();
     println!("wakes of an idle scheduler in {SECONDS} s: {all} {each:?}");
-    assert!(all <= SECONDS + 1, "{each:?}");
+    assert!(all <= SECONDS, "{each:?}");
 }

@@ -154,7 +154,9 @@ async fn run(scheduler: &Scheduler, plan: &Arc<Plan>, id: &ExecutionId) {
 async fn the_true_producer_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&dir.path().join("db")).unwrap();
-    let builder = Scheduler::builder().store(store.clone()).cache(store.cache());
+    let builder = Scheduler::builder()
+        .store(store.clone())
+        .cache(store.cache());
     let scheduler = builder.build().await.unwrap();
     let plan = plan();
     let (first, second) = (id("p", "first"), id("p", "second"));

@@ -57,7 +57,12 @@ async fn a_task_that_computes_for_ten_seconds_holds_nobody_up_and_fences_nothing
     while begun.elapsed() < COMPUTE.mul_f64(0.9) {
         let asked = Instant::now();
         let name = format!("other-{others}");
-        let outcome = rig.submit(&name, Duration::ZERO).await.wait().await.unwrap();
+        let outcome = rig
+            .submit(&name, Duration::ZERO)
+            .await
+            .wait()
+            .await
+            .unwrap();
         assert_eq!(outcome.phase, WorkflowPhase::Succeeded);
         slowest = slowest.max(asked.elapsed());
         others += 1;

@@ -133,6 +133,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The shards that have a journal or an inbox, and who holds them.
     async fn shards(&self) -> Result<Vec<(ShardId, Option<String>)>>;
 
+    /// The tenants that have executions here, for tools of an operator.
+    ///
+    /// - MUST [store.tenants]: each tenant of an acknowledged submission once, sorted.
+    async fn tenants(&self) -> Result<Vec<Tenant>>;
+
     /// Keeps a snapshot of a shard; `load` starts from the newest.
     ///
     /// - MUST [store.snapshot.fenced]: under a stale lease it is `StaleLease`.

@@ -254,7 +254,9 @@ impl Lineage {
         let mut at = ix;
         for _ in 0..source.up {
             let parent = self.frames[at.0 as usize].parent;
-            at = parent.expect("invariant: an arm has an enclosing frame").frame;
+            at = parent
+                .expect("invariant: an arm has an enclosing frame")
+                .frame;
         }
         if source.node == Source::INPUTS {
             return self.frame_input(at, source.var as usize, path, out);
@@ -298,12 +300,7 @@ impl Lineage {
         let outer = self.graph(parent.frame);
         let names = outer.input_names_of(parent.node.0);
         match names.iter().position(|n| *n == name) {
-            Some(i) => self.trace(
-                parent.frame,
-                &outer.bindings(parent.node.0)[i],
-                &path,
-                out,
-            ),
+            Some(i) => self.trace(parent.frame, &outer.bindings(parent.node.0)[i], &path, out),
             // An optional input that nobody bound.
             None => {
                 push(out, Origin::Constant);

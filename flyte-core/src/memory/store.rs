@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use futures::channel::oneshot;
 use futures::stream::{BoxStream, StreamExt};
 
 use crate::contract::{
-    Clock, Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability, Enqueued,
-    InboxEntry, JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot, Store,
+    Clock, Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability,
+    Enqueued, InboxEntry, JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot, Store,
     StoreHealth, StoreInfo, StoredFrame, Submission,
 };
-use crate::id::{Digest, ExecutionId};
+use crate::id::{Digest, ExecutionId, Tenant};
 use crate::journal::{IndexRow, JournalFrame, Projector, select};
 use crate::plan::Plan;
 use crate::{Error, ErrorKind, Result};
@@ -374,6 +374,12 @@ impl Store for MemoryStore {
             .iter()
             .map(|(id, s)| (*id, s.owner.clone()))
             .collect())
+    }
+
+    async fn tenants(&self) -> Result<Vec<Tenant>> {
+        let inner = self.lock();
+        let all: BTreeSet<&Tenant> = inner.names.keys().map(|id| &id.tenant).collect();
+        Ok(all.into_iter().cloned().collect())
     }
 
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {

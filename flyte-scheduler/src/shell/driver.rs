@@ -282,9 +282,10 @@ pub(crate) async fn pump(
     open: Vec<InboxEntry>,
     send: Mailbox,
 ) {
-    const PATIENCE: Duration = Duration::from_secs(1);
-    // Later than the store's own timer, so that an idle scheduler wakes once, not twice.
-    const PATIENCE_OF_PATIENCE: Duration = Duration::from_millis(1250);
+    // A timer wakes its thread up to three times, and an idle scheduler shall wake once a second.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    // Later than the store's own timer, so that only one of the two fires.
+    const PATIENCE_OF_PATIENCE: Duration = Duration::from_secs(6);
     let mut after = 0;
     let mut entries = open;
     while !send.is_closed() {

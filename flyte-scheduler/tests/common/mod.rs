@@ -36,7 +36,10 @@ impl Task for Busy {
     }
 
     async fn run(&self, _: &TaskContext, inputs: Row) -> Result<Row, TaskError> {
-        let ms = inputs.get("ms").and_then(Literal::as_integer).ok_or("no ms")?;
+        let ms = inputs
+            .get("ms")
+            .and_then(Literal::as_integer)
+            .ok_or("no ms")?;
         let begun = Instant::now();
         let mut turns = 0;
         while begun.elapsed() < Duration::from_millis(ms as u64) {

@@ -3,6 +3,9 @@
 mod bell;
 mod cache;
 mod error;
+mod inbox;
+mod index;
+mod journal;
 mod schema;
 mod store;
 mod writer;

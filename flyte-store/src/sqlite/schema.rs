@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::error::classify;
 
 /// The version of the tables; a higher one is refused by name.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, number INTEGER NOT NULL,
@@ -33,6 +33,22 @@ CREATE TABLE tokens (last INTEGER NOT NULL) STRICT;
 INSERT INTO tokens VALUES (0);
 ";
 
+/// What version 2 adds: the index, which is filled when it is first asked.
+const INDEX: &str = "
+CREATE TABLE indexed (shard INTEGER PRIMARY KEY, sequence INTEGER NOT NULL,
+    needed INTEGER NOT NULL) STRICT;
+CREATE TABLE index_executions (org TEXT NOT NULL, project TEXT NOT NULL, domain TEXT NOT NULL,
+    name TEXT NOT NULL, created INTEGER NOT NULL, open INTEGER NOT NULL, row BLOB NOT NULL,
+    PRIMARY KEY (org, project, domain, name)) STRICT, WITHOUT ROWID;
+CREATE INDEX index_newest ON index_executions (org, project, domain, created DESC, name);
+CREATE TABLE index_nodes (shard INTEGER NOT NULL, execution BLOB NOT NULL, frame INTEGER NOT NULL,
+    node INTEGER NOT NULL, row BLOB NOT NULL,
+    PRIMARY KEY (shard, execution, frame, node)) STRICT, WITHOUT ROWID;
+CREATE TABLE index_attempts (shard INTEGER NOT NULL, execution BLOB NOT NULL,
+    frame INTEGER NOT NULL, node INTEGER NOT NULL, attempt INTEGER NOT NULL, row BLOB NOT NULL,
+    PRIMARY KEY (shard, execution, frame, node, attempt)) STRICT, WITHOUT ROWID;
+";
+
 /// Opens the file, and makes the tables if it is new.
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     let fail = |e| classify("open", e).with("file", path.display());
@@ -47,19 +63,18 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     let have: i64 = tx
         .query_row("PRAGMA user_version", [], |r| r.get(0))
         .map_err(fail)?;
-    match have {
-        0 => {
-            tx.execute_batch(TABLES).map_err(fail)?;
-            tx.pragma_update(None, "user_version", VERSION)
-                .map_err(fail)?;
-        }
-        v if v > VERSION => {
-            let text = format!("its tables have version {v}, this program reads up to {VERSION}");
-            return Err(
-                Error::new(ErrorKind::NewerVersion, "open", text).with("file", path.display())
-            );
-        }
-        _ => {}
+    if have > VERSION {
+        let text = format!("its tables have version {have}, this program reads up to {VERSION}");
+        return Err(Error::new(ErrorKind::NewerVersion, "open", text).with("file", path.display()));
+    }
+    // Each step begins where an older program left the file.
+    let steps = [TABLES, INDEX];
+    for step in steps.iter().skip(have as usize) {
+        tx.execute_batch(step).map_err(fail)?;
+    }
+    if have < VERSION {
+        tx.pragma_update(None, "user_version", VERSION)
+            .map_err(fail)?;
     }
     tx.commit().map_err(fail)?;
     Ok(c)

@@ -2,18 +2,18 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use flyte_core::contract::{
-    Cache, Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability,
-    Enqueued, InboxEntry, JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot, Store,
-    StoreHealth, StoreInfo, StoredFrame, Submission,
+    Cache, Command, CommitBatch, Credit, CreditRequest, Durability, Enqueued, InboxEntry,
+    JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot, Store, StoreHealth,
+    StoreInfo, StoredFrame,
 };
-use flyte_core::id::{Digest, ExecutionId};
-use flyte_core::journal::{IndexRow, JournalFrame, Projector, select};
+use flyte_core::id::{Digest, ExecutionId, Tenant};
+use flyte_core::journal::IndexRow;
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::stream::{BoxStream, StreamExt};
@@ -21,8 +21,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
 use super::bell::Bell;
-use super::cache::{SqliteCache, decode, encode};
+use super::cache::SqliteCache;
 use super::error::classify;
+use super::inbox;
+use super::index::{self, Projectors};
+use super::journal::{self, fence};
 use super::schema::{VERSION, connect};
 use super::writer::Writer;
 
@@ -31,8 +34,8 @@ use super::writer::Writer;
 /// A shard's lease is an OS lock on a file beside the database: it ends with the process that
 /// holds it, so nobody waits for a time-out. Commits of all shards join in one group commit.
 ///
-/// The index is the journal itself, folded when it is read; [`Page::watermark`] is therefore
-/// always the end of what was committed.
+/// The index is brought up to the journal's end when it is asked, so that runs pay nothing for
+/// it; [`Page::watermark`] says up to where.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
@@ -40,6 +43,7 @@ pub struct SqliteStore {
     reader: Mutex<Connection>,
     leases: Mutex<HashMap<ShardId, Held>>,
     woken: Arc<Notify>,
+    projectors: Arc<Projectors>,
 }
 
 /// What the owner of a shard has open.
@@ -64,6 +68,7 @@ impl SqliteStore {
             reader: Mutex::new(connect(path)?),
             leases: Mutex::default(),
             woken: Arc::default(),
+            projectors: Arc::default(),
         }))
     }
 
@@ -79,12 +84,39 @@ impl SqliteStore {
         name.into()
     }
 
-    fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let c = self
-            .reader
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader
             .lock()
-            .expect("invariant: nothing panics while it is held");
-        f(&c).map_err(|e| classify("read", e))
+            .expect("invariant: nothing panics while it is held")
+    }
+
+    fn read<T>(&self, f: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        f(&self.reader()).map_err(|e| classify("read", e))
+    }
+
+    fn all_shards(&self) -> Result<Vec<ShardId>> {
+        self.read(|c| {
+            c.prepare_cached("SELECT shard FROM shards ORDER BY shard")?
+                .query_map([], |r| Ok(ShardId(r.get(0)?)))?
+                .collect()
+        })
+    }
+
+    fn entries(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<InboxEntry>> {
+        inbox::entries(&self.reader(), shard, after, limit)
+    }
+
+    /// Brings the index of a shard up to what is committed now, a few frames at a time: commits
+    /// go on in between.
+    async fn catch_up(&self, shard: ShardId) -> Result<()> {
+        let end = self.read(|c| journal::last(c, shard))?;
+        while self.read(|c| index::watermark(c, shard))? < end {
+            let projectors = self.projectors.clone();
+            self.writer
+                .write(Durability::Process, move |c| projectors.advance(c, shard))
+                .await?;
+        }
+        Ok(())
     }
 
     fn held(&self, operation: &'static str, lease: &Lease) -> Result<()> {
@@ -104,56 +136,6 @@ impl SqliteStore {
             .with_source(e)
     }
 
-    fn frames_of(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<StoredFrame>> {
-        self.read(|c| {
-            let mut s = c.prepare_cached(
-                "SELECT sequence, bytes FROM journal WHERE shard = ?1 AND sequence > ?2
-                 ORDER BY sequence LIMIT ?3",
-            )?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = s.query_map(params![shard.0, after as i64, limit], |r| {
-                let position = JournalPosition {
-                    shard,
-                    sequence: r.get::<_, i64>(0)? as u64,
-                };
-                Ok(StoredFrame {
-                    position,
-                    bytes: r.get::<_, Vec<u8>>(1)?.into(),
-                })
-            })?;
-            rows.collect()
-        })
-    }
-
-    fn entries(&self, shard: ShardId, after: u64, limit: usize) -> Result<Vec<InboxEntry>> {
-        let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = self.read(|c| {
-            let mut s = c.prepare_cached(
-                "SELECT number, id, body FROM inbox WHERE shard = ?1 AND number > ?2
-                 ORDER BY number LIMIT ?3",
-            )?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            s.query_map(params![shard.0, after as i64, limit], |r| {
-                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
-            })?
-            .collect()
-        })?;
-        rows.into_iter()
-            .map(|(number, id, body)| {
-                let id = id.try_into().map_err(|_| {
-                    Error::new(ErrorKind::Corrupt, "inbox", "a command's id is damaged")
-                })?;
-                let command = Command {
-                    id: CommandId(u128::from_le_bytes(id)),
-                    body: decode(&body)?,
-                };
-                Ok(InboxEntry {
-                    number: number as u64,
-                    command,
-                })
-            })
-            .collect()
-    }
-
     fn bell_of(&self, shard: ShardId) -> PathBuf {
         self.beside(&format!(".shard-{}.bell", shard.0))
     }
@@ -162,99 +144,6 @@ impl SqliteStore {
 fn stale(operation: &'static str, lease: &Lease) -> Error {
     let text = format!("{} is not held by this lease", lease.shard);
     Error::new(ErrorKind::StaleLease, operation, text).with("epoch", lease.epoch)
-}
-
-/// Judges one command inside the writer's transaction.
-fn enqueue_one(c: &Connection, shard: ShardId, command: &Command) -> Result<Enqueued> {
-    let fail = |e| classify("enqueue", e);
-    let id = command.id.0.to_le_bytes();
-    let known: Option<i64> = c
-        .prepare_cached("SELECT 1 FROM commands WHERE id = ?1")
-        .and_then(|mut s| s.query_row([&id[..]], |r| r.get(0)).optional())
-        .map_err(fail)?;
-    if known.is_some() {
-        return Ok(Enqueued::Accepted);
-    }
-    if let CommandBody::Submit(s) = &command.body {
-        let t = &s.id.tenant;
-        let key = params![&*t.org, &*t.project, &*t.domain, &*s.id.name];
-        let there: Option<(u32, Vec<u8>, Vec<u8>)> = c
-            .prepare_cached(
-                "SELECT shard, content, submission FROM executions
-                 WHERE org = ?1 AND project = ?2 AND domain = ?3 AND name = ?4",
-            )
-            .and_then(|mut q| {
-                q.query_row(key, |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))
-                    .optional()
-            })
-            .map_err(fail)?;
-        let content = s.content().0;
-        match there {
-            Some((at, have, _)) if have == content => {
-                return Ok(Enqueued::Existing { shard: ShardId(at) });
-            }
-            Some((at, _, bytes)) => {
-                let there: Submission = decode(&bytes)?;
-                let difference = there.difference(s);
-                return Ok(Enqueued::Conflict {
-                    shard: ShardId(at),
-                    difference,
-                });
-            }
-            None => {
-                let bytes = encode(&**s)?;
-                c.prepare_cached("INSERT INTO executions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
-                    .and_then(|mut q| {
-                        q.execute(params![
-                            &*t.org,
-                            &*t.project,
-                            &*t.domain,
-                            &*s.id.name,
-                            shard.0,
-                            &content[..],
-                            bytes
-                        ])
-                    })
-                    .map_err(fail)?;
-            }
-        }
-    }
-    c.execute("INSERT INTO commands VALUES (?1)", [&id[..]])
-        .map_err(fail)?;
-    c.execute(
-        "INSERT OR IGNORE INTO shards VALUES (?1, 0, 0, NULL, 0, 0)",
-        [shard.0],
-    )
-    .map_err(fail)?;
-    let number: i64 = c
-        .query_row(
-            "UPDATE shards SET next_inbox = next_inbox + 1 WHERE shard = ?1 RETURNING next_inbox",
-            [shard.0],
-            |r| r.get(0),
-        )
-        .map_err(fail)?;
-    let body = encode(&command.body)?;
-    c.execute(
-        "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4)",
-        params![shard.0, number, &id[..], body],
-    )
-    .map_err(fail)?;
-    Ok(Enqueued::Accepted)
-}
-
-/// Refuses what a lease may no longer write.
-fn fence(c: &Connection, operation: &'static str, lease: &Lease) -> Result<()> {
-    let epoch: Option<i64> = c
-        .prepare_cached("SELECT epoch FROM shards WHERE shard = ?1")
-        .and_then(|mut s| s.query_row([lease.shard.0], |r| r.get(0)).optional())
-        .map_err(|e| classify(operation, e))?;
-    match epoch {
-        Some(e) if e as u64 == lease.epoch => Ok(()),
-        _ => {
-            let text = format!("{} is at epoch {}", lease.shard, epoch.unwrap_or(0));
-            Err(Error::new(ErrorKind::StaleLease, operation, text).with("epoch", lease.epoch))
-        }
-    }
 }
 
 #[async_trait]
@@ -275,7 +164,7 @@ impl Store for SqliteStore {
             .write(Durability::Power, move |c| {
                 commands
                     .iter()
-                    .map(|command| enqueue_one(c, shard, command))
+                    .map(|command| inbox::enqueue(c, shard, command))
                     .collect()
             })
             .await?;
@@ -362,48 +251,7 @@ impl Store for SqliteStore {
         let lease = lease.clone();
         self.writer
             .write(batch.durability, move |c| {
-                let fail = |e| classify("commit", e);
-                fence(c, "commit", &lease)?;
-                let shard = lease.shard.0;
-                let mut all = batch.number.to_le_bytes().to_vec();
-                batch.frames.iter().for_each(|f| all.extend_from_slice(f));
-                let digest = Digest::of("flyte batch v1", &all).0;
-                let (number, last): (i64, Option<Vec<u8>>) = c
-                    .prepare_cached("SELECT number, batch FROM shards WHERE shard = ?1")
-                    .and_then(|mut s| s.query_row([shard], |r| Ok((r.get(0)?, r.get(1)?))))
-                    .map_err(fail)?;
-                if batch.number as i64 == number && last.as_deref() == Some(&digest[..]) {
-                    return Ok(());
-                }
-                if batch.number as i64 != number + 1 {
-                    let text = format!("batch {} does not follow {number}", batch.number);
-                    return Err(Error::new(ErrorKind::Invalid, "commit", text));
-                }
-                let mut next: i64 = c
-                    .prepare_cached(
-                        "SELECT coalesce(max(sequence), (SELECT trimmed FROM shards WHERE shard = ?1))
-                         FROM journal WHERE shard = ?1",
-                    )
-                    .and_then(|mut s| s.query_row([shard], |r| r.get(0)))
-                    .map_err(fail)?;
-                let mut insert = c
-                    .prepare_cached("INSERT INTO journal VALUES (?1, ?2, ?3)")
-                    .map_err(fail)?;
-                for frame in &batch.frames {
-                    next += 1;
-                    insert.execute(params![shard, next, &frame[..]]).map_err(fail)?;
-                }
-                if batch.consumed > 0 {
-                    c.prepare_cached("DELETE FROM inbox WHERE shard = ?1 AND number <= ?2")
-                        .and_then(|mut s| s.execute(params![shard, batch.consumed as i64]))
-                        .map_err(fail)?;
-                }
-                c.prepare_cached("UPDATE shards SET number = ?2, batch = ?3 WHERE shard = ?1")
-                    .and_then(|mut s| {
-                        s.execute(params![shard, batch.number as i64, &digest[..]])
-                    })
-                    .map_err(fail)?;
-                Ok(())
+                journal::commit(c, &lease, &batch)
             })
             .await
     }
@@ -411,38 +259,21 @@ impl Store for SqliteStore {
     async fn load(&self, lease: &Lease) -> Result<BoxStream<'static, Result<LoadItem>>> {
         self.held("load", lease)?;
         let shard = lease.shard;
-        let snapshot: Option<(i64, Vec<u8>)> = self.read(|c| {
+        let snapshot = self.read(|c| journal::snapshot(c, shard))?;
+        let trimmed: Option<i64> = self.read(|c| {
             c.query_row(
-                "SELECT through, bytes FROM snapshots WHERE shard = ?1",
+                "SELECT trimmed FROM shards WHERE shard = ?1",
                 [shard.0],
-                |r| Ok((r.get(0)?, r.get(1)?)),
+                |r| r.get(0),
             )
             .optional()
         })?;
-        let after = snapshot.as_ref().map_or(0, |s| s.0 as u64);
-        let mut items: Vec<Result<LoadItem>> = Vec::new();
-        if let Some((through, bytes)) = snapshot {
-            let snapshot = Snapshot {
-                through: through as u64,
-                bytes: bytes.into(),
-            };
-            items.push(Ok(LoadItem::Snapshot(snapshot)));
-        }
-        let mut expected = after;
-        for frame in self.frames_of(shard, after, usize::MAX)? {
-            expected += 1;
-            if frame.position.sequence != expected {
-                let text = format!("frame {expected} of {shard} is missing");
-                return Err(Error::new(ErrorKind::Corrupt, "load", text));
-            }
-            items.push(Ok(LoadItem::Frame(frame)));
-        }
-        items.extend(
-            self.entries(shard, 0, usize::MAX)?
-                .into_iter()
-                .map(|e| Ok(LoadItem::Inbox(e))),
-        );
-        Ok(futures::stream::iter(items).boxed())
+        let through = snapshot.as_ref().map_or(0, |s| s.through);
+        let after = through.max(trimmed.unwrap_or(0) as u64);
+        let frames = self.read(|c| journal::frames(c, shard, after, usize::MAX))?;
+        journal::check_order(shard, after, &frames)?;
+        let entries = self.entries(shard, 0, usize::MAX)?;
+        Ok(futures::stream::iter(journal::items(snapshot, frames, entries)).boxed())
     }
 
     async fn inbox(&self, lease: &Lease, after: u64, limit: usize) -> Result<Vec<InboxEntry>> {
@@ -519,57 +350,23 @@ impl Store for SqliteStore {
             | Query::Nodes { execution, .. }
             | Query::Attempts { execution, .. } => match self.locate(execution).await {
                 Ok(shard) => Some(shard),
-                Err(e) if e.kind() == ErrorKind::NotFound => {
-                    return Ok(Page {
-                        items: Vec::new(),
-                        next: None,
-                        watermark: Vec::new(),
-                    });
-                }
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(index::empty()),
                 Err(e) => return Err(e),
             },
         };
-        let shards: Vec<u32> = self.read(|c| {
-            c.prepare("SELECT shard FROM shards ORDER BY shard")?
-                .query_map([], |r| r.get(0))?
-                .collect()
-        })?;
-        let (mut rows, mut watermark) = (Vec::new(), Vec::new());
-        for shard in shards
-            .into_iter()
-            .map(ShardId)
-            .filter(|s| only.is_none_or(|o| o == *s))
-        {
-            let mut projector = Projector::new(shard);
-            let mut plans: HashMap<Digest, Arc<Plan>> = HashMap::new();
-            let mut sequence = 0;
-            for stored in self.frames_of(shard, 0, usize::MAX)? {
-                let frame = JournalFrame::decode(&stored.bytes)?;
-                sequence = frame.sequence;
-                let mut plan = |d: Digest| {
-                    if let Some(p) = plans.get(&d) {
-                        return Ok(p.clone());
-                    }
-                    let bytes: Vec<u8> = self.read(|c| {
-                        c.query_row(
-                            "SELECT bytes FROM plans WHERE digest = ?1",
-                            [&d.0[..]],
-                            |r| r.get(0),
-                        )
-                    })?;
-                    let plan = Arc::new(Plan::from_bytes(&bytes)?);
-                    plans.insert(d, plan.clone());
-                    Ok(plan)
-                };
-                rows.extend(projector.project(&frame, &mut plan)?.rows);
-            }
-            watermark.push(JournalPosition { shard, sequence });
+        let shards = match only {
+            Some(shard) => vec![shard],
+            None => self.all_shards()?,
+        };
+        for shard in &shards {
+            self.catch_up(*shard).await?;
         }
-        Ok(select(rows, query, watermark))
+        let c = self.reader();
+        index::select(&c, query, &shards)
     }
 
     async fn frames(&self, from: JournalPosition, limit: usize) -> Result<Vec<StoredFrame>> {
-        self.frames_of(from.shard, from.sequence.saturating_sub(1), limit)
+        self.read(|c| journal::frames(c, from.shard, from.sequence.saturating_sub(1), limit))
     }
 
     async fn locate(&self, execution: &ExecutionId) -> Result<ShardId> {
@@ -593,20 +390,31 @@ impl Store for SqliteStore {
     }
 
     async fn shards(&self) -> Result<Vec<(ShardId, Option<String>)>> {
-        let shards: Vec<u32> = self.read(|c| {
-            c.prepare("SELECT shard FROM shards ORDER BY shard")?
-                .query_map([], |r| r.get(0))?
-                .collect()
-        })?;
-        let owner = |shard: u32| {
-            let path = self.beside(&format!(".shard-{shard}.lock"));
+        let owner = |shard: ShardId| {
+            let path = self.beside(&format!(".shard-{}.lock", shard.0));
             let file = File::open(&path).ok()?;
             match file.try_lock_shared() {
                 Ok(()) => None,
                 Err(_) => Some(std::fs::read_to_string(&path).unwrap_or_default()),
             }
         };
-        Ok(shards.into_iter().map(|s| (ShardId(s), owner(s))).collect())
+        let shards = self.all_shards()?.into_iter();
+        Ok(shards.map(|s| (s, owner(s))).collect())
+    }
+
+    async fn tenants(&self) -> Result<Vec<Tenant>> {
+        self.read(|c| {
+            c.prepare("SELECT DISTINCT org, project, domain FROM executions ORDER BY 1, 2, 3")?
+                .query_map([], |r| {
+                    let [org, project, domain] = [0, 1, 2].map(|i| r.get::<_, String>(i));
+                    Ok(Tenant {
+                        org: org?.into(),
+                        project: project?.into(),
+                        domain: domain?.into(),
+                    })
+                })?
+                .collect()
+        })
     }
 
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
@@ -627,30 +435,13 @@ impl Store for SqliteStore {
 
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
         self.held("trim", lease)?;
+        // The index must have seen what goes.
+        self.catch_up(lease.shard).await?;
         let lease = lease.clone();
         self.writer
             .write(Durability::Power, move |c| {
-                fence(c, "trim", &lease)?;
-                let fail = |e| classify("trim", e);
-                let kept: i64 = c
-                    .query_row(
-                        "SELECT coalesce((SELECT through FROM snapshots WHERE shard = ?1), 0)",
-                        [lease.shard.0],
-                        |r| r.get(0),
-                    )
-                    .map_err(fail)?;
-                let last = (before as i64 - 1).min(kept);
-                c.execute(
-                    "DELETE FROM journal WHERE shard = ?1 AND sequence <= ?2",
-                    params![lease.shard.0, last],
-                )
-                .map_err(fail)?;
-                c.execute(
-                    "UPDATE shards SET trimmed = max(trimmed, ?2) WHERE shard = ?1",
-                    params![lease.shard.0, last],
-                )
-                .map_err(fail)?;
-                Ok(())
+                let needed = index::needed(c, lease.shard).map_err(|e| classify("trim", e))?;
+                journal::trim(c, &lease, before, needed)
             })
             .await
     }
@@ -702,7 +493,7 @@ impl Store for SqliteStore {
         Ok(StoreHealth {
             schema,
             bytes,
-            index_lag_frames: 0,
+            index_lag_frames: self.read(index::lag)?,
             problems,
         })
     }

@@ -1,0 +1,354 @@
+//! The queryable index: rows that the projector makes of frames.
+//!
+//! Invariant: the rows of a shard are those of its frames up to `indexed.sequence`, no more.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flyte_core::contract::{JournalPosition, Page, Query, ShardId};
+use flyte_core::id::{Digest, ExecutionId};
+use flyte_core::journal::{IndexRow, JournalFrame, Projector};
+use flyte_core::plan::Plan;
+use flyte_core::{Error, ErrorKind, Result};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::cache::{decode, encode};
+use super::error::classify;
+use super::journal;
+
+/// Frames of one step.
+const STEP: usize = 16;
+
+/// What is kept of open executions between steps; made anew from the journal where it is missing.
+#[derive(Debug, Default)]
+pub(super) struct Projectors(Mutex<HashMap<ShardId, Folding>>);
+
+#[derive(Debug)]
+struct Folding {
+    projector: Projector,
+    /// The last frame that it has seen.
+    sequence: u64,
+    plans: HashMap<Digest, Arc<Plan>>,
+    /// Where each open execution begins.
+    open: BTreeMap<u64, u64>,
+}
+
+impl Folding {
+    fn take(&mut self, c: &Connection, bytes: &[u8]) -> Result<Vec<IndexRow>> {
+        let frame = JournalFrame::decode(bytes)?;
+        let plans = &mut self.plans;
+        let mut plan = |d: Digest| {
+            if let Some(p) = plans.get(&d) {
+                return Ok(p.clone());
+            }
+            let bytes: Option<Vec<u8>> = c
+                .prepare_cached("SELECT bytes FROM plans WHERE digest = ?1")
+                .and_then(|mut s| s.query_row([&d.0[..]], |r| r.get(0)).optional())
+                .map_err(|e| classify("index", e))?;
+            let bytes = bytes.ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, "index", format!("plan {d} is missing"))
+            })?;
+            let p = Arc::new(Plan::from_bytes(&bytes)?);
+            plans.insert(d, p.clone());
+            Ok(p)
+        };
+        let rows = self.projector.project(&frame, &mut plan)?.rows;
+        self.sequence = frame.sequence;
+        for row in &rows {
+            if let IndexRow::Execution(e) = row {
+                match e.phase.is_terminal() {
+                    true => self.open.remove(&e.number),
+                    false => self.open.insert(e.number, e.first_sequence),
+                };
+            }
+        }
+        if self.open.is_empty() {
+            self.plans.clear();
+        }
+        Ok(rows)
+    }
+}
+
+impl Projectors {
+    /// Takes the next frames of a shard into the index, inside the writer's transaction.
+    pub(super) fn advance(&self, c: &Connection, shard: ShardId) -> Result<()> {
+        let fail = |e| classify("index", e);
+        let at = watermark(c, shard).map_err(fail)?;
+        // Taken out: what fails half-way is not kept.
+        let kept = self.lock().remove(&shard).filter(|f| f.sequence == at);
+        let mut folding = match kept {
+            Some(folding) => folding,
+            None => refold(c, shard, at)?,
+        };
+        for stored in journal::frames(c, shard, at, STEP).map_err(fail)? {
+            for row in folding.take(c, &stored.bytes)? {
+                write(c, shard, &row)?;
+            }
+        }
+        let needed = folding.open.values().min().copied();
+        let needed = needed.unwrap_or(folding.sequence + 1);
+        c.prepare_cached("INSERT OR REPLACE INTO indexed VALUES (?1, ?2, ?3)")
+            .and_then(|mut s| s.execute(params![shard.0, folding.sequence as i64, needed as i64]))
+            .map_err(fail)?;
+        self.lock().insert(shard, folding);
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ShardId, Folding>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Folds what open executions need, up to frame `at`.
+fn refold(c: &Connection, shard: ShardId, at: u64) -> Result<Folding> {
+    let fail = |e| classify("index", e);
+    let mut folding = Folding {
+        projector: Projector::new(shard),
+        sequence: at,
+        plans: HashMap::new(),
+        open: BTreeMap::new(),
+    };
+    let mut after = needed(c, shard).map_err(fail)?.saturating_sub(1).min(at);
+    while after < at {
+        let limit = STEP.min((at - after) as usize);
+        let frames = journal::frames(c, shard, after, limit).map_err(fail)?;
+        if frames.is_empty() {
+            let text = format!("frame {} of {shard} is missing", after + 1);
+            return Err(Error::new(ErrorKind::Corrupt, "index", text));
+        }
+        for stored in frames {
+            after = stored.position.sequence;
+            folding.take(c, &stored.bytes)?;
+        }
+    }
+    folding.sequence = at;
+    Ok(folding)
+}
+
+/// The last frame that a shard's rows show.
+pub(super) fn watermark(c: &Connection, shard: ShardId) -> rusqlite::Result<u64> {
+    c.prepare_cached("SELECT sequence FROM indexed WHERE shard = ?1")?
+        .query_row([shard.0], |r| Ok(r.get::<_, i64>(0)? as u64))
+        .optional()
+        .map(Option::unwrap_or_default)
+}
+
+/// The first frame that the index may want to read again.
+pub(super) fn needed(c: &Connection, shard: ShardId) -> rusqlite::Result<u64> {
+    c.prepare_cached("SELECT needed FROM indexed WHERE shard = ?1")?
+        .query_row([shard.0], |r| Ok(r.get::<_, i64>(0)? as u64))
+        .optional()
+        .map(|n| n.unwrap_or(1))
+}
+
+/// Frames that are not in the index yet.
+pub(super) fn lag(c: &Connection) -> rusqlite::Result<u64> {
+    c.query_row(
+        "SELECT coalesce(sum(last - seen), 0) FROM (
+             SELECT coalesce((SELECT max(sequence) FROM journal j WHERE j.shard = s.shard), 0) last,
+                 coalesce((SELECT sequence FROM indexed i WHERE i.shard = s.shard), 0) seen
+             FROM shards s) WHERE last > seen",
+        [],
+        |r| Ok(r.get::<_, i64>(0)? as u64),
+    )
+}
+
+fn write(c: &Connection, shard: ShardId, row: &IndexRow) -> Result<()> {
+    let bytes = encode(row)?;
+    let put = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
+        c.prepare_cached(sql)
+            .and_then(|mut s| s.execute(values))
+            .map(drop)
+    };
+    let done = match row {
+        IndexRow::Execution(e) => {
+            let t = &e.id.tenant;
+            let created = e.created_at.as_unix_millis();
+            put(
+                "INSERT OR REPLACE INTO index_executions VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    &*t.org,
+                    &*t.project,
+                    &*t.domain,
+                    &*e.id.name,
+                    created,
+                    !e.phase.is_terminal(),
+                    bytes
+                ],
+            )
+        }
+        IndexRow::Node(n) => {
+            let id = id_of(&n.execution)?;
+            let (frame, node) = (n.addr.frame.0, n.addr.node.0);
+            put(
+                "INSERT OR REPLACE INTO index_nodes VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![shard.0, id, frame, node, bytes],
+            )
+        }
+        IndexRow::Attempt(a) => {
+            let id = id_of(&a.key.execution)?;
+            let (frame, node) = (a.key.addr.frame.0, a.key.addr.node.0);
+            put(
+                "INSERT OR REPLACE INTO index_attempts VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![shard.0, id, frame, node, a.key.attempt, bytes],
+            )
+        }
+        _ => Ok(()),
+    };
+    done.map_err(|e| classify("index", e))
+}
+
+/// What keeps rows of one execution together: a hash of its whole name, tenant included.
+fn id_of(id: &ExecutionId) -> Result<Vec<u8>> {
+    let bytes = encode(id)?;
+    Ok(Digest::of("flyte index execution v1", &bytes).0[..16].to_vec())
+}
+
+/// The answer where there is nothing.
+pub(super) fn empty() -> Page<IndexRow> {
+    Page {
+        items: Vec::new(),
+        next: None,
+        watermark: Vec::new(),
+    }
+}
+
+/// Answers a query from the rows.
+pub(super) fn select(c: &Connection, query: &Query, shards: &[ShardId]) -> Result<Page<IndexRow>> {
+    let fail = |e| classify("query", e);
+    let (limit, from) = match query {
+        Query::Executions { limit, from, .. }
+        | Query::Nodes { limit, from, .. }
+        | Query::Attempts { limit, from, .. } => (*limit, from.as_deref()),
+        Query::Execution { .. } => (1, None),
+    };
+    let found = match query {
+        Query::Executions {
+            tenant, open_only, ..
+        } => {
+            let (created, name) = match from {
+                None => (i64::MAX, ""),
+                Some(from) => from
+                    .split_once('/')
+                    .and_then(|(c, n)| Some((c.parse().ok()?, n)))
+                    .ok_or_else(|| bad_page(from))?,
+            };
+            let sql = "SELECT row FROM index_executions
+                 WHERE org = ?1 AND project = ?2 AND domain = ?3 AND (open OR NOT ?4)
+                     AND (created < ?5 OR (created = ?5 AND name > ?6))
+                 ORDER BY created DESC, name LIMIT ?7";
+            let t = tenant;
+            let n = i64::from(limit) + 1;
+            rows(
+                c,
+                sql,
+                params![
+                    &*t.org,
+                    &*t.project,
+                    &*t.domain,
+                    open_only,
+                    created,
+                    name,
+                    n
+                ],
+            )
+        }
+        Query::Execution { execution } => {
+            let t = &execution.tenant;
+            let sql = "SELECT row FROM index_executions
+                 WHERE org = ?1 AND project = ?2 AND domain = ?3 AND name = ?4";
+            rows(
+                c,
+                sql,
+                params![&*t.org, &*t.project, &*t.domain, &*execution.name],
+            )
+        }
+        Query::Nodes {
+            execution, frame, ..
+        } => {
+            let [f, n, _] = place(from)?;
+            let sql = "SELECT row FROM index_nodes
+                 WHERE shard = ?1 AND execution = ?2 AND (?3 IS NULL OR frame = ?3)
+                     AND (frame, node) > (?4, ?5)
+                 ORDER BY frame, node LIMIT ?6";
+            let shard = shards.first().map_or(0, |s| s.0);
+            let id = id_of(execution)?;
+            let only = frame.map(|f| f.0);
+            rows(c, sql, params![shard, id, only, f, n, i64::from(limit) + 1])
+        }
+        Query::Attempts {
+            execution, node, ..
+        } => {
+            let [f, n, a] = place(from)?;
+            let sql = "SELECT row FROM index_attempts
+                 WHERE shard = ?1 AND execution = ?2
+                     AND (?3 IS NULL OR (frame = ?3 AND node = ?4))
+                     AND (frame, node, attempt) > (?5, ?6, ?7)
+                 ORDER BY frame, node, attempt LIMIT ?8";
+            let shard = shards.first().map_or(0, |s| s.0);
+            let id = id_of(execution)?;
+            let (frame, node) = (node.map(|a| a.frame.0), node.map(|a| a.node.0));
+            let n_max = i64::from(limit) + 1;
+            rows(c, sql, params![shard, id, frame, node, f, n, a, n_max])
+        }
+    };
+    let mut items = Vec::new();
+    for bytes in found.map_err(fail)? {
+        items.push(decode(&bytes)?);
+    }
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = items.last().filter(|_| more).map(key);
+    let mark = |shard: &ShardId| {
+        let sequence = watermark(c, *shard)?;
+        Ok(JournalPosition {
+            shard: *shard,
+            sequence,
+        })
+    };
+    let watermark: rusqlite::Result<Vec<_>> = shards.iter().map(mark).collect();
+    Ok(Page {
+        items,
+        next,
+        watermark: watermark.map_err(fail)?,
+    })
+}
+
+fn rows(
+    c: &Connection,
+    sql: &str,
+    values: &[&dyn rusqlite::ToSql],
+) -> rusqlite::Result<Vec<Vec<u8>>> {
+    c.prepare_cached(sql)?
+        .query_map(values, |r| r.get(0))?
+        .collect()
+}
+
+/// Where the next page begins: after this row.
+fn key(row: &IndexRow) -> String {
+    match row {
+        IndexRow::Execution(e) => format!("{}/{}", e.created_at.as_unix_millis(), e.id.name),
+        IndexRow::Node(n) => format!("{}/{}", n.addr.frame.0, n.addr.node.0),
+        IndexRow::Attempt(a) => {
+            let addr = a.key.addr;
+            format!("{}/{}/{}", addr.frame.0, addr.node.0, a.key.attempt)
+        }
+        _ => String::new(),
+    }
+}
+
+fn place(from: Option<&str>) -> Result<[i64; 3]> {
+    let Some(from) = from else {
+        return Ok([-1; 3]);
+    };
+    let mut out = [-1; 3];
+    for (slot, part) in out.iter_mut().zip(from.split('/')) {
+        *slot = part.parse().map_err(|_| bad_page(from))?;
+    }
+    Ok(out)
+}
+
+fn bad_page(from: &str) -> Error {
+    let text = format!("`{from}` is not where a page ended; give back `Page::next` as it is");
+    Error::new(ErrorKind::Invalid, "query", text)
+}

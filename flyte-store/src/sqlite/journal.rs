@@ -1,0 +1,164 @@
+use flyte_core::contract::{
+    CommitBatch, InboxEntry, JournalPosition, Lease, LoadItem, ShardId, Snapshot, StoredFrame,
+};
+use flyte_core::id::Digest;
+use flyte_core::{Error, ErrorKind, Result};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::classify;
+
+/// Refuses what a lease may no longer write.
+pub(super) fn fence(c: &Connection, operation: &'static str, lease: &Lease) -> Result<()> {
+    let epoch: Option<i64> = c
+        .prepare_cached("SELECT epoch FROM shards WHERE shard = ?1")
+        .and_then(|mut s| s.query_row([lease.shard.0], |r| r.get(0)).optional())
+        .map_err(|e| classify(operation, e))?;
+    match epoch {
+        Some(e) if e as u64 == lease.epoch => Ok(()),
+        _ => {
+            let text = format!("{} is at epoch {}", lease.shard, epoch.unwrap_or(0));
+            Err(Error::new(ErrorKind::StaleLease, operation, text).with("epoch", lease.epoch))
+        }
+    }
+}
+
+/// The last frame of a shard.
+pub(super) fn last(c: &Connection, shard: ShardId) -> rusqlite::Result<u64> {
+    c.prepare_cached(
+        "SELECT coalesce(
+             (SELECT max(sequence) FROM journal WHERE shard = ?1),
+             (SELECT trimmed FROM shards WHERE shard = ?1), 0)",
+    )?
+    .query_row([shard.0], |r| Ok(r.get::<_, i64>(0)? as u64))
+}
+
+/// Appends a batch and consumes inbox entries, inside the writer's transaction.
+pub(super) fn commit(c: &Connection, lease: &Lease, batch: &CommitBatch) -> Result<()> {
+    let fail = |e| classify("commit", e);
+    fence(c, "commit", lease)?;
+    let shard = lease.shard.0;
+    let mut all = batch.number.to_le_bytes().to_vec();
+    all.extend(batch.consumed.to_le_bytes());
+    for frame in &batch.frames {
+        all.extend((frame.len() as u64).to_le_bytes());
+        all.extend_from_slice(frame);
+    }
+    let digest = Digest::of("flyte batch v1", &all).0;
+    let (number, before): (i64, Option<Vec<u8>>) = c
+        .prepare_cached("SELECT number, batch FROM shards WHERE shard = ?1")
+        .and_then(|mut s| s.query_row([shard], |r| Ok((r.get(0)?, r.get(1)?))))
+        .map_err(fail)?;
+    if batch.number as i64 == number && before.as_deref() == Some(&digest[..]) {
+        return Ok(());
+    }
+    if batch.number as i64 != number + 1 {
+        let text = format!("batch {} does not follow {number}", batch.number);
+        return Err(Error::new(ErrorKind::Invalid, "commit", text));
+    }
+    let mut next = last(c, lease.shard).map_err(fail)?;
+    let mut insert = c
+        .prepare_cached("INSERT INTO journal VALUES (?1, ?2, ?3)")
+        .map_err(fail)?;
+    for frame in &batch.frames {
+        next += 1;
+        insert
+            .execute(params![shard, next as i64, &frame[..]])
+            .map_err(fail)?;
+    }
+    if batch.consumed > 0 {
+        c.prepare_cached("DELETE FROM inbox WHERE shard = ?1 AND number <= ?2")
+            .and_then(|mut s| s.execute(params![shard, batch.consumed as i64]))
+            .map_err(fail)?;
+    }
+    c.prepare_cached("UPDATE shards SET number = ?2, batch = ?3 WHERE shard = ?1")
+        .and_then(|mut s| s.execute(params![shard, batch.number as i64, &digest[..]]))
+        .map_err(fail)?;
+    Ok(())
+}
+
+/// Frames after `after`, in order.
+pub(super) fn frames(
+    c: &Connection,
+    shard: ShardId,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredFrame>> {
+    let mut s = c.prepare_cached(
+        "SELECT sequence, bytes FROM journal WHERE shard = ?1 AND sequence > ?2
+         ORDER BY sequence LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = s.query_map(params![shard.0, after as i64, limit], |r| {
+        let position = JournalPosition {
+            shard,
+            sequence: r.get::<_, i64>(0)? as u64,
+        };
+        Ok(StoredFrame {
+            position,
+            bytes: r.get::<_, Vec<u8>>(1)?.into(),
+        })
+    })?;
+    rows.collect()
+}
+
+/// Whether frames follow each other, and which is the last.
+pub(super) fn check_order(shard: ShardId, after: u64, frames: &[StoredFrame]) -> Result<u64> {
+    let mut expected = after;
+    for frame in frames {
+        expected += 1;
+        if frame.position.sequence != expected {
+            let text = format!("frame {expected} of {shard} is missing");
+            return Err(Error::new(ErrorKind::Corrupt, "load", text));
+        }
+    }
+    Ok(expected)
+}
+
+/// The newest snapshot of a shard.
+pub(super) fn snapshot(c: &Connection, shard: ShardId) -> rusqlite::Result<Option<Snapshot>> {
+    c.query_row(
+        "SELECT through, bytes FROM snapshots WHERE shard = ?1",
+        [shard.0],
+        |r| {
+            Ok(Snapshot {
+                through: r.get::<_, i64>(0)? as u64,
+                bytes: r.get::<_, Vec<u8>>(1)?.into(),
+            })
+        },
+    )
+    .optional()
+}
+
+/// Drops frames before `before`; what the newest snapshot or the index still needs stays.
+pub(super) fn trim(c: &Connection, lease: &Lease, before: u64, needed: u64) -> Result<()> {
+    fence(c, "trim", lease)?;
+    let fail = |e| classify("trim", e);
+    let through = snapshot(c, lease.shard)
+        .map_err(fail)?
+        .map_or(0, |s| s.through);
+    let last = before.min(needed).saturating_sub(1).min(through) as i64;
+    c.execute(
+        "DELETE FROM journal WHERE shard = ?1 AND sequence <= ?2",
+        params![lease.shard.0, last],
+    )
+    .and_then(|_| {
+        c.execute(
+            "UPDATE shards SET trimmed = max(trimmed, ?2) WHERE shard = ?1",
+            params![lease.shard.0, last],
+        )
+    })
+    .map_err(fail)?;
+    Ok(())
+}
+
+/// What a new owner reads: a snapshot, frames, entries.
+pub(super) fn items(
+    snapshot: Option<Snapshot>,
+    frames: Vec<StoredFrame>,
+    entries: Vec<InboxEntry>,
+) -> impl Iterator<Item = Result<LoadItem>> + Send {
+    let first = snapshot.map(LoadItem::Snapshot).into_iter();
+    let frames = frames.into_iter().map(LoadItem::Frame);
+    let entries = entries.into_iter().map(LoadItem::Inbox);
+    first.chain(frames).chain(entries).map(Ok)
+}
