@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use flyte_core::id::Tenant;
 
 /// Runs flytekit workflows on this machine, durably.
 #[derive(Debug, Parser)]
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     Resume {
         /// Only this one.
         execution: Option<String>,
+        #[command(flatten)]
+        whose: Whose,
         #[arg(long)]
         json: bool,
     },
@@ -28,6 +31,16 @@ pub(crate) enum Command {
         /// Why.
         #[arg(long, default_value = "aborted by hand")]
         reason: String,
+        #[command(flatten)]
+        whose: Whose,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a parked execution go on.
+    Release {
+        execution: String,
+        #[command(flatten)]
+        whose: Whose,
         #[arg(long)]
         json: bool,
     },
@@ -37,28 +50,53 @@ pub(crate) enum Command {
         what: What,
     },
     /// Say whether a run would work here.
-    Doctor,
+    Doctor {
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum What {
     /// All executions.
     Executions {
+        #[command(flatten)]
+        whose: Whose,
         #[arg(long)]
         json: bool,
     },
     /// One execution.
     Execution {
         name: String,
+        #[command(flatten)]
+        whose: Whose,
         #[arg(long)]
         json: bool,
     },
     /// The nodes of an execution.
     Nodes {
         name: String,
+        #[command(flatten)]
+        whose: Whose,
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Whose executions; of every tenant if neither is given.
+#[derive(Args, Debug)]
+pub(crate) struct Whose {
+    #[arg(long)]
+    project: Option<String>,
+    #[arg(long)]
+    domain: Option<String>,
+}
+
+impl Whose {
+    pub(crate) fn fits(&self, tenant: &Tenant) -> bool {
+        let fits = |want: &Option<String>, have: &str| want.as_ref().is_none_or(|w| w == have);
+        fits(&self.project, &tenant.project) && fits(&self.domain, &tenant.domain)
+    }
 }
 
 #[derive(Args, Debug)]
@@ -100,34 +138,35 @@ pub(crate) struct RunArguments {
     /// One JSON object on stdout.
     #[arg(long)]
     pub(crate) json: bool,
+    /// List the items of arrays, too; else they are counted.
+    #[arg(long)]
+    pub(crate) items: bool,
     /// Say nothing on the way.
     #[arg(long)]
     pub(crate) quiet: bool,
     /// Where the outputs go as a LiteralMap.
     #[arg(long)]
     pub(crate) outputs_pb: Option<PathBuf>,
-    /// A Python file, or a folder of .pb files.
+    /// A Python file; a package made by `pyflyte package`; a folder of .pb files or of Python code.
     pub(crate) file: PathBuf,
     /// The entity, and its inputs as `--name VALUE`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 1.., required = true)]
     pub(crate) rest: Vec<String>,
 }
 
-pub(crate) fn parse() -> Arguments {
-    Arguments::parse()
-}
-
 impl Arguments {
     pub(crate) fn json(&self) -> bool {
         match &self.command {
             Command::Run(r) => r.json,
-            Command::Resume { json, .. } | Command::Abort { json, .. } => *json,
+            Command::Resume { json, .. }
+            | Command::Abort { json, .. }
+            | Command::Release { json, .. }
+            | Command::Doctor { json } => *json,
             Command::Get { what } => match what {
-                What::Executions { json }
+                What::Executions { json, .. }
                 | What::Execution { json, .. }
                 | What::Nodes { json, .. } => *json,
             },
-            Command::Doctor => false,
         }
     }
 }

@@ -8,6 +8,45 @@ use crate::state::State;
 /// Bytes of code that one run may snapshot.
 const CODE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Files that one run may snapshot.
+const FILES_MAX: usize = 10_000;
+
+/// The files under a folder, by their names inside it: without hidden ones, caches and virtual
+/// environments.
+pub(crate) fn files_under(root: &Path) -> Result<Vec<String>> {
+    let bad = |p: &Path, e: std::io::Error| Refusal::new("Io", e.to_string()).at(p.display());
+    let (mut out, mut folders) = (Vec::new(), vec![root.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(|e| bad(&folder, e))? {
+            let entry = entry.map_err(|e| bad(&folder, e))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') || name == "__pycache__" || name == "node_modules" {
+                continue;
+            }
+            let path = entry.path();
+            let kind = entry.file_type().map_err(|e| bad(&path, e))?;
+            if kind.is_dir() {
+                if !path.join("pyvenv.cfg").exists() {
+                    folders.push(path);
+                }
+            } else if kind.is_file() {
+                let inner = path
+                    .strip_prefix(root)
+                    .expect("invariant: it is below the root");
+                out.push(inner.to_string_lossy().into_owned());
+            }
+            if out.len() > FILES_MAX {
+                let text = format!("the code has more than {FILES_MAX} files");
+                return Err(Refusal::new("Limit", text)
+                    .at(root.display())
+                    .remedy("give the folder that holds only the code with --source"));
+            }
+        }
+    }
+    out.sort();
+    Ok(out)
+}
+
 /// Copies the loaded modules under the digest of their content: every attempt runs from there, so
 /// that an edit between kill and resume changes nothing. Gives the folder and the version.
 pub(crate) fn snapshot(state: &State, root: &Path, files: &[String]) -> Result<(PathBuf, String)> {
@@ -24,9 +63,10 @@ pub(crate) fn snapshot(state: &State, root: &Path, files: &[String]) -> Result<(
         if content.len() > CODE_BYTES_MAX {
             return Err(Refusal::new(
                 "Limit",
-                format!("the loaded modules have more than {CODE_BYTES_MAX} bytes"),
+                format!("the code has more than {CODE_BYTES_MAX} bytes"),
             )
-            .at(root.display()));
+            .at(root.display())
+            .remedy("give the folder that holds only the code with --source"));
         }
         all.push((name, bytes));
     }

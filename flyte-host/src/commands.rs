@@ -1,236 +1,238 @@
-use flyte_core::contract::Query;
-use flyte_core::id::{ExecutionId, Tenant};
-use flyte_core::journal::IndexRow;
-use serde_json::json;
+use flyte_core::ErrorKind;
+use flyte_core::contract::{Command as Wish, CommandBody, CommandId};
+use flyte_core::id::{Digest, ExecutionId};
+use flyte_core::plan::Plan;
+use serde_json::{Value, json};
 
-use crate::cli::{Arguments, Command, What};
+use crate::cli::{Arguments, Command, What, Whose};
+use crate::doctor::doctor;
 use crate::fail::{Refusal, Result};
+use crate::follow::{Follow, follow};
+use crate::machine::{Machine, shown};
 use crate::python::Python;
 use crate::report::{Report, seconds};
-use crate::run::{Follow, Machine, cores, follow, open_executions, run};
-use crate::state::State;
+use crate::run::run;
 
 pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
     match arguments.command {
         Command::Run(a) => run(a).await,
-        Command::Resume { execution, json } => resume(execution, json).await,
+        Command::Resume {
+            execution,
+            whose,
+            json,
+        } => resume(execution, &whose, json).await,
         Command::Abort {
             execution,
             reason,
+            whose,
             json,
-        } => abort(execution, reason, json).await,
+        } => {
+            let by = "flyte-rs abort".into();
+            let body = |execution| CommandBody::Abort {
+                execution,
+                reason,
+                by,
+            };
+            tell(&execution, &whose, json, body).await
+        }
+        Command::Release {
+            execution,
+            whose,
+            json,
+        } => {
+            let body = |execution| CommandBody::Release { execution };
+            tell(&execution, &whose, json, body).await
+        }
         Command::Get { what } => get(what).await,
-        Command::Doctor => doctor().await,
+        Command::Doctor { json } => doctor(json).await,
     }
-}
-
-fn machine() -> Result<Machine> {
-    let state = State::open()?;
-    let (store, cache) = state.store(None)?;
-    let python = Python::find(&state, None).ok();
-    Ok(Machine {
-        state,
-        store,
-        cache,
-        python,
-        slots: cores(),
-    })
 }
 
 /// Adopts what dead runs left: all of it, or one execution and what shares its shard.
-async fn resume(execution: Option<String>, json: bool) -> Result<u8> {
-    let machine = machine()?;
-    let open = open_executions(&*machine.store).await?;
-    let wanted: Vec<_> = open
-        .into_iter()
-        .filter(|(_, name)| execution.as_ref().is_none_or(|e| e == name))
-        .collect();
-    if wanted.is_empty() {
-        return match execution {
-            Some(e) => Err(
-                Refusal::new("NotFound", format!("there is no open execution `{e}`"))
-                    .remedy("flyte-rs get executions lists what there is"),
-            ),
-            None => {
-                eprintln!("nothing is open");
-                Ok(0)
-            }
-        };
-    }
-    let mut worst = 0;
-    for (shard, name) in wanted {
-        let scheduler = match machine.scheduler(shard).await {
-            Ok(s) => s,
-            Err(e) if e.kind() == flyte_core::ErrorKind::Held => {
-                eprintln!("{name} is being run by somebody else");
-                worst = worst.max(1);
+async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<u8> {
+    let machine = Machine::open()?;
+    let wanted = match &execution {
+        Some(name) => {
+            let (id, _) = machine.find(name, whose).await?;
+            vec![Report::read(&*machine.store, &id).await?.execution]
+        }
+        None => {
+            let mut open = machine.executions(true).await?;
+            open.retain(|e| whose.fits(&e.id.tenant));
+            open
+        }
+    };
+    let (mut worst, mut all) = (0, Vec::new());
+    for row in wanted {
+        if row.phase.is_terminal() {
+            eprintln!("{} is over: {}", row.id.name, row.phase);
+            all.push(Report::read(&*machine.store, &row.id).await?.json(None));
+            continue;
+        }
+        let running = match machine.scheduler(row.shard).await {
+            Ok(running) => running,
+            Err(e) if e.kind() == ErrorKind::Held => {
+                eprintln!("{} is being run: {}", row.id.name, e.message());
+                all.push(Report::read(&*machine.store, &row.id).await?.json(None));
+                worst = 1;
                 continue;
             }
             Err(e) => return Err(e.into()),
         };
-        let handle = scheduler
-            .attach(&ExecutionId::new(Tenant::default(), name))
-            .await?;
+        Python::compare(&row.options);
+        let bytes = machine.store.get_plan(row.plan).await?;
         let how = Follow {
             json,
-            quiet: false,
-            types: None,
-            outputs_pb: None,
+            ..Follow::default()
         };
-        worst = worst.max(follow(&scheduler, handle, &how).await?);
+        let how = how.with_plan(&Plan::from_bytes(&bytes)?);
+        let handle = running.scheduler.attach(&row.id).await?;
+        let followed = follow(&running, handle, &how).await?;
+        worst = worst.max(followed.status);
+        all.push(followed.json);
+        // Whoever was told to stop does not begin the next.
+        if followed.status >= 130 {
+            break;
+        }
+    }
+    if all.is_empty() {
+        eprintln!("nothing is open");
+    }
+    if json {
+        match (execution, all.len()) {
+            (_, 1) => println!("{}", all[0]),
+            _ => println!("{}", json!({ "executions": all })),
+        }
     }
     Ok(worst)
 }
 
-async fn abort(name: String, reason: String, json: bool) -> Result<u8> {
-    let machine = machine()?;
-    let id = ExecutionId::new(Tenant::default(), name.as_str());
-    let shard = machine.store.locate(&id).await.map_err(|_| {
-        Refusal::new("NotFound", format!("there is no execution `{name}`"))
-            .remedy("flyte-rs get executions lists what there is")
-    })?;
+/// Tells the owner of an execution to do something; if nobody owns it, this program does.
+async fn tell(
+    name: &str,
+    whose: &Whose,
+    json: bool,
+    body: impl FnOnce(ExecutionId) -> CommandBody,
+) -> Result<u8> {
+    let machine = Machine::open()?;
+    let (id, shard) = machine.find(name, whose).await?;
     let report = Report::read(&*machine.store, &id).await?;
     if report.execution.phase.is_terminal() {
         eprintln!("{name} is over: {}", report.execution.phase);
+        if json {
+            println!("{}", report.json(None));
+        }
         return Ok(0);
     }
-    // Whoever owns the shard does it; if nobody does, this program does.
-    match machine.scheduler(shard).await {
-        Ok(scheduler) => {
-            scheduler.abort(&id, &reason, "flyte-rs abort").await?;
-            let handle = scheduler.attach(&id).await?;
+    let body = body(id.clone());
+    if matches!(body, CommandBody::Release { .. }) && report.execution.parked.is_none() {
+        let text = format!("`{name}` is not parked; it is {}", report.execution.phase);
+        return Err(Refusal::new("NotParked", text).at("EXECUTION"));
+    }
+    let ends = matches!(body, CommandBody::Abort { .. });
+    let wish = Wish {
+        id: CommandId(fresh()),
+        body,
+    };
+    machine.store.enqueue(shard, vec![wish]).await?;
+    let shown = match machine.scheduler(shard).await {
+        Ok(running) if ends => {
+            let handle = running.scheduler.attach(&id).await?;
             let how = Follow {
                 json,
-                quiet: false,
-                types: None,
-                outputs_pb: None,
+                ..Follow::default()
             };
-            follow(&scheduler, handle, &how).await?;
+            follow(&running, handle, &how).await?.json
         }
-        Err(e) if e.kind() == flyte_core::ErrorKind::Held => {
-            let body = flyte_core::contract::CommandBody::Abort {
-                execution: id.clone(),
-                reason,
-                by: "flyte-rs abort".into(),
+        Ok(running) => {
+            let handle = running.scheduler.attach(&id).await?;
+            let how = Follow {
+                json,
+                ..Follow::default()
             };
-            let seed = format!("{}/{:?}", std::process::id(), std::time::SystemTime::now());
-            let digest = flyte_core::id::Digest::of("flyte abort v1", seed.as_bytes());
-            let bytes = digest
-                .0
-                .first_chunk()
-                .expect("invariant: a digest has 32 bytes");
-            let id = flyte_core::contract::CommandId(u128::from_le_bytes(*bytes));
-            machine
-                .store
-                .enqueue(shard, vec![flyte_core::contract::Command { id, body }])
-                .await?;
-            eprintln!("{name}: its owner was told");
+            let followed = follow(&running, handle, &how).await?;
             if json {
-                println!("{}", report.json(None));
+                println!("{}", followed.json);
             }
+            return Ok(followed.status);
+        }
+        Err(e) if e.kind() == ErrorKind::Held => {
+            eprintln!("{name}: its owner was told");
+            Report::read(&*machine.store, &id).await?.json(None)
         }
         Err(e) => return Err(e.into()),
+    };
+    if json {
+        println!("{shown}");
     }
     Ok(0)
 }
 
+/// A number that nobody has used: the time, and this process.
+fn fresh() -> u128 {
+    let seed = format!("{}/{:?}", std::process::id(), std::time::SystemTime::now());
+    let digest = Digest::of("flyte-rs command v1", seed.as_bytes());
+    let bytes = digest.0.first_chunk();
+    u128::from_le_bytes(*bytes.expect("invariant: a digest has 32 bytes"))
+}
+
 async fn get(what: What) -> Result<u8> {
-    let machine = machine()?;
-    let id = |name: String| ExecutionId::new(Tenant::default(), name);
+    let machine = Machine::open()?;
     match what {
-        What::Executions { json } => {
-            let tenant = Tenant::default();
-            let query = Query::Executions {
-                tenant,
-                open_only: false,
-                limit: 1000,
-                from: None,
-            };
-            let mut rows = Vec::new();
-            for row in machine.store.query(&query).await?.items {
-                let IndexRow::Execution(e) = row else {
-                    continue;
-                };
+        What::Executions { whose, json } => {
+            let mut rows: Vec<Value> = Vec::new();
+            let mut all = machine.executions(false).await?;
+            all.retain(|e| whose.fits(&e.id.tenant));
+            all.sort_by_key(|e| std::cmp::Reverse(e.created_at));
+            for e in &all {
                 let took = e.ended_at.map(|end| seconds(e.created_at, end));
+                let phase = match &e.parked {
+                    Some(_) => "PARKED",
+                    None => e.phase.as_str(),
+                };
                 if json {
                     rows.push(json!({
-                        "execution": &*e.id.name, "entity": &*e.entity.name,
-                        "phase": e.phase.as_str(), "created_at": e.created_at.to_string(),
+                        "execution": &*e.id.name, "project": &*e.id.tenant.project,
+                        "domain": &*e.id.tenant.domain, "entity": &*e.entity.name,
+                        "phase": phase, "created_at": e.created_at.to_string(),
                         "seconds": took,
                     }));
                 } else {
                     println!(
-                        "{:<22} {:<10} {:<32} {}",
-                        e.id.name, e.phase, e.entity.name, e.created_at
+                        "{:<22} {:<10} {:<24} {:<32} {}",
+                        e.id.name,
+                        phase,
+                        shown(&e.id.tenant),
+                        e.entity.name,
+                        e.created_at
                     );
                 }
             }
             if json {
-                println!("{}", serde_json::Value::from(rows));
+                println!("{}", Value::from(rows));
             }
         }
-        What::Execution { name, json } => {
-            let report = Report::read(&*machine.store, &id(name)).await?;
-            let value = report.json(None);
-            if json {
-                println!("{value}");
-            } else {
-                println!(
-                    "{}",
-                    serde_json::to_string_pretty(&value).unwrap_or_default()
-                );
+        What::Execution { name, whose, json } => {
+            let (id, _) = machine.find(&name, &whose).await?;
+            let value = Report::read(&*machine.store, &id).await?.json(None);
+            match json {
+                true => println!("{value}"),
+                false => println!("{value:#}"),
             }
         }
-        What::Nodes { name, json } => {
-            let report = Report::read(&*machine.store, &id(name)).await?;
+        What::Nodes { name, whose, json } => {
+            let (id, _) = machine.find(&name, &whose).await?;
+            let report = Report::read(&*machine.store, &id).await?;
             if json {
                 println!("{}", report.json(None)["nodes"]);
-            } else {
-                for n in &report.nodes {
-                    println!(
-                        "{:<24} {:<10} {:<18} {}",
-                        n.path, n.phase, n.cache, n.target
-                    );
-                }
+            }
+            for n in report.nodes.iter().filter(|_| !json) {
+                println!(
+                    "{:<24} {:<10} {:<18} {}",
+                    n.path, n.phase, n.cache, n.target
+                );
             }
         }
     }
     Ok(0)
-}
-
-async fn doctor() -> Result<u8> {
-    println!("flyte-rs {}", env!("CARGO_PKG_VERSION"));
-    let machine = machine()?;
-    println!("state    {}", machine.state.root().display());
-    let health = machine.store.health().await?;
-    println!("store    {}, {} bytes", health.schema, health.bytes);
-    let mut good = health.problems.is_empty();
-    for problem in &health.problems {
-        println!("         {problem}");
-    }
-    for (shard, owner) in machine.store.shards().await? {
-        println!("{shard}  {}", owner.as_deref().unwrap_or("free"));
-    }
-    match &machine.python {
-        Some(p) => {
-            let ask = "import flytekit, sys; print(sys.version.split()[0], flytekit.__version__)";
-            let found = std::process::Command::new(&p.0).args(["-c", ask]).output();
-            match found {
-                Ok(o) if o.status.success() => println!(
-                    "python   {} ({})",
-                    p.0.display(),
-                    String::from_utf8_lossy(&o.stdout).trim()
-                ),
-                _ => {
-                    println!("python   {}: no flytekit; use run --install", p.0.display());
-                    good = false;
-                }
-            }
-        }
-        None => {
-            println!("python   not found: install Python 3.10 or later");
-            good = false;
-        }
-    }
-    Ok(u8::from(!good))
 }

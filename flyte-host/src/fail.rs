@@ -31,6 +31,18 @@ impl Refusal {
         self
     }
 
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        let place = match self.place.as_str() {
+            "" => String::new(),
+            place => format!("{place}: "),
+        };
+        match self.remedy.as_str() {
+            "" => format!("{place}{}", self.message),
+            remedy => format!("{place}{}; {remedy}", self.message),
+        }
+    }
+
     /// For people on stderr; for programs one object on stdout.
     pub(crate) fn print(&self, as_json: bool) {
         let place = if self.place.is_empty() {
@@ -60,7 +72,12 @@ impl Refusal {
 
 impl From<flyte_core::Error> for Refusal {
     fn from(e: flyte_core::Error) -> Self {
-        Self::new("Store", e.to_string())
+        let remedy = match e.kind() {
+            flyte_core::ErrorKind::Full => "make room on the disk, then: flyte-rs resume",
+            flyte_core::ErrorKind::NewerVersion => "use the newer flyte-rs that wrote it",
+            _ => "",
+        };
+        Self::new("Store", e.to_string()).remedy(remedy)
     }
 }
 

@@ -1,20 +1,31 @@
 //! `flyte-rs`: runs flytekit workflows on this machine.
 
+mod archive;
 mod cli;
 mod code;
 mod commands;
+mod doctor;
 mod fail;
+mod follow;
 mod inputs;
+mod machine;
 mod package;
 mod python;
 mod report;
 mod run;
+mod source;
 mod state;
+mod view;
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
 fn main() -> ExitCode {
-    let arguments = cli::parse();
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => return usage(&e),
+    };
     let runtime = tokio::runtime::Runtime::new().expect("invariant: threads can be started");
     let json = arguments.json();
     let code = match runtime.block_on(commands::execute(arguments)) {
@@ -26,4 +37,17 @@ fn main() -> ExitCode {
     };
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// Programs get an object also when they have asked wrongly.
+fn usage(e: &clap::Error) -> ExitCode {
+    if e.use_stderr() && std::env::args().any(|a| a == "--json") {
+        fail::Refusal::new("Usage", e.to_string())
+            .remedy("flyte-rs --help")
+            .print(true);
+        return ExitCode::from(2);
+    }
+    // A closed terminal cannot be told anything.
+    let _closed = e.print();
+    ExitCode::from(if e.use_stderr() { 2 } else { 0 })
 }

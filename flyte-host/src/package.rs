@@ -4,7 +4,7 @@ use flyte_core::compile::{Sources, compile, launch_plan_closure, single_task_wor
 use flyte_core::id::{Identifier, Str, Tenant};
 use flyte_core::plan::Plan;
 use flyte_core::template::{
-    LaunchPlanTemplate, Node, NodeTarget, Otherwise, TaskTemplate, WorkflowReference,
+    LaunchPlanTemplate, Node, NodeTarget, Otherwise, TaskTarget, TaskTemplate, WorkflowReference,
     WorkflowTemplate,
 };
 use flyte_idl::admin;
@@ -97,6 +97,7 @@ impl Package {
                     .remedy("a file named like another Python module is hidden by that module"),
             );
         }
+        out.tasks.iter_mut().for_each(run_from_the_copy);
         out.fill(tenant, version);
         let mut seen = std::collections::HashSet::new();
         out.workflows.retain(|w| seen.insert(w.id.clone()));
@@ -231,6 +232,18 @@ impl Package {
             plan,
             launch_plan: lp,
         })
+    }
+}
+
+/// Fast registration makes a container fetch its code and then begin anew. Here every attempt
+/// runs from a read-only copy of that code, so that the second half is enough.
+fn run_from_the_copy(task: &mut TaskTemplate) {
+    let Some(TaskTarget::Container(c)) = &mut task.target else {
+        return;
+    };
+    let fast = c.args.first().is_some_and(|a| a == "pyflyte-fast-execute");
+    if let (true, Some(end)) = (fast, c.args.iter().position(|a| a == "--")) {
+        c.args.drain(..=end);
     }
 }
 

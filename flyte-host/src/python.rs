@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flyte_core::contract::ExecutionOptions;
 use flyte_core::id::Digest;
 use serde::Deserialize;
 
@@ -19,6 +20,8 @@ pub(crate) struct Python(pub(crate) PathBuf);
 pub(crate) struct Serialised {
     pub(crate) files: Vec<String>,
     pub(crate) flytekit: String,
+    /// The digest of the interpreter and its packages.
+    pub(crate) environment: String,
 }
 
 impl Python {
@@ -108,11 +111,58 @@ impl Python {
         self.0.parent().map(Path::to_path_buf).unwrap_or_default()
     }
 
-    /// Writes the entities of a module into `out`.
-    pub(crate) fn serialise(&self, root: &Path, module: &str, out: &Path) -> Result<Serialised> {
+    /// The execution parameter that holds the interpreter.
+    pub(crate) const PATH: &str = "python";
+    /// The execution parameter that holds the digest of the interpreter and its packages.
+    pub(crate) const DIGEST: &str = "python_digest";
+
+    fn ask(&self, word: &str) -> Result<String> {
+        let run = Command::new(&self.0).args(["-c", SERIALISE, word]).output();
+        let run = run.map_err(|e| Refusal::new("Python", e.to_string()).at(self.0.display()))?;
+        match run.status.code() {
+            Some(0) => Ok(String::from_utf8_lossy(&run.stdout).trim().to_owned()),
+            _ => Err(self.no_flytekit()),
+        }
+    }
+
+    fn no_flytekit(&self) -> Refusal {
+        Refusal::new("FlytekitNotFound", "this Python has no usable flytekit")
+            .at(self.0.display())
+            .remedy("run again with --install, or give --python PATH")
+    }
+
+    /// The versions of Python and flytekit, for people.
+    pub(crate) fn versions(&self) -> Result<String> {
+        self.ask("--versions")
+    }
+
+    /// Warns if an execution goes on with another interpreter, or other packages, than it began
+    /// with.
+    pub(crate) fn compare(options: &ExecutionOptions) {
+        let (Some(path), Some(digest)) = (
+            options.parameters.get(Self::PATH),
+            options.parameters.get(Self::DIGEST),
+        ) else {
+            return;
+        };
+        match Self(path.into()).ask("--environment") {
+            Ok(now) if now == *digest => {}
+            Ok(_) => eprintln!("warning: {path} or its packages changed since the run began"),
+            Err(e) => eprintln!("warning: {}", e.line()),
+        }
+    }
+
+    /// Writes the entities of modules into `out`.
+    pub(crate) fn serialise(
+        &self,
+        root: &Path,
+        modules: &[String],
+        out: &Path,
+    ) -> Result<Serialised> {
+        let module = modules.join(",");
         let run = Command::new(&self.0)
             .args(["-c", SERIALISE])
-            .args([root.as_os_str(), module.as_ref(), out.as_os_str()])
+            .args([root.as_os_str(), module.as_str().as_ref(), out.as_os_str()])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("FLYTE_SDK_LOGGING_LEVEL", "40")
             .output()
@@ -121,15 +171,11 @@ impl Python {
         match run.status.code() {
             Some(0) => {}
             Some(4) => {
-                return Err(
-                    Refusal::new("FlytekitNotFound", "this Python has no usable flytekit")
-                        .at(self.0.display())
-                        .remedy("run again with --install, or give --python PATH"),
-                );
+                return Err(self.no_flytekit());
             }
             _ => {
                 return Err(Refusal::new("PythonError", stderr)
-                    .at(format!("{}/{module}.py", root.display()))
+                    .at(format!("{}: {module}", root.display()))
                     .remedy("the file must import without errors"));
             }
         }

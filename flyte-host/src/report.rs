@@ -109,7 +109,7 @@ impl Report {
         let parked = e.parked.as_ref().map(|cause| {
             json!({
                 "code": "Parked", "message": &**cause, "place": self.place(),
-                "remedy": "mend the cause, then: flyte-rs resume",
+                "remedy": "mend the cause, then: flyte-rs release",
             })
         });
         json!({

@@ -66,6 +66,14 @@ impl State {
         ))
     }
 
+    /// A folder that goes when it is no longer needed.
+    pub(crate) fn temporary(&self) -> Result<tempfile::TempDir> {
+        tempfile::Builder::new()
+            .prefix("tmp-")
+            .tempdir_in(&self.0)
+            .map_err(|e| Refusal::new("Io", e.to_string()).at(self.0.display()))
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.0
     }

@@ -1,14 +1,15 @@
 //! The binary, with the real flytekit: `scripts/test-env` prepares the interpreter.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+mod common;
+
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::{Folder, json, until};
 use flyte_host::core::contract::{Command as Wish, CommandBody, CommandId, JournalPosition, Store};
 use flyte_host::core::id::{ExecutionId, Tenant};
 use flyte_host::core::journal::{Change, JournalFrame, Record};
 use flyte_host::store::SqliteStore;
-use serde_json::Value;
 
 const TWO: &str = r#"
 from flytekit import task, workflow
@@ -45,106 +46,6 @@ def slow(path: str) -> str:
 def wf(path: str) -> str:
     return slow(path=path)
 "#;
-
-fn python() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let python = std::env::var_os("FLYTE_TEST_PYTHON")
-        .map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
-    assert!(
-        python.exists(),
-        "{} is missing: run scripts/test-env",
-        python.display()
-    );
-    python
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn with(name: &str, text: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let unique = dir
-            .path()
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
-        std::fs::write(dir.path().join(name), text.replace("COUNTER", &unique)).unwrap();
-        Self(dir)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn counter(&self) -> usize {
-        let unique = self
-            .0
-            .path()
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
-        std::fs::read(format!("/tmp/flyte-rs-test-{unique}")).map_or(0, |b| b.len())
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut c = Command::new(env!("CARGO_BIN_EXE_flyte-rs"));
-        c.args(arguments)
-            .current_dir(self.0.path())
-            .stdin(Stdio::null());
-        c
-    }
-
-    fn flyte(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let python = python();
-        let mut all = vec!["run", "--python", python.to_str().unwrap()];
-        all.extend(arguments);
-        self.flyte(&all)
-    }
-
-    fn start(&self, arguments: &[&str]) -> Child {
-        let python = python();
-        let mut all = vec!["run", "--python", python.to_str().unwrap()];
-        all.extend(arguments);
-        self.command(&all)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let unique = self
-            .0
-            .path()
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
-        let _never_made = std::fs::remove_file(format!("/tmp/flyte-rs-test-{unique}"));
-    }
-}
-
-fn json(o: &Output) -> Value {
-    let text = String::from_utf8_lossy(&o.stdout);
-    assert_eq!(text.trim().lines().count(), 1, "one object: {text}");
-    serde_json::from_str(text.trim()).unwrap()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(30), "in 30 s: {what}");
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn a_workflow_runs_and_the_second_run_hits_the_cache() {
@@ -211,7 +112,7 @@ fn bad_input_is_refused_before_anything_runs() {
         (&["--inputs-file", "in.json", "two.py", "wf"], "not JSON"),
         (&["none.py", "wf"], "there is no such file"),
         (&["broken.py", "wf"], "SyntaxError"),
-        (&["notes.txt", "wf"], "neither a Python file nor a folder"),
+        (&["notes.txt", "wf"], "neither a Python file nor a package"),
         (
             &["pbs", "wf"],
             "0_x_1.pb: the message: the bytes are no such message",

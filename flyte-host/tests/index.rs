@@ -151,7 +151,10 @@ async fn the_index_says_what_the_journal_says() {
         start(&scheduler, "stays", "wait").await;
         until_it_runs(&store, "stays").await;
         start(&scheduler, "more", "c").await.wait().await.unwrap();
-        assert!(store.health().await.unwrap().index_lag_frames > 0, "asking pays");
+        assert!(
+            store.health().await.unwrap().index_lag_frames > 0,
+            "asking pays"
+        );
         agree(&store).await;
         start(&scheduler, "later", "c").await.wait().await.unwrap();
         // Frames that the index has not seen when the store is closed.

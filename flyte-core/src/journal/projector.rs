@@ -99,6 +99,7 @@ impl Projector {
                     first_sequence: frame.sequence,
                     plan: s.plan,
                     entity: s.entity.clone(),
+                    options: s.options.clone(),
                     phase: WorkflowPhase::Running,
                     parked: None,
                     inputs: s.inputs.clone(),

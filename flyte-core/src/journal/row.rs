@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CacheStatus, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
-use crate::contract::{ShardId, TaskLog};
+use crate::contract::{ExecutionOptions, ShardId, TaskLog};
 use crate::id::{AttemptKey, Digest, ExecutionId, Identifier, NodeAddr, Str};
 use crate::literal::{Row, Timestamp};
 
@@ -32,6 +32,8 @@ pub struct ExecutionRow {
     pub plan: Digest,
     /// What the plan was compiled from.
     pub entity: Identifier,
+    /// How it runs.
+    pub options: ExecutionOptions,
     /// How it is.
     pub phase: WorkflowPhase,
     /// Why it waits for a person, if it does.

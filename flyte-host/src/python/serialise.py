@@ -1,18 +1,40 @@
-"""Asks the user's own flytekit to write the entities of one module as protobuf files.
+"""Asks the user's own flytekit to write the entities of modules as protobuf files.
 
-usage: serialise.py ROOT MODULE OUT
+usage: serialise.py ROOT MODULE[,MODULE...] OUT
 Prints one JSON object: the files of the loaded modules under ROOT, and the versions found.
+
+       serialise.py --versions | --environment
+Prints the versions of Python and flytekit, or a digest of the interpreter and its packages.
 """
 
+import hashlib
 import importlib
+import importlib.metadata
 import json
 import os
 import sys
 import traceback
 
 
+def environment() -> str:
+    packages = {f"{d.name}=={d.version}" for d in importlib.metadata.distributions()}
+    lines = "\n".join([sys.version, *sorted(packages)])
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def main() -> int:
-    root, module, out = sys.argv[1:4]
+    if sys.argv[1] == "--environment":
+        print(environment())
+        return 0
+    if sys.argv[1] == "--versions":
+        try:
+            flytekit = importlib.metadata.version("flytekit")
+        except importlib.metadata.PackageNotFoundError:
+            return 4
+        print("Python", sys.version.split()[0] + ",", "flytekit", flytekit)
+        return 0
+    root, modules, out = sys.argv[1:4]
+    modules = modules.split(",")
     sys.path.insert(0, root)
     os.chdir(root)
     try:
@@ -23,7 +45,8 @@ def main() -> int:
         traceback.print_exc()
         return 4
     try:
-        importlib.import_module(module)
+        for module in modules:
+            importlib.import_module(module)
     except BaseException:
         # Only the user's own frames help the user.
         kind, value, tb = sys.exc_info()
@@ -37,7 +60,7 @@ def main() -> int:
         python_interpreter=sys.executable,
     )
     try:
-        serialize_to_folder([module], settings, root, out)
+        serialize_to_folder(modules, settings, root, out)
     except BaseException:
         traceback.print_exc()
         return 3
@@ -48,7 +71,12 @@ def main() -> int:
             inner = os.path.relpath(os.path.abspath(path), root)
             if not inner.startswith((".venv", ".flyte")) and "site-packages" not in inner:
                 files.add(inner)
-    print(json.dumps({"files": sorted(files), "flytekit": flytekit.__version__}))
+    found = {
+        "files": sorted(files),
+        "flytekit": flytekit.__version__,
+        "environment": environment(),
+    }
+    print(json.dumps(found))
     return 0
 
 

@@ -170,8 +170,8 @@ impl Folder {
         serde_json::from_slice(&fs::read(self.0.join("job.json")).ok()?).ok()
     }
 
-    /// Asks the group to end; once more, harder, after the grace.
-    pub(crate) fn abort(&self) -> io::Result<()> {
+    /// Asks the group to end; once more, harder, after the grace or when it shall be `now`.
+    pub(crate) fn abort(&self, now: bool) -> io::Result<()> {
         let Some((pid, start, boot)) = self.pid()? else {
             return Ok(());
         };
@@ -181,7 +181,7 @@ impl Folder {
         let asked = self.0.join("aborted");
         let grace = Duration::from_millis(self.job().map_or(10_000, |j| j.abort_grace_ms));
         let since = fs::metadata(&asked).and_then(|m| m.modified()).ok();
-        let over = since.is_some_and(|t| t.elapsed().is_ok_and(|e| e >= grace));
+        let over = now || since.is_some_and(|t| t.elapsed().is_ok_and(|e| e >= grace));
         if since.is_none() {
             File::create(&asked)?;
         }

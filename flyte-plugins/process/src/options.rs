@@ -4,7 +4,8 @@ use std::time::Duration;
 /// What an operator sets for local processes.
 #[derive(Clone, Debug)]
 pub struct ProcessOptions {
-    /// Folders that come first in the `PATH` of tasks, such as a virtual environment's `bin`.
+    /// Folders that come first in the `PATH` of tasks, such as a virtual environment's `bin`;
+    /// after the execution's parameter `path_prepend`, which is durable.
     pub path_prepend: Vec<PathBuf>,
     /// Where tasks run; the folder of the execution's parameter `source_dir` if unset.
     pub working_dir: Option<PathBuf>,

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use flyte_core::contract::{
@@ -20,6 +21,7 @@ use crate::template::render;
 pub struct ProcessPlugin {
     info: PluginInfo,
     options: ProcessOptions,
+    hurried: AtomicBool,
 }
 
 impl ProcessPlugin {
@@ -36,7 +38,14 @@ impl ProcessPlugin {
         Self {
             info: PluginInfo::new("process", types).with_capabilities(capabilities),
             options,
+            hurried: AtomicBool::new(false),
         }
+    }
+
+    /// From now on an abort kills at once: the grace between SIGTERM and SIGKILL is over for
+    /// every job of this plugin, also for those that were asked to end before.
+    pub fn hurry(&self) {
+        self.hurried.store(true, Ordering::Relaxed);
     }
 
     fn start(&self, cx: &LaunchContext, request: &LaunchRequest) -> Result<Launched> {
@@ -87,12 +96,13 @@ impl ProcessPlugin {
             env.extend(std::env::var(name).ok().map(|v| (name.clone(), v)));
         }
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into());
+        let own = r.parameters.get("path_prepend").cloned();
         let first = self
             .options
             .path_prepend
             .iter()
             .map(|p| p.to_string_lossy().into_owned());
-        let path: Vec<String> = first.chain([path]).collect();
+        let path: Vec<String> = own.into_iter().chain(first).chain([path]).collect();
         env.push(("PATH".into(), path.join(":")));
         if let Some(source) = source {
             env.push(("PYTHONPATH".into(), source.to_string_lossy().into_owned()));
@@ -160,7 +170,7 @@ impl ProcessPlugin {
             Seen::Running => {
                 if folder.0.join("aborted").exists() {
                     // The grace may be over.
-                    folder.abort()?;
+                    folder.abort(false)?;
                 }
                 (2, JobPhase::Running)
             }
@@ -245,7 +255,10 @@ impl Plugin for ProcessPlugin {
 
     async fn abort(&self, handle: &JobHandle, _: &str) -> Result<()> {
         let folder = folder(handle);
-        folder.abort().map_err(|e| io_error("abort", &folder.0, e))
+        let now = self.hurried.load(Ordering::Relaxed);
+        folder
+            .abort(now)
+            .map_err(|e| io_error("abort", &folder.0, e))
     }
 
     async fn finalize(&self, handle: &JobHandle) -> Result<()> {

@@ -12,7 +12,7 @@ use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
 use serde::{Deserialize, Serialize};
 
 /// A workflow of one node.
-pub fn one_task(task: &dyn Task) -> Arc<Plan> {
+pub(crate) fn one_task(task: &dyn Task) -> Arc<Plan> {
     let template = RawTask::template_of(task).unwrap();
     let workflow = single_task_workflow(&template).unwrap();
     compile(&Sources::new(&workflow, &[template])).unwrap()
@@ -20,7 +20,7 @@ pub fn one_task(task: &dyn Task) -> Arc<Plan> {
 
 /// Computes for `ms` milliseconds without giving the thread back.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Busy;
+pub(crate) struct Busy;
 
 #[typetag::serde(name = "tests::Busy")]
 #[async_trait::async_trait]

@@ -1,0 +1,137 @@
+use std::sync::Arc;
+
+use flyte_core::contract::{Durability, Query, ShardId, Store};
+use flyte_core::id::{ExecutionId, Tenant};
+use flyte_core::journal::{ExecutionRow, IndexRow};
+use flyte_core::{Error, ErrorKind};
+use flyte_plugins::process::{ProcessOptions, ProcessPlugin};
+use flyte_scheduler::Scheduler;
+
+use crate::cli::Whose;
+use crate::fail::{Refusal, Result, nearest};
+use crate::state::State;
+
+/// What a scheduler of this program needs to run tasks again.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) state: State,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) cache: Option<Arc<dyn flyte_core::contract::Cache>>,
+    pub(crate) slots: u32,
+}
+
+/// A scheduler, and the plugin whose processes it runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) processes: Arc<ProcessPlugin>,
+}
+
+impl Machine {
+    /// The state of the working directory.
+    pub(crate) fn open() -> Result<Self> {
+        let state = State::open()?;
+        let (store, cache) = state.store(None)?;
+        Ok(Self {
+            state,
+            store,
+            cache,
+            slots: cores(),
+        })
+    }
+
+    /// A scheduler that owns `shard`.
+    pub(crate) async fn scheduler(&self, shard: ShardId) -> flyte_core::Result<Running> {
+        let (blobs, root) = self.state.blobs().map_err(|_| {
+            let text = ".flyte/data cannot be used; see flyte-rs doctor";
+            Error::new(ErrorKind::Denied, "scheduler", text)
+        })?;
+        let processes = Arc::new(ProcessPlugin::new(ProcessOptions::default()));
+        let mut builder = Scheduler::builder()
+            .store(self.store.clone())
+            .blobs(blobs, root)
+            .plugin(processes.clone())
+            .slots(self.slots)
+            .durability(Durability::Power)
+            .owner(format!("flyte-rs, process {}", std::process::id()))
+            .shard(shard);
+        if let Some(cache) = &self.cache {
+            builder = builder.cache(cache.clone());
+        }
+        Ok(Running {
+            scheduler: builder.build().await?,
+            processes,
+        })
+    }
+
+    /// Executions of all tenants of this folder, newest first within a tenant.
+    pub(crate) async fn executions(&self, open_only: bool) -> Result<Vec<ExecutionRow>> {
+        let mut out = Vec::new();
+        for tenant in self.store.tenants().await? {
+            let mut from = None;
+            loop {
+                let query = Query::Executions {
+                    tenant: tenant.clone(),
+                    open_only,
+                    limit: 1000,
+                    from,
+                };
+                let page = self.store.query(&query).await?;
+                out.extend(page.items.into_iter().filter_map(|row| match row {
+                    IndexRow::Execution(e) => Some(*e),
+                    _ => None,
+                }));
+                from = page.next;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// The execution of this name: of the tenant that was given, else of any.
+    pub(crate) async fn find(&self, name: &str, whose: &Whose) -> Result<(ExecutionId, ShardId)> {
+        let mut found = Vec::new();
+        for tenant in self.store.tenants().await? {
+            if whose.fits(&tenant) {
+                let id = ExecutionId::new(tenant, name);
+                match self.store.locate(&id).await {
+                    Ok(shard) => found.push((id, shard)),
+                    Err(e) if e.kind() == ErrorKind::NotFound => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
+        }
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => {
+                let all = self.executions(false).await?;
+                let near = nearest(name, all.iter().map(|e| &*e.id.name));
+                let hint = near
+                    .map(|n| format!("did you mean `{n}`? "))
+                    .unwrap_or_default();
+                let text = format!("there is no execution `{name}`");
+                Err(Refusal::new("NotFound", text)
+                    .at("EXECUTION")
+                    .remedy(format!("{hint}flyte-rs get executions lists what there is")))
+            }
+            _ => {
+                let tenants: Vec<String> = found.iter().map(|f| shown(&f.0.tenant)).collect();
+                let text = format!("`{name}` is an execution of {}", tenants.join(" and of "));
+                Err(Refusal::new("AmbiguousExecution", text)
+                    .at("EXECUTION")
+                    .remedy("give --project and --domain"))
+            }
+        }
+    }
+}
+
+/// A tenant as the command line writes it.
+pub(crate) fn shown(tenant: &Tenant) -> String {
+    format!("{}/{}", tenant.project, tenant.domain)
+}
+
+pub(crate) fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as u32)
+}

@@ -1,0 +1,108 @@
+//! A folder to run the binary in. Not every test needs all of it.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub(crate) fn python() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let python = std::env::var_os("FLYTE_TEST_PYTHON")
+        .map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
+    assert!(
+        python.exists(),
+        "{} is missing: run scripts/test-env",
+        python.display()
+    );
+    python
+}
+
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn with(name: &str, text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let unique = dir
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        std::fs::write(dir.path().join(name), text.replace("COUNTER", &unique)).unwrap();
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn counter(&self) -> usize {
+        let unique = self
+            .0
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        std::fs::read(format!("/tmp/flyte-rs-test-{unique}")).map_or(0, |b| b.len())
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_flyte-rs"));
+        c.args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::null());
+        c
+    }
+
+    pub(crate) fn flyte(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        let python = python();
+        let mut all = vec!["run", "--python", python.to_str().unwrap()];
+        all.extend(arguments);
+        self.flyte(&all)
+    }
+
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        let python = python();
+        let mut all = vec!["run", "--python", python.to_str().unwrap()];
+        all.extend(arguments);
+        self.command(&all)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let unique = self
+            .0
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let _never_made = std::fs::remove_file(format!("/tmp/flyte-rs-test-{unique}"));
+    }
+}
+
+pub(crate) fn json(o: &Output) -> Value {
+    let text = String::from_utf8_lossy(&o.stdout);
+    assert_eq!(text.trim().lines().count(), 1, "one object: {text}");
+    serde_json::from_str(text.trim()).unwrap()
+}
+
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(30), "in 30 s: {what}");
+        std::thread::yield_now();
+    }
+}
