@@ -1,6 +1,8 @@
-"""Covers: Types | dataclass_type structure; Types | attribute access on dataclass promise; Types |
-index access on list promise; Types | key access on dict promise; Types | Enum; Types | Union /
-Optional; Types | datetime and timedelta literals; Workflow | sub-workflows."""
+"""Values of many types reach their tasks through a sub-workflow.
+
+Covers: Types | dataclass_type structure; Types | attribute access on dataclass promise; Types | index access on list promise; Types | key access on dict promise; Types | Enum; Types | Union / Optional; Types | datetime and timedelta literals; Workflow | sub-workflows.
+Inputs: {"t": "2024-01-01T00:00:00+00:00", "d": "5400s", "o": 4, "c": "red"}
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

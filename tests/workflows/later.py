@@ -1,4 +1,9 @@
-"""What is refused by name before anything runs: Branch | if/elif/else."""
+"""What is refused by name before anything runs.
+
+Covers: Branch | if/elif/else.
+No oracle: local execution takes the branch, which the engine does not run yet.
+Expect: {"exit": 2, "phase": null, "outputs": null, "error": "Unsupported", "message": "branch"}
+"""
 
 from flytekit import conditional, task, workflow
 

@@ -1,5 +1,10 @@
-"""Covers: Exec | user retries; Exec | recoverable exceptions; Container | attempt number env;
-Compile | explicit ordering (a >> b); Types | Blob single (FlyteFile)."""
+"""An error that may go away is tried again; files reach their readers.
+
+Covers: Exec | user retries; Exec | recoverable exceptions; Container | attempt number env; Compile | explicit ordering (a >> b); Types | Blob single (FlyteFile).
+No oracle: local execution does not retry.
+Expect: {"exit": 0, "phase": "SUCCEEDED", "outputs": {"o0": "attempt 1"}, "attempts": {"n0": 2, "n1": 1}}
+"""
+
 
 import os
 
