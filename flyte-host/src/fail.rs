@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Why nothing was run: what, where, and what helps.
 #[derive(Debug)]
@@ -55,18 +55,22 @@ impl Refusal {
             eprintln!("help: {}", self.remedy);
         }
         if as_json {
-            let error = json!({
-                "code": self.code, "message": self.message,
-                "place": self.place, "remedy": self.remedy,
-            });
             println!(
                 "{}",
                 json!({
-                    "execution": null, "phase": null, "outputs": null, "error": error,
+                    "execution": null, "phase": null, "outputs": null, "error": self.json(),
                     "nodes": [], "seconds": 0.0,
                 })
             );
         }
+    }
+
+    /// The `error` of `--json`.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "code": self.code, "message": self.message,
+            "place": self.place, "remedy": self.remedy,
+        })
     }
 }
 

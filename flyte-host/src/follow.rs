@@ -5,7 +5,7 @@ use flyte_core::contract::{EventItem, EventSource};
 use flyte_core::journal::WorkflowPhase;
 use flyte_core::literal::LiteralType;
 use flyte_core::plan::Plan;
-use flyte_scheduler::Handle;
+use flyte_scheduler::{Handle, WaitError};
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -116,7 +116,14 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
     view.end();
     scheduler.clone().shutdown(SHUTDOWN).await;
     let report = Report::read(&**scheduler.store(), &id).await?;
-    let json = finish(&report, how)?;
+    let mut json = finish(&report, how)?;
+    if let Some(Err(WaitError::Lost(why) | WaitError::Store(why))) = &outcome {
+        let refusal = Refusal::new("Lost", why.as_str())
+            .at(&id.name)
+            .remedy(format!("mend the cause, then: flyte-rs resume {}", id.name));
+        refusal.print(false);
+        json["error"] = refusal.json();
+    }
     let status = match outcome {
         None => {
             eprintln!("stopped; go on with: flyte-rs resume {}", id.name);

@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use flyte_core::contract::{Clock, CommandBody, InboxEntry, Lease, LoadItem, Store};
+use flyte_core::contract::{Clock, CommandBody, CommitBatch, InboxEntry, Lease, LoadItem, Store};
 use flyte_core::id::ExecutionId;
 use flyte_core::journal::{Change, JournalFrame};
 use flyte_core::literal::Timestamp;
-use flyte_core::{Error, ErrorKind, Result};
+use flyte_core::{Error, ErrorKind, Result, Retry};
 use futures::{FutureExt, StreamExt};
 use tokio::sync::oneshot;
 
@@ -220,14 +220,17 @@ impl Driver {
     /// A store that answers at once is not waited for through the channel.
     fn commit(
         &mut self,
-        batch: flyte_core::contract::CommitBatch,
+        batch: CommitBatch,
         frames: Vec<Arc<JournalFrame>>,
         next: &mut Vec<Action>,
     ) {
         let number = batch.number;
         let (store, lease) = (self.store.clone(), self.lease.clone());
-        let mut commit = Box::pin(async move { store.commit(&lease, batch).await });
-        match commit.as_mut().now_or_never() {
+        let mut commit = Box::pin(commit(store, lease, batch));
+        let runtime = self.side.enter();
+        let at_once = commit.as_mut().now_or_never();
+        drop(runtime);
+        match at_once {
             Some(Ok(())) => {
                 self.take(
                     self.clock.now(),
@@ -271,6 +274,23 @@ impl Driver {
                 self.side.spawn(self.world.clone().act(other));
             }
         }
+    }
+}
+
+/// Commits a batch; asks again where the store says that this is safe: the number makes it so.
+async fn commit(store: Arc<dyn Store>, lease: Lease, batch: CommitBatch) -> Result<()> {
+    const TRIES: u32 = 6;
+    let mut tries = 0;
+    loop {
+        let Err(e) = store.commit(&lease, batch.clone()).await else {
+            return Ok(());
+        };
+        tries += 1;
+        if e.retry() == Retry::Never || tries == TRIES {
+            return Err(e);
+        }
+        tracing::warn!(error = %e, tries, "a commit failed and is tried again");
+        tokio::time::sleep(Duration::from_millis(50 << tries)).await;
     }
 }
 

@@ -34,6 +34,15 @@ struct Folding {
 }
 
 impl Folding {
+    fn new(shard: ShardId, sequence: u64) -> Self {
+        Self {
+            projector: Projector::new(shard),
+            sequence,
+            plans: HashMap::new(),
+            open: BTreeMap::new(),
+        }
+    }
+
     fn take(&mut self, c: &Connection, bytes: &[u8]) -> Result<Vec<IndexRow>> {
         let frame = JournalFrame::decode(bytes)?;
         let plans = &mut self.plans;
@@ -102,12 +111,7 @@ impl Projectors {
 /// Folds what open executions need, up to frame `at`.
 fn refold(c: &Connection, shard: ShardId, at: u64) -> Result<Folding> {
     let fail = |e| classify("index", e);
-    let mut folding = Folding {
-        projector: Projector::new(shard),
-        sequence: at,
-        plans: HashMap::new(),
-        open: BTreeMap::new(),
-    };
+    let mut folding = Folding::new(shard, at);
     let mut after = needed(c, shard).map_err(fail)?.saturating_sub(1).min(at);
     while after < at {
         let limit = STEP.min((at - after) as usize);
@@ -202,6 +206,23 @@ fn write(c: &Connection, shard: ShardId, row: &IndexRow) -> Result<()> {
 fn id_of(id: &ExecutionId) -> Result<Vec<u8>> {
     let bytes = encode(id)?;
     Ok(Digest::of("flyte index execution v1", &bytes).0[..16].to_vec())
+}
+
+/// Answers a query from the journal alone, where the index cannot be written.
+pub(super) fn fold(c: &Connection, query: &Query, shards: &[ShardId]) -> Result<Page<IndexRow>> {
+    let (mut rows, mut watermark) = (Vec::new(), Vec::new());
+    for shard in shards {
+        let mut folding = Folding::new(*shard, 0);
+        let frames = journal::frames(c, *shard, 0, usize::MAX);
+        for stored in frames.map_err(|e| classify("query", e))? {
+            rows.extend(folding.take(c, &stored.bytes)?);
+        }
+        watermark.push(JournalPosition {
+            shard: *shard,
+            sequence: folding.sequence,
+        });
+    }
+    Ok(flyte_core::journal::select(rows, query, watermark))
 }
 
 /// The answer where there is nothing.

@@ -10,7 +10,7 @@ use super::error::classify;
 /// A change and where its answer goes.
 type Job = Box<dyn FnOnce(&Connection) -> Answer + Send>;
 /// Told whether the group's commit held.
-type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
+type Answer = Box<dyn FnOnce(Result<(), (ErrorKind, String)>) + Send>;
 
 /// The one thread that writes: what waits while a group commits goes into the next one.
 #[derive(Clone, Debug)]
@@ -38,11 +38,12 @@ impl Writer {
         let job: Job = Box::new(move |c| {
             let result = savepoint(c, change);
             Box::new(move |committed| {
-                let result = match committed {
-                    Ok(()) => result,
-                    Err(why) => Err(Error::new(ErrorKind::Unavailable, "commit", why)
-                        .with_retry(flyte_core::Retry::Ambiguous)),
-                };
+                let result =
+                    match committed {
+                        Ok(()) => result,
+                        Err((kind, why)) => Err(Error::new(kind, "commit", why)
+                            .with_retry(flyte_core::Retry::Ambiguous)),
+                    };
                 // Whoever asked may be gone; the change holds all the same.
                 let _gone = answer.send(result);
             })
@@ -94,7 +95,10 @@ fn work(mut connection: Connection, jobs: &Receiver<(Durability, Job)>) {
             }
             tx.commit()
         };
-        let committed = commit().map_err(|e| classify("commit", e).to_string());
+        let committed = commit().map_err(|e| {
+            let e = classify("commit", e);
+            (e.kind(), e.message().to_owned())
+        });
         for answer in answers {
             answer(committed.clone());
         }
