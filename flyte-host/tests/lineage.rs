@@ -181,7 +181,10 @@ async fn the_true_producer_is_named() {
         let lineage = Lineage::read(&*store, execution).await.unwrap();
         let origins = lineage.input("n1", "xs").unwrap();
         assert_eq!(origins, [counted.clone(), given.clone(), Origin::Constant]);
-        assert_eq!(lineage.input("n0/n0", "n").unwrap(), [given.clone()]);
+        assert_eq!(
+            lineage.input("n0/n0", "n").unwrap(),
+            std::slice::from_ref(&given)
+        );
         let summed = Origin::Attempt {
             key: key(execution, NodeAddr::new(0, 1)),
             output: "o0".into(),

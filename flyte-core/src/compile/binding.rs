@@ -16,9 +16,36 @@ pub(super) fn check_bindings<'a>(
     promises: &mut Vec<&'a OutputReference>,
     errors: &mut Vec<CompileError>,
 ) {
+    check_inputs(node, bindings, inputs, scope, promises, errors, false);
+}
+
+/// The same for a node whose inputs are what [`discover`] found.
+pub(super) fn check_discovered<'a>(
+    node: &str,
+    bindings: &'a [Binding],
+    inputs: &VariableMap,
+    scope: &Scope<'_>,
+    promises: &mut Vec<&'a OutputReference>,
+    errors: &mut Vec<CompileError>,
+) {
+    check_inputs(node, bindings, inputs, scope, promises, errors, true);
+}
+
+fn check_inputs<'a>(
+    node: &str,
+    bindings: &'a [Binding],
+    inputs: &VariableMap,
+    scope: &Scope<'_>,
+    promises: &mut Vec<&'a OutputReference>,
+    errors: &mut Vec<CompileError>,
+    discovered: bool,
+) {
     let mut seen = HashSet::new();
     for b in bindings {
         let Some(variable) = inputs.get(&b.var) else {
+            if discovered {
+                continue;
+            }
             let known: Vec<&str> = inputs.keys().map(|k| &**k).collect();
             let text = format!(
                 "there is no input `{}`; there are [{}]",
@@ -208,6 +235,8 @@ impl<'a> Place<'_, 'a> {
 
 /// The inputs of a branch or approve node: whatever its bindings bring, typed by the whole
 /// variable that they come from.
+///
+/// A binding that brings nothing is reported here, and is no input.
 pub(super) fn discover(
     node: &str,
     bindings: &[Binding],

@@ -1,16 +1,17 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use super::binding::{check_bindings, discover};
+use super::binding::{check_bindings, check_discovered, discover};
 use super::branch;
 use super::error::Report;
-use super::requirements::Library;
+use super::quantity::is_quantity;
+use super::requirements::{Library, children};
 use super::scope::{Producer, Scope};
 use super::{CompileError, CompileErrorCode as Code};
 use crate::limits::{NAME_BYTES_MAX, PLAN_NODES_MAX};
 use crate::template::{
-    GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, TypedInterface, Variable,
-    VariableMap, WorkflowReference, WorkflowTemplate,
+    GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, TaskNode, TypedInterface,
+    Variable, VariableMap, WorkflowReference, WorkflowTemplate,
 };
 
 /// A workflow whose bindings hold.
@@ -134,6 +135,16 @@ fn workflow<'a>(
         let i = node_interface(library, f, &scope, &mut ignored, errors);
         check_bindings(&f.id, &f.inputs, &i.inputs, &scope, &mut ignored, errors);
     }
+    for node in &nodes {
+        for child in children(node) {
+            // Flyte gives the node of a case this name in the closure.
+            let name = format!("{}-{}", node.id, child.id);
+            if scope.contains(&name) {
+                let text = format!("a node and a case of `{}` have the id `{name}`", node.id);
+                errors.report(Code::ValueCollision, &name, text);
+            }
+        }
+    }
     let upstream = edges(&nodes, &promises, &scope);
     cycles(&nodes, &upstream, errors);
     Checked {
@@ -184,6 +195,9 @@ pub(super) fn node_interface<'a>(
         inputs: Cow::Borrowed(&i.inputs),
         outputs: Cow::Borrowed(&i.outputs),
     };
+    if let Some(NodeTarget::Task(t)) = &node.target {
+        overrides(&node.id, t, errors);
+    }
     let interface = match &node.target {
         None => {
             errors.report(
@@ -218,7 +232,7 @@ pub(super) fn node_interface<'a>(
         }
         Some(NodeTarget::Branch(b)) => {
             let inputs = discover(&node.id, &node.inputs, scope, errors);
-            check_bindings(&node.id, &node.inputs, &inputs, scope, promises, errors);
+            check_discovered(&node.id, &node.inputs, &inputs, scope, promises, errors);
             let outputs = branch::check(library, &node.id, b, &inputs, scope, promises, errors);
             Interface {
                 inputs: Cow::Owned(inputs),
@@ -236,7 +250,7 @@ pub(super) fn node_interface<'a>(
         Some(NodeTarget::Gate(Some(gate))) => match gate {
             GateCondition::Approve { .. } => {
                 let inputs = discover(&node.id, &node.inputs, scope, errors);
-                check_bindings(&node.id, &node.inputs, &inputs, scope, promises, errors);
+                check_discovered(&node.id, &node.inputs, &inputs, scope, promises, errors);
                 Interface {
                     outputs: Cow::Owned(inputs.clone()),
                     inputs: Cow::Owned(inputs),
@@ -281,6 +295,23 @@ pub(super) fn node_interface<'a>(
     };
     aliases(node, &interface.outputs, errors);
     interface
+}
+
+fn overrides(id: &str, task: &TaskNode, errors: &mut Vec<CompileError>) {
+    let resources = task.overrides.as_ref().and_then(|o| o.resources.as_ref());
+    for entry in resources
+        .iter()
+        .flat_map(|r| r.requests.iter().chain(&r.limits))
+    {
+        if !is_quantity(&entry.value) {
+            let text = format!(
+                "resources.{}: {:?} is no quantity; write it as 500m or 2Gi",
+                entry.name.as_str(),
+                entry.value
+            );
+            errors.report(Code::WorkflowBuildError, id, text);
+        }
+    }
 }
 
 fn launch_plan<'a>(

@@ -37,11 +37,18 @@ impl<'a> Library<'a> {
                 errors.report(Code::DuplicateId, &sub.id.to_string(), text);
             }
         }
-        let tasks = sources.tasks.unwrap_or_default().iter();
+        let mut tasks = HashMap::new();
+        for task in sources.tasks.unwrap_or_default() {
+            let Some(id) = &task.id else { continue };
+            if tasks.insert(id, task).is_some_and(|other| other != task) {
+                let text = format!("two different tasks have the identifier {id}");
+                errors.report(Code::ValueCollision, START_NODE_ID, text);
+            }
+        }
         let mut library = Self {
             workflows: vec![sources.workflow],
             workflow_ix: HashMap::from([(&sources.workflow.id, 0)]),
-            tasks: tasks.filter_map(|t| Some((t.id.as_ref()?, t))).collect(),
+            tasks,
             launch_plans: sources.launch_plans.iter().map(|l| (&l.id, l)).collect(),
             strict: sources.strict,
         };
@@ -84,9 +91,9 @@ impl<'a> Library<'a> {
             });
             edges.push(to);
         }
-        // Longest path from the primary; more rounds than workflows means a circle.
+        // The longest path from the primary: a circle makes it longer in every round.
         depth.insert(0, 1);
-        for _ in 0..=self.workflows.len() {
+        for _ in 0..=FRAME_DEPTH_MAX + 1 {
             let mut changed = false;
             for (from, to) in edges.iter().enumerate() {
                 let Some(d) = depth.get(&from).copied() else {

@@ -1,0 +1,10 @@
+//! Every compile code, provoked from a template. `docs/coverage.md` says which test provokes which.
+
+mod bindings;
+mod branches;
+mod coverage;
+mod executions;
+mod nodes;
+mod shapes;
+mod support;
+mod tasks;
