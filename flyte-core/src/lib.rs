@@ -20,6 +20,8 @@ pub mod memory;
 pub mod names;
 pub mod plan;
 pub mod template;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use object_store;

@@ -1,4 +1,4 @@
-//! Durable stores: SQLite, its cache, and blobs in a folder.
+//! Durable stores: SQLite, its cache and registry, and blobs in a folder.
 #![deny(missing_docs)]
 
 mod blobs;
@@ -7,4 +7,4 @@ mod sqlite;
 
 pub use blobs::local_blobs;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteCache, SqliteStore};
+pub use sqlite::{SqliteCache, SqliteRegistry, SqliteStore};

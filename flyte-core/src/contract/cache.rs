@@ -93,6 +93,29 @@ impl CacheKey {
             postcard::to_allocvec(self).expect("invariant: a key has no type postcard refuses");
         Digest::of("flyte cache key v1", &bytes)
     }
+
+    /// The parts in which another key of the same task differs: `cache_version`, `interface`,
+    /// `inputs.x`.
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> Vec<String> {
+        let mut out = Vec::new();
+        if self.cache_version != other.cache_version {
+            out.push("cache_version".into());
+        }
+        if self.interface != other.interface {
+            out.push("interface".into());
+        }
+        let digest = |key: &Self, name: &Str| {
+            let found = key.inputs.iter().find(|(n, _)| n == name);
+            found.map(|(_, d)| *d)
+        };
+        let mut names: Vec<&Str> = self.inputs.iter().map(|(n, _)| n).collect();
+        let gone = other.inputs.iter().map(|(n, _)| n);
+        names.extend(gone.filter(|n| digest(self, n).is_none()));
+        let differ = |n: &&&Str| digest(self, n) != digest(other, n);
+        out.extend(names.iter().filter(differ).map(|n| format!("inputs.{n}")));
+        out
+    }
 }
 
 /// A stored result.
@@ -177,6 +200,18 @@ pub enum CacheExplanation {
     NothingStored,
     /// The nearest stored key differs in these parts (`cache_version`, `interface`, `inputs.x`).
     Differs(Vec<String>),
+}
+
+impl CacheExplanation {
+    /// From the parts in which the nearest stored key differs; `None` if there is no key.
+    #[must_use]
+    pub fn nearest(differing: Option<Vec<String>>) -> Self {
+        match differing {
+            None => Self::NothingStored,
+            Some(parts) if parts.is_empty() => Self::Hit,
+            Some(parts) => Self::Differs(parts),
+        }
+    }
 }
 
 /// What [`Cache::sweep`] did.

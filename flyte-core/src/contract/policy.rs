@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use crate::id::{ExecutionId, Tenant};
@@ -62,23 +62,36 @@ impl<'a> QueueHead<'a> {
 
 /// Highest priority first; among equals the tenant that was served least, then the oldest.
 ///
-/// A lower priority is served once in every 16 picks, so that nothing waits for ever.
+/// One pick in 16 goes to the execution that was picked longest ago, whatever its priority, so
+/// that nothing waits for ever.
 #[derive(Debug, Default)]
 pub struct FairShare {
     served: BTreeMap<Tenant, u64>,
+    /// When each execution that waits was last picked.
+    last: BTreeMap<ExecutionId, u64>,
     picks: u64,
+}
+
+impl FairShare {
+    /// Forgets executions that no longer wait.
+    fn forget(&mut self, heads: &[QueueHead<'_>]) {
+        if self.last.len() > 4 * heads.len() + 64 {
+            let waits: BTreeSet<&ExecutionId> = heads.iter().map(|h| h.execution).collect();
+            self.last.retain(|id, _| waits.contains(id));
+        }
+    }
 }
 
 impl Policy for FairShare {
     fn pick(&mut self, heads: &[QueueHead<'_>]) -> Option<usize> {
         self.picks += 1;
-        let age_only = self.picks.is_multiple_of(16);
+        let whoever_waits = self.picks.is_multiple_of(16);
         let (i, head) = heads.iter().enumerate().min_by_key(|(_, h)| {
-            let served = self.served.get(&h.execution.tenant).copied().unwrap_or(0);
-            let rank = if age_only {
-                (0, 0)
+            let rank = if whoever_waits {
+                (0, self.last.get(h.execution).copied().unwrap_or(0))
             } else {
-                (-i64::from(h.priority), served)
+                let served = self.served.get(&h.execution.tenant).copied();
+                (-i64::from(h.priority), served.unwrap_or(0))
             };
             (rank, h.ready_since, h.execution)
         })?;
@@ -86,6 +99,8 @@ impl Policy for FairShare {
             .served
             .entry(head.execution.tenant.clone())
             .or_default() += 1;
+        self.last.insert(head.execution.clone(), self.picks);
+        self.forget(heads);
         Some(i)
     }
 }

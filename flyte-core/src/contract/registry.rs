@@ -105,6 +105,60 @@ impl Entity {
     }
 }
 
+impl Entity {
+    /// What differs in another entity of the same version, for people: paths of fields, such as
+    /// `metadata.retries`.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> String {
+        let json = |e: &Self| serde_json::to_value(e).unwrap_or_default();
+        let mut out = Vec::new();
+        differing("", &json(self), &json(other), &mut out);
+        match out.is_empty() {
+            true => "its content".into(),
+            false => out.join(", "),
+        }
+    }
+}
+
+fn differing(place: &str, a: &serde_json::Value, b: &serde_json::Value, out: &mut Vec<String>) {
+    /// More help nobody.
+    const SHOWN_MAX: usize = 5;
+    use serde_json::Value::{Array, Object};
+    if a == b || out.len() >= SHOWN_MAX {
+        return;
+    }
+    let at = |key: &str| match place {
+        "" => key.to_owned(),
+        place => format!("{place}.{key}"),
+    };
+    match (a, b) {
+        (Object(x), Object(y)) => {
+            let keys = x.keys().chain(y.keys().filter(|k| !x.contains_key(*k)));
+            for key in keys {
+                let none = serde_json::Value::Null;
+                let of = |m: &serde_json::Map<_, _>| m.get(key).unwrap_or(&none).clone();
+                // The kind of entity is known to who reads this.
+                let inner =
+                    if place.is_empty() && x.len() == 1 && key.starts_with(char::is_uppercase) {
+                        String::new()
+                    } else {
+                        at(key)
+                    };
+                differing(&inner, &of(x), &of(y), out);
+            }
+        }
+        (Array(x), Array(y)) if x.len() == y.len() => {
+            for (i, (x, y)) in x.iter().zip(y).enumerate() {
+                differing(&format!("{place}[{i}]"), x, y, out);
+            }
+        }
+        _ => out.push(match place {
+            "" => "its kind".into(),
+            place => place.into(),
+        }),
+    }
+}
+
 /// What [`Registry::register`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registered {

@@ -97,6 +97,13 @@ impl JournalFrame {
         Ok(out.into())
     }
 
+    /// The version that stored bytes claim to be written as; `None` if they are no frame.
+    #[must_use]
+    pub fn version_of(bytes: &[u8]) -> Option<u16> {
+        let header = bytes.get(..HEADER).filter(|h| h[..4] == FRAME_MAGIC)?;
+        Some(u16::from_le_bytes([header[4], header[5]]))
+    }
+
     /// Reads the stored form.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use crate::contract::{
     StoreHealth, StoreInfo, StoredFrame, Submission,
 };
 use crate::id::{Digest, ExecutionId, Tenant};
-use crate::journal::{IndexRow, JournalFrame, Projector, select};
+use crate::journal::{FRAME_VERSION, IndexRow, JournalFrame, Projector, select};
 use crate::plan::Plan;
 use crate::{Error, ErrorKind, Result};
 
@@ -187,6 +187,13 @@ impl Store for MemoryStore {
         if let Some(other) = &s.owner {
             let text = format!("{shard} is held by {other}");
             return Err(Error::new(ErrorKind::Held, "claim", text));
+        }
+        let versions = s.frames.iter().filter_map(|f| JournalFrame::version_of(f));
+        if let Some(version) = versions.max().filter(|v| *v > FRAME_VERSION) {
+            let text = format!(
+                "{shard} was written as version {version}, this library reads up to {FRAME_VERSION}"
+            );
+            return Err(Error::new(ErrorKind::NewerVersion, "claim", text));
         }
         s.owner = Some(owner.into());
         s.expires = self.expiry();

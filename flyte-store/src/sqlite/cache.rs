@@ -195,16 +195,12 @@ impl Cache for SqliteCache {
             let mut nearest: Option<Vec<String>> = None;
             for row in rows {
                 let have: CacheKey = decode(&row.map_err(fail)?)?;
-                let parts = differing(&key, &have);
+                let parts = key.differing(&have);
                 if nearest.as_ref().is_none_or(|n| parts.len() < n.len()) {
                     nearest = Some(parts);
                 }
             }
-            Ok(match nearest {
-                None => CacheExplanation::NothingStored,
-                Some(parts) if parts.is_empty() => CacheExplanation::Hit,
-                Some(parts) => CacheExplanation::Differs(parts),
-            })
+            Ok(CacheExplanation::nearest(nearest))
         })
         .await
     }
@@ -227,7 +223,7 @@ impl Cache for SqliteCache {
             let fail = |e| classify("sweep", e);
             let before = now_ms() - grace.as_millis() as i64;
             let old: Vec<Vec<u8>> = c
-                .prepare("SELECT digest FROM cache WHERE read_at < ?1")
+                .prepare("SELECT digest FROM cache WHERE read_at <= ?1")
                 .and_then(|mut s| s.query_map([before], |r| r.get(0))?.collect())
                 .map_err(fail)?;
             let mut removed = 0;
@@ -246,27 +242,6 @@ impl Cache for SqliteCache {
         })
         .await
     }
-}
-
-fn differing(a: &CacheKey, b: &CacheKey) -> Vec<String> {
-    let mut out = Vec::new();
-    if a.cache_version != b.cache_version {
-        out.push("cache_version".into());
-    }
-    if a.interface != b.interface {
-        out.push("interface".into());
-    }
-    for (name, digest) in &a.inputs {
-        if b.inputs.iter().find(|(n, _)| n == name).map(|(_, d)| d) != Some(digest) {
-            out.push(format!("inputs.{name}"));
-        }
-    }
-    let gone = b
-        .inputs
-        .iter()
-        .filter(|(n, _)| !a.inputs.iter().any(|(m, _)| m == n));
-    out.extend(gone.map(|(n, _)| format!("inputs.{n}")));
-    out
 }
 
 pub(super) fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>> {

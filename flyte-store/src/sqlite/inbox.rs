@@ -65,7 +65,7 @@ pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Resu
     c.execute("INSERT INTO commands VALUES (?1)", [&id[..]])
         .map_err(fail)?;
     c.execute(
-        "INSERT OR IGNORE INTO shards VALUES (?1, 0, 0, NULL, 0, 0)",
+        "INSERT OR IGNORE INTO shards VALUES (?1, 0, 0, NULL, 0, 0, 0)",
         [shard.0],
     )
     .map_err(fail)?;

@@ -2,6 +2,7 @@ use flyte_core::contract::{
     CommitBatch, InboxEntry, JournalPosition, Lease, LoadItem, ShardId, Snapshot, StoredFrame,
 };
 use flyte_core::id::Digest;
+use flyte_core::journal::JournalFrame;
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -70,9 +71,16 @@ pub(super) fn commit(c: &Connection, lease: &Lease, batch: &CommitBatch) -> Resu
             .and_then(|mut s| s.execute(params![shard, batch.consumed as i64]))
             .map_err(fail)?;
     }
-    c.prepare_cached("UPDATE shards SET number = ?2, batch = ?3 WHERE shard = ?1")
-        .and_then(|mut s| s.execute(params![shard, batch.number as i64, &digest[..]]))
-        .map_err(fail)?;
+    let versions = batch
+        .frames
+        .iter()
+        .filter_map(|f| JournalFrame::version_of(f));
+    let version = versions.max().unwrap_or(0);
+    c.prepare_cached(
+        "UPDATE shards SET number = ?2, batch = ?3, version = max(version, ?4) WHERE shard = ?1",
+    )
+    .and_then(|mut s| s.execute(params![shard, batch.number as i64, &digest[..], version]))
+    .map_err(fail)?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! One SQLite file: inbox, journal, plans, leases and cache.
+//! One SQLite file: inbox, journal, index, plans, leases, cache and registry.
 
 mod bell;
 mod cache;
@@ -6,9 +6,11 @@ mod error;
 mod inbox;
 mod index;
 mod journal;
+mod registry;
 mod schema;
 mod store;
 mod writer;
 
 pub use cache::SqliteCache;
+pub use registry::SqliteRegistry;
 pub use store::SqliteStore;

@@ -33,8 +33,15 @@ CREATE TABLE tokens (last INTEGER NOT NULL) STRICT;
 INSERT INTO tokens VALUES (0);
 ";
 
-/// What version 2 adds: the index, which is filled when it is first asked.
+/// What version 2 adds: the registry; which version wrote a shard; and the index, which is filled
+/// when it is first asked.
 const INDEX: &str = "
+ALTER TABLE shards ADD COLUMN version INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE entities (number INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL,
+    org TEXT NOT NULL, project TEXT NOT NULL, domain TEXT NOT NULL, name TEXT NOT NULL,
+    version TEXT NOT NULL, entity BLOB NOT NULL, active INTEGER NOT NULL DEFAULT 0,
+    archived INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (kind, org, project, domain, name, version)) STRICT;
 CREATE TABLE indexed (shard INTEGER PRIMARY KEY, sequence INTEGER NOT NULL,
     needed INTEGER NOT NULL) STRICT;
 CREATE TABLE index_executions (org TEXT NOT NULL, project TEXT NOT NULL, domain TEXT NOT NULL,

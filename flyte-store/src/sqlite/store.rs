@@ -9,11 +9,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flyte_core::contract::{
     Cache, Command, CommitBatch, Credit, CreditRequest, Durability, Enqueued, InboxEntry,
-    JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot, Store, StoreHealth,
+    JournalPosition, Lease, LoadItem, Page, Query, Registry, ShardId, Snapshot, Store, StoreHealth,
     StoreInfo, StoredFrame,
 };
 use flyte_core::id::{Digest, ExecutionId, Tenant};
-use flyte_core::journal::IndexRow;
+use flyte_core::journal::{FRAME_VERSION, IndexRow};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::stream::{BoxStream, StreamExt};
@@ -26,6 +26,7 @@ use super::error::classify;
 use super::inbox;
 use super::index::{self, Projectors};
 use super::journal::{self, fence};
+use super::registry::SqliteRegistry;
 use super::schema::{VERSION, connect};
 use super::writer::Writer;
 
@@ -76,6 +77,12 @@ impl SqliteStore {
     #[must_use]
     pub fn cache(&self) -> Arc<dyn Cache> {
         Arc::new(SqliteCache(self.writer.clone()))
+    }
+
+    /// The registry in the same file.
+    #[must_use]
+    pub fn registry(&self) -> Arc<dyn Registry> {
+        Arc::new(SqliteRegistry(self.writer.clone()))
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
@@ -154,7 +161,7 @@ impl Store for SqliteStore {
             location: self.path.display().to_string(),
             durability: Durability::Power,
             lease_ttl: None,
-            fleet: false,
+            fleet: true,
         }
     }
 
@@ -196,10 +203,19 @@ impl Store for SqliteStore {
             .write(Durability::Power, move |c| {
                 let fail = |e| classify("claim", e);
                 c.execute(
-                    "INSERT OR IGNORE INTO shards VALUES (?1, 0, 0, NULL, 0, 0)",
+                    "INSERT OR IGNORE INTO shards VALUES (?1, 0, 0, NULL, 0, 0, 0)",
                     [shard.0],
                 )
                 .map_err(fail)?;
+                let sql = "SELECT version FROM shards WHERE shard = ?1";
+                let version: u16 = c.query_row(sql, [shard.0], |r| r.get(0)).map_err(fail)?;
+                if version > FRAME_VERSION {
+                    let text = format!(
+                        "{shard} was written as version {version}, this library reads up to \
+                         {FRAME_VERSION}"
+                    );
+                    return Err(Error::new(ErrorKind::NewerVersion, "claim", text));
+                }
                 c.query_row(
                     "UPDATE shards SET epoch = epoch + 1, number = 0, batch = NULL
                      WHERE shard = ?1 RETURNING epoch",

@@ -1,0 +1,500 @@
+//! Cases for [`Plugin`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::FutureExt;
+
+use super::{Case, Failure, Outcome, Report, not_applicable, run};
+use crate::contract::{
+    JobHandle, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
+    SecretValue, Secrets, StatusSink,
+};
+use crate::limits::HANDLE_BYTES_MAX;
+use crate::template::{Secret, TaskTemplate};
+use crate::{Error, ErrorKind, Result};
+
+/// What a job of a case does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// It succeeds within a second or so.
+    Succeed,
+    /// It fails within a second or so.
+    Fail,
+    /// It runs until it is aborted.
+    Run,
+    /// It asks for the secret `testkit/password`, and succeeds.
+    Secret,
+    /// It cannot be launched, now or ever, though `prepare` takes it.
+    Refused,
+}
+
+/// Makes plugins over one backend.
+#[async_trait]
+pub trait PluginHarness: fmt::Debug + Send + Sync {
+    /// A plugin as another process would make it: it shares nothing in memory with the last.
+    fn plugin(&self) -> Arc<dyn Plugin>;
+    /// A request of a new attempt; `None` if the backend has no such work.
+    fn request(&self, work: Work) -> Option<LaunchRequest>;
+    /// A task that the plugin could never run.
+    fn impossible(&self) -> TaskTemplate;
+    /// A handle of a job that the backend does not know.
+    fn unknown(&self) -> JobHandle;
+    /// How often the backend started a job of this attempt.
+    async fn starts(&self, request: &LaunchRequest) -> usize;
+    /// Lets real time pass.
+    async fn pass(&self, d: Duration);
+    /// How long an aborted job may take to end.
+    fn grace(&self) -> Duration;
+}
+
+cases! { PluginHarness:
+    "plugin.cancel" => cancel,
+    "plugin.secrets" => secrets,
+    "plugin.info.constant" => constant,
+    "plugin.prepare.pure" => pure,
+    "plugin.prepare.rejects" => rejects,
+    "plugin.launch.idempotent" => launch_idempotent,
+    "plugin.launch.order" => launch_order,
+    "plugin.launch.handle" => launch_handle,
+    "plugin.lookup.finds" => lookup_finds,
+    "plugin.lookup.none" => lookup_none,
+    "plugin.observe.order" => observe_order,
+    "plugin.observe.version" => observe_version,
+    "plugin.observe.missing" => observe_missing,
+    "plugin.abort.idempotent" => abort_idempotent,
+    "plugin.abort.ends" => abort_ends,
+    "plugin.finalize.idempotent" => finalize_idempotent,
+    "plugin.watch.end" => watch_end,
+}
+
+/// A text that no plugin writes by accident.
+const PASSWORD: &str = "correct-horse-battery-staple";
+
+#[derive(Debug)]
+struct OneSecret;
+
+impl Secrets for OneSecret {
+    fn resolve(&self, s: &Secret) -> Result<SecretValue> {
+        match (&*s.group, &*s.key) {
+            ("testkit", "password") => Ok(SecretValue::new(PASSWORD)),
+            (g, k) => Err(Error::new(
+                ErrorKind::NotFound,
+                "resolve",
+                format!("no secret {g}/{k}"),
+            )),
+        }
+    }
+}
+
+fn cx() -> LaunchContext {
+    LaunchContext::new(Arc::new(OneSecret))
+}
+
+fn request(h: &dyn PluginHarness, work: Work) -> std::result::Result<LaunchRequest, Failure> {
+    let found = h.request(work);
+    found.ok_or_else(|| not_applicable(&format!("the backend has no work like {work:?}")))
+}
+
+fn one<T>(mut answers: Vec<Result<T>>) -> std::result::Result<Result<T>, Failure> {
+    match (answers.pop(), answers.is_empty()) {
+        (Some(answer), true) => Ok(answer),
+        (_, _) => Err(Failure::Broken(
+            "one request, another number of answers".into(),
+        )),
+    }
+}
+
+async fn launch(
+    p: &Arc<dyn Plugin>,
+    request: &LaunchRequest,
+) -> std::result::Result<Launched, Failure> {
+    let mut request = request.clone();
+    request.prepared = p.prepare(&request.template, &request.inputs)?;
+    Ok(one(p.launch(&cx(), vec![request]).await)??)
+}
+
+async fn observe(
+    p: &Arc<dyn Plugin>,
+    handle: &JobHandle,
+) -> std::result::Result<JobStatus, Failure> {
+    Ok(one(p.observe(std::slice::from_ref(handle)).await)??)
+}
+
+/// Statuses until the last one.
+async fn until_over(
+    h: &dyn PluginHarness,
+    p: &Arc<dyn Plugin>,
+    handle: &JobHandle,
+) -> std::result::Result<Vec<JobStatus>, Failure> {
+    let begun = Instant::now();
+    let mut out = Vec::new();
+    loop {
+        let status = observe(p, handle).await?;
+        let over = status.phase.is_terminal();
+        out.push(status);
+        if over {
+            return Ok(out);
+        }
+        let late = begun.elapsed() > Duration::from_secs(60);
+        ensure!(!late, "after a minute the job is {:?}", out.last());
+        h.pass(Duration::from_millis(20)).await;
+    }
+}
+
+/// Ends what a case has begun.
+async fn clean(h: &dyn PluginHarness, p: &Arc<dyn Plugin>, handle: &JobHandle) -> Outcome {
+    p.abort(handle, "the case is over").await?;
+    let begun = Instant::now();
+    while !observe(p, handle).await?.phase.is_terminal() {
+        ensure!(
+            begun.elapsed() < h.grace() * 3,
+            "an aborted job does not end"
+        );
+        // A scheduler asks again until the end is confirmed.
+        p.abort(handle, "the case is over").await?;
+        h.pass(Duration::from_millis(20)).await;
+    }
+    p.finalize(handle).await?;
+    Ok(())
+}
+
+fn lookup_of(r: &LaunchRequest) -> LookupRequest {
+    LookupRequest {
+        key: r.key.clone(),
+        identity: r.identity.clone(),
+        locations: r.locations.clone(),
+    }
+}
+
+async fn cancel(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Succeed)?;
+    let p = h.plugin();
+    {
+        let (cx, mut again) = (cx(), r.clone());
+        again.prepared = p.prepare(&r.template, &r.inputs)?;
+        let mut half = p.launch(&cx, vec![again]).boxed();
+        // One poll, then it is dropped wherever it stands.
+        let _maybe_done = half
+            .as_mut()
+            .poll_unpin(&mut Context::from_waker(Waker::noop()));
+    }
+    h.pass(Duration::from_millis(200)).await;
+    let launched = launch(&h.plugin(), &r).await?;
+    until_over(h, &p, &launched.handle).await?;
+    let n = h.starts(&r).await;
+    ensure!(
+        n == 1,
+        "a launch that was dropped and repeated started {n} jobs"
+    );
+    p.finalize(&launched.handle).await?;
+    Ok(())
+}
+
+async fn secrets(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Secret)?;
+    let p = h.plugin();
+    let prepared = p.prepare(&r.template, &r.inputs)?;
+    let launched = launch(&p, &r).await?;
+    let statuses = until_over(h, &p, &launched.handle).await?;
+    p.finalize(&launched.handle).await?;
+    let bytes = String::from_utf8_lossy(launched.handle.bytes()).into_owned();
+    let shown = format!("{prepared:?} {launched:?} {statuses:?} {bytes} {p:?}");
+    ensure!(
+        !shown.contains(PASSWORD),
+        "a secret's value is shown: {shown}"
+    );
+    Ok(())
+}
+
+async fn constant(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    let before = p.info().clone();
+    if let Some(r) = h.request(Work::Succeed) {
+        let launched = launch(&p, &r).await?;
+        until_over(h, &p, &launched.handle).await?;
+        p.finalize(&launched.handle).await?;
+    }
+    ensure!(*p.info() == before, "it changed to {:?}", p.info());
+    ensure!(!before.id.is_empty(), "it has no id");
+    Ok(())
+}
+
+async fn pure(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Succeed)?;
+    let one = h.plugin().prepare(&r.template, &r.inputs)?;
+    let two = h.plugin().prepare(&r.template, &r.inputs)?;
+    ensure!(one == two, "first {one:?}, then {two:?}");
+    ensure!(h.starts(&r).await == 0, "`prepare` started something");
+    Ok(())
+}
+
+async fn rejects(h: &dyn PluginHarness) -> Outcome {
+    match h
+        .plugin()
+        .prepare(&h.impossible(), &crate::literal::Row::default())
+    {
+        Ok(p) => ensure!(false, "a task that it can never run became {p:?}"),
+        Err(e) => {
+            ensure!(e.kind() == ErrorKind::Invalid, "it is {:?}", e.kind());
+            ensure!(e.message().len() > 20, "it does not help: {e}");
+        }
+    }
+    Ok(())
+}
+
+async fn launch_idempotent(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Run)?;
+    let p = h.plugin();
+    let first = launch(&p, &r).await?;
+    for (what, p) in [("again", p.clone()), ("from another process", h.plugin())] {
+        let again = launch(&p, &r).await?;
+        ensure!(again.handle == first.handle, "{what}: another job");
+    }
+    let n = h.starts(&r).await;
+    clean(h, &p, &first.handle).await?;
+    ensure!(n == 1, "three launches under one key started {n} jobs");
+    Ok(())
+}
+
+async fn launch_order(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    let mut requests = Vec::new();
+    for work in [Work::Run, Work::Refused, Work::Run] {
+        requests.extend(h.request(work));
+    }
+    let refused = requests.len() == 3;
+    for r in &mut requests {
+        r.prepared = p.prepare(&r.template, &r.inputs)?;
+    }
+    let answers = p.launch(&cx(), requests.clone()).await;
+    ensure!(answers.len() == requests.len(), "{} answers", answers.len());
+    let mut wrong = None;
+    for (i, (answer, request)) in answers.into_iter().zip(&requests).enumerate() {
+        let bad = refused && i == 1;
+        match answer {
+            Ok(launched) => {
+                let alone = launch(&p, request).await?;
+                if bad {
+                    wrong = Some(format!("the one that cannot be launched was: {launched:?}"));
+                } else if alone.handle != launched.handle {
+                    wrong = Some(format!("answer {i} is of another request"));
+                }
+                clean(h, &p, &launched.handle).await?;
+            }
+            Err(e) if !bad => wrong = Some(format!("a good request beside a bad one: {e}")),
+            Err(_) => {}
+        }
+    }
+    ensure!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+    Ok(())
+}
+
+async fn launch_handle(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Run)?;
+    let handle = launch(&h.plugin(), &r).await?.handle;
+    let n = handle.bytes().len();
+    ensure!(n <= HANDLE_BYTES_MAX, "{n} bytes");
+    // The bytes alone, in another process.
+    let copy = JobHandle::new(handle.version(), handle.bytes().to_vec())?;
+    let other = h.plugin();
+    let status = observe(&other, &copy).await?;
+    ensure!(
+        !status.phase.is_terminal(),
+        "another process sees {:?}",
+        status.phase
+    );
+    clean(h, &other, &copy).await
+}
+
+async fn lookup_finds(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Run)?;
+    let p = h.plugin();
+    if !p.info().capabilities.lookup {
+        return Err(not_applicable("the capability `lookup` is not set"));
+    }
+    let handle = launch(&p, &r).await?.handle;
+    let found = one(h.plugin().lookup(&[lookup_of(&r)]).await)??;
+    let same = found.as_ref() == Some(&handle);
+    clean(h, &p, &handle).await?;
+    ensure!(same, "looked up {found:?}");
+    Ok(())
+}
+
+async fn lookup_none(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    if !p.info().capabilities.lookup {
+        return Err(not_applicable("the capability `lookup` is not set"));
+    }
+    let (never, runs) = (request(h, Work::Run)?, request(h, Work::Run)?);
+    let handle = launch(&p, &runs).await?.handle;
+    let answers = p.lookup(&[lookup_of(&never), lookup_of(&runs)]).await;
+    clean(h, &p, &handle).await?;
+    ensure!(answers.len() == 2, "{} answers", answers.len());
+    let mut answers = answers.into_iter();
+    let none = answers.next().transpose()?.flatten();
+    ensure!(none.is_none(), "a job that nobody launched: {none:?}");
+    let some = answers.next().transpose()?.flatten();
+    ensure!(some.as_ref() == Some(&handle), "the second is {some:?}");
+    Ok(())
+}
+
+async fn observe_order(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    let (good, bad) = (request(h, Work::Succeed)?, request(h, Work::Fail)?);
+    let (good, bad) = (launch(&p, &good).await?, launch(&p, &bad).await?);
+    until_over(h, &p, &good.handle).await?;
+    until_over(h, &p, &bad.handle).await?;
+    for (i, handles) in [
+        [good.handle.clone(), bad.handle.clone(), h.unknown()],
+        [h.unknown(), bad.handle.clone(), good.handle.clone()],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let answers = p.observe(handles).await;
+        ensure!(
+            answers.len() == 3,
+            "{} answers for 3 handles",
+            answers.len()
+        );
+        let succeeded = |a: &Result<JobStatus>| {
+            a.as_ref()
+                .is_ok_and(|s| matches!(s.phase, JobPhase::Succeeded(_)))
+        };
+        let failed = |a: &Result<JobStatus>| {
+            a.as_ref()
+                .is_ok_and(|s| matches!(s.phase, JobPhase::Failed { .. }))
+        };
+        let wanted = if i == 0 { 0 } else { 2 };
+        ensure!(
+            succeeded(&answers[wanted]),
+            "order {i}: the good one is {:?}",
+            answers[wanted]
+        );
+        ensure!(
+            failed(&answers[1]),
+            "order {i}: the bad one is {:?}",
+            answers[1]
+        );
+    }
+    p.finalize(&good.handle).await?;
+    p.finalize(&bad.handle).await?;
+    Ok(())
+}
+
+async fn observe_version(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Succeed)?;
+    let p = h.plugin();
+    let launched = launch(&p, &r).await?;
+    let mut all: Vec<JobStatus> = launched.status.clone().into_iter().collect();
+    all.extend(until_over(h, &p, &launched.handle).await?);
+    for pair in all.windows(2) {
+        let (a, b) = (&pair[0], &pair[1]);
+        ensure!(a.version <= b.version, "it fell from {a:?} to {b:?}");
+        let told = a.phase == b.phase || a.version < b.version;
+        ensure!(told, "another phase under the same version: {a:?}, {b:?}");
+    }
+    let last = all.pop();
+    for p in [p.clone(), h.plugin()] {
+        let again = observe(&p, &launched.handle).await?;
+        ensure!(
+            Some(&again) == last.as_ref(),
+            "it was {last:?}, and is {again:?}"
+        );
+    }
+    p.finalize(&launched.handle).await?;
+    Ok(())
+}
+
+async fn observe_missing(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    let status = observe(&p, &h.unknown()).await?;
+    ensure!(
+        status.phase == JobPhase::Missing,
+        "an unknown job is {:?}",
+        status.phase
+    );
+    let r = request(h, Work::Run)?;
+    let handle = launch(&p, &r).await?.handle;
+    let status = observe(&p, &handle).await?;
+    clean(h, &p, &handle).await?;
+    ensure!(
+        status.phase != JobPhase::Missing,
+        "a job that runs is missing"
+    );
+    Ok(())
+}
+
+async fn abort_idempotent(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    let (runs, ends) = (request(h, Work::Run)?, request(h, Work::Succeed)?);
+    let runs = launch(&p, &runs).await?.handle;
+    for _ in 0..3 {
+        p.abort(&runs, "again").await?;
+    }
+    h.plugin().abort(&runs, "from another process").await?;
+    clean(h, &p, &runs).await?;
+    p.abort(&runs, "after its end").await?;
+    let ends = launch(&p, &ends).await?.handle;
+    let over = until_over(h, &p, &ends).await?.pop();
+    p.abort(&ends, "too late").await?;
+    let after = observe(&p, &ends).await?;
+    ensure!(
+        Some(&after) == over.as_ref(),
+        "an abort after the end changed it to {after:?}"
+    );
+    p.abort(&h.unknown(), "nobody").await?;
+    p.finalize(&ends).await?;
+    Ok(())
+}
+
+async fn abort_ends(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Run)?;
+    let p = h.plugin();
+    let handle = launch(&p, &r).await?.handle;
+    // It shall have begun.
+    h.pass(Duration::from_millis(200)).await;
+    clean(h, &p, &handle).await?;
+    let status = observe(&p, &handle).await?;
+    let ended = matches!(status.phase, JobPhase::Aborted | JobPhase::Missing);
+    ensure!(ended, "an aborted job is {:?}", status.phase);
+    Ok(())
+}
+
+async fn finalize_idempotent(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Succeed)?;
+    let p = h.plugin();
+    let handle = launch(&p, &r).await?.handle;
+    until_over(h, &p, &handle).await?;
+    for p in [p.clone(), p, h.plugin()] {
+        p.finalize(&handle).await?;
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Closed;
+
+impl StatusSink for Closed {
+    fn push(&self, _: &JobHandle, _: JobStatus) {}
+
+    fn is_closed(&self) -> bool {
+        true
+    }
+}
+
+async fn watch_end(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    if !p.info().capabilities.push {
+        return Err(not_applicable("the capability `push` is not set"));
+    }
+    let watch = p.watch(Arc::new(Closed));
+    let waited = futures::future::select(watch, h.pass(Duration::from_secs(10))).await;
+    let ended = matches!(waited, futures::future::Either::Left(_));
+    ensure!(ended, "nobody listens, and it does not return");
+    Ok(())
+}

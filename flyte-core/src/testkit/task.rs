@@ -1,0 +1,108 @@
+//! Cases for [`Task`]: what a scheduler relies on.
+
+use std::fmt;
+use std::task::{Context, Poll, Waker};
+
+use futures::FutureExt;
+
+use super::{Case, Outcome, Report, not_applicable, run};
+use crate::contract::{RawTask, Task, TaskContext};
+use crate::journal::ErrorOrigin;
+use crate::literal::Row;
+
+/// Makes a task, with inputs that it takes.
+pub trait TaskHarness: fmt::Debug + Send + Sync {
+    /// The task, made anew.
+    fn task(&self) -> Box<dyn Task>;
+    /// Inputs on which it succeeds.
+    fn inputs(&self) -> Row;
+    /// Inputs on which it fails for good; `None` if there are none.
+    fn wrong_inputs(&self) -> Option<Row>;
+}
+
+cases! { TaskHarness:
+    "task.template.constant" => constant,
+    "task.persist" => persist,
+    "task.run.outputs" => outputs,
+    "task.run.cancel" => cancel,
+    "task.run.error" => error,
+}
+
+async fn constant(h: &dyn TaskHarness) -> Outcome {
+    let (one, two) = (h.task().template(), h.task().template());
+    ensure!(one == two, "two equal objects give different templates");
+    ensure!(one.id.is_some(), "the template has no id");
+    Ok(())
+}
+
+async fn persist(h: &dyn TaskHarness) -> Outcome {
+    let task = h.task();
+    let template = RawTask::template_of(&*task)?;
+    let back = RawTask::read(&template)?;
+    ensure!(
+        format!("{back:?}") == format!("{task:?}"),
+        "{task:?} is read back as {back:?}"
+    );
+    let again = RawTask::template_of(&*back)?;
+    ensure!(again == template, "its template changed on the way");
+    Ok(())
+}
+
+async fn outputs(h: &dyn TaskHarness) -> Outcome {
+    let task = h.task();
+    let row = task.run(&TaskContext::test(), h.inputs()).await;
+    let row = match row {
+        Ok(row) => row,
+        Err(e) => return Err(super::Failure::Broken(format!("it failed: {e:?}"))),
+    };
+    let interface = task.template().interface.unwrap_or_default();
+    let have: Vec<&str> = row.names().iter().map(|n| &**n).collect();
+    let want: Vec<&str> = interface.outputs.keys().map(|n| &**n).collect();
+    ensure!(have == want, "it declares {want:?} and gives {have:?}");
+    for ((name, value), variable) in row.iter().zip(interface.outputs.values()) {
+        let given = crate::literal::infer(value);
+        let fits = match (&variable.literal_type, given) {
+            (Some(want), Ok(given)) => crate::literal::castable(&given, want),
+            _ => false,
+        };
+        ensure!(fits, "output `{name}` has another type than it declares");
+    }
+    Ok(())
+}
+
+async fn cancel(h: &dyn TaskHarness) -> Outcome {
+    let task = h.task();
+    let cx = TaskContext::test();
+    {
+        let mut half = task.run(&cx, h.inputs()).boxed();
+        let mut waker = Context::from_waker(Waker::noop());
+        if let Poll::Ready(Err(e)) = half.as_mut().poll(&mut waker) {
+            return Err(super::Failure::Broken(format!("it failed: {e:?}")));
+        }
+    }
+    let again = task.run(&cx, h.inputs()).await;
+    ensure!(again.is_ok(), "after one that was dropped: {again:?}");
+    Ok(())
+}
+
+async fn error(h: &dyn TaskHarness) -> Outcome {
+    let Some(wrong) = h.wrong_inputs() else {
+        return Err(not_applicable("it does not fail"));
+    };
+    match h.task().run(&TaskContext::test(), wrong).await {
+        Ok(row) => ensure!(false, "it gave {row:?}"),
+        Err(e) => {
+            ensure!(
+                !e.is_recoverable(),
+                "an error that was not marked is retried"
+            );
+            ensure!(
+                e.origin() == ErrorOrigin::User,
+                "its origin is {:?}",
+                e.origin()
+            );
+            ensure!(!e.message().is_empty(), "it says nothing");
+        }
+    }
+    Ok(())
+}
