@@ -68,6 +68,31 @@ fn a_workflow_runs_and_the_second_run_hits_the_cache() {
 }
 
 #[test]
+fn a_cached_file_that_is_gone_is_made_anew() {
+    let f = Folder::with(
+        "file.py",
+        "import os, tempfile\n\
+         from flytekit import task, workflow\n\
+         from flytekit.types.file import FlyteFile\n\n\
+         @task(cache=True, cache_version='1')\n\
+         def make() -> FlyteFile:\n    \
+         path = os.path.join(tempfile.mkdtemp(), 'f')\n    \
+         open(path, 'w').write('text')\n    \
+         return FlyteFile(path)\n\n\
+         @workflow\ndef wf() -> FlyteFile:\n    return make()\n",
+    );
+    let run = || json(&f.run(&["--json", "file.py", "wf"]));
+    run();
+    assert_eq!(run()["nodes"][0]["cache"], "CACHE_HIT");
+    let raw = f.path(".flyte/data/raw");
+    std::fs::remove_dir_all(&raw).unwrap();
+    let third = run();
+    assert_eq!(third["nodes"][0]["attempts"], 1, "{third}");
+    assert_eq!(third["nodes"][0]["cache"], "CACHE_POPULATED");
+    assert_eq!(run()["nodes"][0]["cache"], "CACHE_HIT");
+}
+
+#[test]
 fn a_user_error_is_a_failure_with_its_traceback() {
     let f = Folder::with(
         "bad.py",

@@ -6,9 +6,11 @@ use flyte_core::contract::{
     PutOptions, ReserveOutcome, TaskContextParts,
 };
 use flyte_core::journal::{CacheStatus, ErrorOrigin, ExecutionError};
+use flyte_core::literal::{Literal, Row};
 use flyte_core::object_store::{self, ObjectStore, ObjectStoreExt, path::Path};
 use flyte_core::{Error, ErrorKind, Retry};
 use flyte_idl::convert::encode_literal_map;
+use futures::StreamExt;
 
 use super::{Mailbox, Message};
 use crate::engine::{AttemptRef, CacheAnswer, CacheOwner, Effect, Input, TaskFailure};
@@ -298,6 +300,32 @@ impl World {
         })
     }
 
+    /// The first file or folder of ours that outputs point at and that is not there any more.
+    async fn gone(&self, outputs: &Row) -> Result<Option<String>, Error> {
+        for uri in outputs.values().iter().flat_map(uris) {
+            if self.root.is_empty() || !uri.starts_with(&self.root) {
+                continue;
+            }
+            let path = self.path(&uri)?;
+            let there = match self.blobs.head(&path).await {
+                Ok(_) => true,
+                // It may be a folder.
+                Err(object_store::Error::NotFound { .. }) => {
+                    let first = self.blobs.list(Some(&path)).next().await;
+                    first
+                        .transpose()
+                        .map_err(|e| blob_error("cache", e))?
+                        .is_some()
+                }
+                Err(e) => return Err(blob_error("cache", e)),
+            };
+            if !there {
+                return Ok(Some(uri));
+            }
+        }
+        Ok(None)
+    }
+
     async fn cache_get(
         &self,
         key: &flyte_core::contract::CacheKey,
@@ -306,7 +334,18 @@ impl World {
         let cache = self.cache.as_ref().expect("invariant: only with a cache");
         for i in 0..TRIES {
             let miss = match cache.get(key).await {
-                Ok(CacheLookup::Hit(artifact)) => return CacheAnswer::Hit(artifact),
+                Ok(CacheLookup::Hit(artifact)) => match self.gone(&artifact.outputs).await {
+                    Ok(None) => return CacheAnswer::Hit(artifact),
+                    // What its outputs point at is gone: the result is computed and stored anew.
+                    Ok(Some(uri)) => {
+                        tracing::warn!(uri, task = %key.task, "a cached result lost its data");
+                        cache.invalidate(key).await.is_ok()
+                    }
+                    Err(e) => {
+                        tracing::warn!(error = %e, "cached data cannot be looked at");
+                        false
+                    }
+                },
                 Ok(CacheLookup::Miss) => true,
                 Err(e) => {
                     tracing::warn!(error = %e, "the cache cannot be asked");
@@ -329,6 +368,21 @@ impl World {
             tokio::time::sleep(Duration::from_millis(20 << i)).await;
         }
         CacheAnswer::Unreachable
+    }
+}
+
+/// The files and folders that a value points at.
+fn uris(value: &Literal) -> Vec<String> {
+    match value {
+        Literal::Blob(b) => vec![b.uri.to_string()],
+        Literal::Schema(s) => vec![s.uri.to_string()],
+        Literal::StructuredDataset(d) => vec![d.uri.to_string()],
+        Literal::Offloaded(o) => vec![o.uri.to_string()],
+        Literal::Union(u) => uris(&u.value),
+        Literal::Annotated(_) => uris(value.value()),
+        Literal::Collection(items) => items.iter().flat_map(uris).collect(),
+        Literal::Map(entries) => entries.values().flat_map(uris).collect(),
+        _ => Vec::new(),
     }
 }
 
