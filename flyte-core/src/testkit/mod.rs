@@ -25,6 +25,9 @@
 //! report.assert_conforms();
 //! ```
 
+// Cases have one signature, whether they wait for something or not.
+#![allow(clippy::unused_async)]
+
 macro_rules! ensure {
     ($condition:expr, $($text:tt)+) => {
         if !$condition {

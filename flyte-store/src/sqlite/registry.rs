@@ -190,7 +190,7 @@ impl Registry for SqliteRegistry {
                 .map_err(|e| classify("list", e))?;
             let limit = query.limit as usize;
             let more = rows.len() > limit;
-            let next = rows.iter().take(limit).last().filter(|_| more);
+            let next = rows[..limit.min(rows.len())].last().filter(|_| more);
             let next = next.map(|r| r.0.to_string());
             let id = |(_, name, version): (i64, String, String)| {
                 Identifier::new(query.kind, name, version).in_tenant(query.tenant.clone())
