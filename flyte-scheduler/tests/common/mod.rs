@@ -1,4 +1,5 @@
 //! What several tests of this folder need.
+#![allow(dead_code)] // Not every test needs all of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
