@@ -8,10 +8,12 @@ use super::quantity::is_quantity;
 use super::requirements::{Library, children};
 use super::scope::{Producer, Scope};
 use super::{CompileError, CompileErrorCode as Code};
+use crate::id::Str;
 use crate::limits::{NAME_BYTES_MAX, PLAN_NODES_MAX};
+use crate::literal::{LiteralType, SimpleType};
 use crate::template::{
-    GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, TaskNode, TypedInterface,
-    Variable, VariableMap, WorkflowReference, WorkflowTemplate,
+    ArrayNode, GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, SuccessCriteria,
+    TaskNode, TypedInterface, Variable, VariableMap, WorkflowReference, WorkflowTemplate,
 };
 
 /// A workflow whose bindings hold.
@@ -282,7 +284,13 @@ pub(super) fn node_interface<'a>(
             GateCondition::Sleep { .. } => empty(),
         },
         Some(NodeTarget::Array(a)) => match &a.node {
-            Some(inner) => node_interface(library, inner, scope, &mut Vec::new(), errors),
+            Some(inner) => {
+                let own = node_interface(library, inner, scope, &mut Vec::new(), errors);
+                match a.is_original_sub_node_interface {
+                    Some(true) => wrapped(a, &own),
+                    _ => own,
+                }
+            }
             None => {
                 errors.report(
                     Code::ValueRequired,
@@ -295,6 +303,40 @@ pub(super) fn node_interface<'a>(
     };
     aliases(node, &interface.outputs, errors);
     interface
+}
+
+/// The interface of a list of nodes whose own interface is that of one item. (The SDK wraps the
+/// interface of a map task itself.)
+fn wrapped(array: &ArrayNode, item: &Interface<'_>) -> Interface<'static> {
+    let list = |v: &Variable, partial: bool| {
+        let mut v = v.clone();
+        v.literal_type = v.literal_type.map(|t| {
+            let none = LiteralType::simple(SimpleType::None);
+            LiteralType::collection(match partial {
+                true => LiteralType::union([t, none]),
+                false => t,
+            })
+        });
+        v
+    };
+    let input = |(name, v): (&Str, &Variable)| {
+        let v = match array.bound_inputs.contains(name) {
+            true => v.clone(),
+            false => list(v, false),
+        };
+        (name.clone(), v)
+    };
+    // Where items may fail, their places hold nothing.
+    let partial = match array.success {
+        None => false,
+        Some(SuccessCriteria::MinSuccessRatio(r)) => r < 1.0,
+        Some(SuccessCriteria::MinSuccesses(_)) => true,
+    };
+    let output = |(name, v): (&Str, &Variable)| (name.clone(), list(v, partial));
+    Interface {
+        inputs: Cow::Owned(item.inputs.iter().map(input).collect()),
+        outputs: Cow::Owned(item.outputs.iter().map(output).collect()),
+    }
 }
 
 fn overrides(id: &str, task: &TaskNode, errors: &mut Vec<CompileError>) {
