@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
+use super::Expansion;
 use crate::id::{AttemptKey, ExecutionId, NodeAddr};
 use crate::journal::ErrorOrigin;
 use crate::literal::{Document, Row, Timestamp};
@@ -70,6 +71,32 @@ pub trait Task: fmt::Debug + Send + Sync + Any {
 
     /// Does the work.
     async fn run(&self, cx: &TaskContext, inputs: Row) -> Result<Row, TaskError>;
+
+    /// Whether a scheduler asks [`Task::expand`] instead of [`Task::run`]; the same for every
+    /// object of one type.
+    fn is_dynamic(&self) -> bool {
+        false
+    }
+
+    /// Answers a dynamic task: with values, or with a plan that computes them in this node's
+    /// place. A scheduler never calls `run` of a dynamic task.
+    ///
+    /// - MUST [task.expand.outputs]: the answer has the declared outputs ([`Expansion::check`]),
+    ///   each of a type that may be cast to the declared one; a plan takes no inputs: the task's
+    ///   own are constants in it.
+    ///
+    /// It only says what to run. The scheduler stores the plan under its digest, in the record
+    /// that opens the plan's frame, and does not ask the same attempt again, also after a
+    /// restart. An attempt that ended before that record was durable is lost; its successor is
+    /// asked anew and may answer otherwise. Once the frame is open, a failure inside it is the
+    /// node's own: the task's retries apply to failures of `expand` alone.
+    ///
+    /// # Errors
+    /// As `run`; a plan that cannot be compiled has the code [`Expansion::BUILD_FAILED`].
+    /// Cancellation is that of `run`, too.
+    async fn expand(&self, cx: &TaskContext, inputs: Row) -> Result<Expansion, TaskError> {
+        self.run(cx, inputs).await.map(Expansion::Values)
+    }
 }
 
 /// Task objects inside templates.
