@@ -175,6 +175,7 @@ impl Scheduler {
                 send.clone(),
                 b.resources.clone(),
                 overruns.clone(),
+                plans.clone(),
             ),
             slept: true,
             frames: frames.clone(),

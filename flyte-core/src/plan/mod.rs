@@ -21,6 +21,7 @@ pub use settings::NodeSettings;
 pub use texts::Texts;
 
 use crate::id::{Digest, Identifier, Str};
+use crate::literal::{LiteralType, SimpleType};
 use crate::template::{ArrayNode, BranchNode, GateCondition, LaunchPlanTemplate, TaskTemplate};
 use crate::{Error, ErrorKind, Result};
 
@@ -84,6 +85,36 @@ impl Plan {
             self.children[place] = Some(plan);
         }
         place.is_some()
+    }
+
+    /// The type of the value that a signal wants; `None` if no gate waits for it.
+    #[must_use]
+    pub fn signal_type(&self, signal: &str) -> Option<LiteralType> {
+        self.gates.iter().find_map(|gate| match gate {
+            GateCondition::Approve { signal_id } if **signal_id == *signal => {
+                Some(LiteralType::simple(SimpleType::Boolean))
+            }
+            GateCondition::Signal {
+                signal_id,
+                literal_type,
+                ..
+            } if **signal_id == *signal => literal_type.clone(),
+            _ => None,
+        })
+    }
+
+    /// The signals that gates wait for, each once.
+    #[must_use]
+    pub fn signals(&self) -> std::collections::BTreeSet<&str> {
+        let gates = self.gates.iter();
+        gates
+            .filter_map(|gate| match gate {
+                GateCondition::Approve { signal_id } | GateCondition::Signal { signal_id, .. } => {
+                    Some(&**signal_id)
+                }
+                GateCondition::Sleep { .. } => None,
+            })
+            .collect()
     }
 
     /// Nodes of all graphs together.

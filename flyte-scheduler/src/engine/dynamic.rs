@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use flyte_core::contract::Expansion;
 use flyte_core::id::NodeAddr;
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues};
 use flyte_core::limits::FRAME_DEPTH_MAX;
@@ -34,19 +35,12 @@ impl Engine {
             return;
         }
         let frame = ex.frame(at.addr.frame);
-        let declared = frame.output_names(at.addr.node.0);
         let fits = |loaded: &LoadedPlan| {
-            let given = &loaded.plan.root().output_names;
             if ex.depth(at.addr) >= FRAME_DEPTH_MAX {
                 return Err(format!("it is nested more than {FRAME_DEPTH_MAX} deep"));
             }
-            if !loaded.plan.root().input_names.is_empty() {
-                return Err("it must not have inputs".to_owned());
-            }
-            match declared.iter().all(|d| given.iter().any(|g| g == d)) {
-                true => Ok(()),
-                false => Err("it does not give each output of the task".to_owned()),
-            }
+            let answer = Expansion::Plan(loaded.plan.clone());
+            answer.check(frame.output_names(at.addr.node.0))
         };
         let loaded = result.and_then(|l| fits(&l).map(|()| l).map_err(|e| build_failed(&e)));
         match loaded {
@@ -65,13 +59,21 @@ impl Engine {
                     },
                 );
             }
-            Err(error) => self.attempt_failed(at, TaskFailure::permanent(error)),
+            Err(error) => {
+                let recoverable = error.origin == ErrorOrigin::System;
+                let failure = TaskFailure {
+                    error,
+                    recoverable,
+                    retry_after: None,
+                };
+                self.attempt_failed(at, failure);
+            }
         }
     }
 }
 
 fn build_failed(text: &str) -> ExecutionError {
-    let code = "DynamicWorkflowBuildFailed";
+    let code = Expansion::BUILD_FAILED;
     ExecutionError::new(
         ErrorOrigin::User,
         code,

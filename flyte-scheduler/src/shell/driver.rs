@@ -189,7 +189,7 @@ impl Driver {
     fn take(&mut self, now: Timestamp, message: Message, actions: &mut Vec<Action>) {
         match message {
             Message::Input(input) => {
-                if let Input::Ended { at, .. } = &input {
+                if let Input::Ended { at, .. } | Input::Expanded { at, .. } = &input {
                     self.runs.ended(*at);
                 }
                 self.shard.handle(now, input, actions);

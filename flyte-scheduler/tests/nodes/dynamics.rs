@@ -91,7 +91,7 @@ fn a_plan_that_does_not_fit_or_never_ends_is_refused() {
     let (outcome, _) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &wrong));
     let error = outcome.error.unwrap();
     assert_eq!(&*error.code, "DynamicWorkflowBuildFailed");
-    assert!(error.message.contains("must not have inputs"), "{error}");
+    assert!(error.message.contains("takes no inputs"), "{error}");
     let forever = |_: &str, _: &Row, _: u32| Answer::Expands(chain(1, "grow"));
     let mut world = World::new(&plan, &row(&[("x", 1)]), &forever);
     let outcome = world.run(crate::world::Crash::Never);
