@@ -2,10 +2,7 @@
 
 mod common;
 
-use std::path::Path;
-use std::process::Command;
-
-use common::python;
+use common::serialised;
 use flyte_idl::convert::{
     WireError, decode, launch_plan_from_pb, launch_plan_to_pb, task_from_pb, task_to_pb,
     workflow_from_pb, workflow_to_pb,
@@ -49,24 +46,7 @@ fn without_empty(mut l: admin::LaunchPlan) -> admin::LaunchPlan {
 
 #[test]
 fn entities_of_flytekit_come_back_as_they_were() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let files = std::fs::read_dir(root.join("tests/workflows")).unwrap();
-    let mut modules: Vec<String> = files
-        .filter_map(|f| f.unwrap().file_name().into_string().ok())
-        .filter_map(|f| f.strip_suffix(".py").map(str::to_owned))
-        .collect();
-    modules.sort();
-    let out = tempfile::tempdir().unwrap();
-    let run = Command::new(python())
-        .args(["-c", include_str!("../src/python/serialise.py")])
-        .arg(root.join("tests/workflows"))
-        .arg(modules.join(","))
-        .arg(out.path())
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&run.stderr).into_owned();
-    assert!(run.status.success(), "{told}");
+    let (modules, out) = serialised();
     let mut counts = [0; 3];
     let mut with = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir(out.path()).unwrap() {

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::outline::{Diagram, Look};
+use super::outline::{Diagram, Link, Look};
+
+/// Links that pass layers on their way to the end; more of them share their way.
+const LONG_ENDS_MAX: usize = 6;
 
 /// A place in a layer: an item, or a link on its way past the layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,20 +43,26 @@ pub(super) fn layered(d: &Diagram) -> Layered {
     }
     // The way of an item's links through the layers behind it.
     let mut ways: Vec<Vec<usize>> = vec![Vec::new(); d.items.len()];
+    let ends = |to: usize| matches!(d.items[to].look, Look::End | Look::Out);
+    let is_long = |l: &&Link| ends(l.to) && level[l.to] > level[l.from] + 1;
+    let shared = d.links.iter().filter(is_long).count() > LONG_ENDS_MAX;
+    let mut last: Vec<Option<usize>> = vec![None; count];
     // Links that share a way go over its steps once for each of them.
     let mut seen = HashSet::new();
     for link in &d.links {
         let mut route = vec![link.from];
-        for l in level[link.from] + 1..level[link.to] {
-            let step = l - level[link.from] - 1;
-            let way = match ways[link.from].get(step) {
-                Some(way) => *way,
-                None => {
-                    let way = out.push(Place::Way, l);
-                    ways[link.from].push(way);
-                    way
-                }
+        let joins = shared && ends(link.to);
+        for (step, l) in (level[link.from] + 1..level[link.to]).enumerate() {
+            let known = match joins {
+                true => last[l],
+                false => ways[link.from].get(step).copied(),
             };
+            let way = known.unwrap_or_else(|| out.push(Place::Way, l));
+            if joins {
+                last[l] = Some(way);
+            } else if known.is_none() {
+                ways[link.from].push(way);
+            }
             route.push(way);
         }
         route.push(link.to);
@@ -69,6 +78,17 @@ pub(super) fn layered(d: &Diagram) -> Layered {
 }
 
 impl Layered {
+    /// The position of each place in its layer.
+    pub(super) fn positions(&self) -> Vec<usize> {
+        let mut at = vec![0; self.places.len()];
+        for layer in &self.layers {
+            for (j, p) in layer.iter().enumerate() {
+                at[*p] = j;
+            }
+        }
+        at
+    }
+
     fn push(&mut self, place: Place, layer: usize) -> usize {
         let at = self.places.len();
         self.places.push(place);

@@ -1,9 +1,9 @@
 //! From an outline to places: heights first, then widths, frames from the inside out.
 
+use super::heights::{Shape, heights};
 use super::layers::{Layered, Place, layered};
 use super::order::order;
 use super::outline::{Diagram, Item, Look};
-use super::settle::{Wish, settle};
 use super::text::{fit, width};
 use super::{Area, Label, Picture, PictureBox, PictureEdge};
 
@@ -18,8 +18,6 @@ const BOX_HEIGHT: f64 = 48.0;
 const BOX_WIDTH_MIN: f64 = 112.0;
 const BOX_WIDTH_MAX: f64 = 280.0;
 const LABEL_WIDTH_MAX: f64 = 260.0;
-/// Between neighbours of a layer.
-const ROW_GAP: f64 = 20.0;
 /// What an edge on its way past a layer takes.
 const WAY_HEIGHT: f64 = 4.0;
 /// Between layers.
@@ -31,8 +29,6 @@ const FRAME_FOOT: f64 = 18.0;
 const MARGIN: f64 = 28.0;
 /// The head line of the whole picture.
 const HEAD: f64 = 44.0;
-/// Rounds in which heights settle.
-const ROUNDS: usize = 10;
 
 /// A diagram with a place for everything, from its own upper left corner.
 struct Laid {
@@ -73,7 +69,8 @@ fn lay(d: &Diagram, width_min: f64) -> Laid {
     let mut items: Vec<Set> = d.items.iter().map(size).collect();
     let mut l = layered(d);
     order(&mut l);
-    let tops = heights(&l, &items);
+    let shapes: Vec<Shape> = (0..l.places.len()).map(|p| shape(&l, &items, p)).collect();
+    let tops = heights(&l, &shapes);
     let label_of = |text: &String| fit(text, LABEL, false, LABEL_WIDTH_MAX);
     let labels: Vec<Option<String>> = d
         .links
@@ -95,17 +92,23 @@ fn lay(d: &Diagram, width_min: f64) -> Laid {
             .for_each(|i| items[i].area.width = widest);
     }
     let columns = columns(d, &l, &items, &tops, &labels, width_min);
-    let bottom = |p: usize| tops[p] + height(&l, &items, p);
+    let bottom = |p: usize| tops[p] + shapes[p].height;
     let laid_height = (0..l.places.len()).map(bottom).fold(0.0, f64::max);
     for (i, item) in items.iter_mut().enumerate() {
         item.area.x = columns[l.layer_of[i]].0;
         item.area.y = tops[i];
     }
+    // All labels begin at one place, so that the edges before them run side by side.
+    let zone = labels
+        .iter()
+        .flatten()
+        .map(|t| label_room(t))
+        .fold(0.0, f64::max);
     let routes: Vec<Vec<(f64, f64)>> = l
         .routes
         .iter()
         .zip(&labels)
-        .map(|(r, label)| route(&l, &items, &tops, &columns, r, label.as_deref()))
+        .map(|(r, label)| route(&l, &items, &tops, &columns, r, label.as_ref().map(|_| zone)))
         .collect();
     let labels = labels.into_iter().zip(&d.links).zip(&routes);
     let labels = labels.map(|((text, link), points)| {
@@ -113,7 +116,7 @@ fn lay(d: &Diagram, width_min: f64) -> Laid {
         let text = text?;
         let wide = width(&text, LABEL, false);
         let area = Area {
-            x: end.0 - wide - 12.0,
+            x: end.0 - zone + 4.0,
             y: end.1 - LABEL - 7.0,
             width: wide,
             height: LABEL + 4.0,
@@ -190,65 +193,19 @@ fn as_item(l: &Layered, place: usize) -> Option<usize> {
     }
 }
 
-fn height(l: &Layered, items: &[Set], place: usize) -> f64 {
-    as_item(l, place).map_or(WAY_HEIGHT, |i| items[i].area.height)
-}
-
-/// The upper edge of every place, the uppermost at 0.
-fn heights(l: &Layered, items: &[Set]) -> Vec<f64> {
-    let enter = |p: usize| as_item(l, p).map_or(WAY_HEIGHT / 2.0, |i| items[i].enter);
-    let leave = |p: usize| as_item(l, p).map_or(WAY_HEIGHT / 2.0, |i| items[i].leave);
-    let mut tops = vec![0.0; l.places.len()];
-    let count = l.layers.len();
-    let mut settle_layer = |i: usize, back: bool, ahead: bool| {
-        let wishes: Vec<Wish> = l.layers[i]
-            .iter()
-            .map(|p| {
-                let (mut sum, mut weight) = (0.0, 0.0);
-                let mut want = |top: f64, q: usize| {
-                    let straight = l.places[*p] == Place::Way && l.places[q] == Place::Way;
-                    let w = if straight { 8.0 } else { 1.0 };
-                    sum += top * w;
-                    weight += w;
-                };
-                if back {
-                    for q in &l.before[*p] {
-                        want(tops[*q] + leave(*q) - enter(*p), *q);
-                    }
-                }
-                if ahead {
-                    for q in &l.next[*p] {
-                        want(tops[*q] + enter(*q) - leave(*p), *q);
-                    }
-                }
-                let (top, weight) = if weight == 0.0 {
-                    (tops[*p], 0.01)
-                } else {
-                    (sum / weight, weight)
-                };
-                Wish {
-                    top,
-                    weight,
-                    height: height(l, items, *p),
-                }
-            })
-            .collect();
-        for (p, top) in l.layers[i].iter().zip(settle(&wishes, ROW_GAP)) {
-            tops[*p] = top;
-        }
-    };
-    for i in 0..count {
-        settle_layer(i, true, false);
+fn shape(l: &Layered, items: &[Set], place: usize) -> Shape {
+    match as_item(l, place) {
+        Some(i) => Shape {
+            height: items[i].area.height,
+            enter: items[i].enter,
+            leave: items[i].leave,
+        },
+        None => Shape {
+            height: WAY_HEIGHT,
+            enter: WAY_HEIGHT / 2.0,
+            leave: WAY_HEIGHT / 2.0,
+        },
     }
-    for round in 0..ROUNDS {
-        (0..count)
-            .rev()
-            .for_each(|i| settle_layer(i, round > 2, true));
-        (0..count).for_each(|i| settle_layer(i, true, round > 2));
-    }
-    let least = tops.iter().copied().fold(f64::INFINITY, f64::min);
-    // Whole pixels are sharp.
-    tops.iter().map(|t| (t - least).round()).collect()
 }
 
 /// Left edge and width of every layer.
@@ -319,7 +276,7 @@ fn route(
     tops: &[f64],
     columns: &[(f64, f64)],
     places: &[usize],
-    label: Option<&str>,
+    zone: Option<f64>,
 ) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
     for (step, p) in places.iter().enumerate() {
@@ -334,8 +291,8 @@ fn route(
             }
             Some(i) => {
                 let y = tops[*p] + items[i].enter;
-                if let Some(text) = label {
-                    points.push((x - label_room(text), y));
+                if let Some(zone) = zone {
+                    points.push((x - zone, y));
                 }
                 points.push((x, y));
             }
@@ -372,7 +329,10 @@ fn flatten(picture: &mut Picture, d: &Diagram, laid: &Laid, inside: Option<usize
         };
         picture.boxes.push(PictureBox {
             path: item.path.clone(),
-            title: fit(&item.title, TITLE, true, title_room),
+            title: match is_box(item) || set.inner.is_some() {
+                true => fit(&item.title, TITLE, true, title_room),
+                false => item.title.clone(),
+            },
             detail: fit(&item.detail, DETAIL, false, detail_room),
             hint: format!("{} · {}", item.title, item.detail),
             look: item.look,

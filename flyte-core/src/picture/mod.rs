@@ -6,6 +6,7 @@
 
 mod condition;
 mod dot;
+mod heights;
 mod layers;
 mod layout;
 mod mermaid;

@@ -9,7 +9,7 @@ const FINE_MAX: usize = 2_000;
 
 /// Puts every layer in an order in which few links cross; the same order for the same diagram.
 pub(super) fn order(l: &mut Layered) {
-    let mut at = positions(l);
+    let mut at = l.positions();
     let links: usize = l.next.iter().map(Vec::len).sum();
     let mut best = (crossings(l, &at), l.layers.clone());
     for sweep in 0..SWEEPS {
@@ -27,10 +27,11 @@ pub(super) fn order(l: &mut Layered) {
                     let near = &sides[*p];
                     let own = at[*p] as f64;
                     let sum: f64 = near.iter().map(|q| at[*q] as f64).sum();
-                    let mean = if near.is_empty() {
-                        own
-                    } else {
-                        sum / near.len() as f64
+                    let unlinked = l.before[*p].is_empty() && l.next[*p].is_empty();
+                    let mean = match near.len() {
+                        0 if unlinked => f64::INFINITY,
+                        0 => own,
+                        n => sum / n as f64,
                     };
                     (mean, *p)
                 })
@@ -51,16 +52,6 @@ pub(super) fn order(l: &mut Layered) {
         }
     }
     l.layers = best.1;
-}
-
-fn positions(l: &Layered) -> Vec<usize> {
-    let mut at = vec![0; l.places.len()];
-    for layer in &l.layers {
-        for (j, p) in layer.iter().enumerate() {
-            at[*p] = j;
-        }
-    }
-    at
 }
 
 /// Exchanges neighbours while that takes crossings away.

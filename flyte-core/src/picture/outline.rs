@@ -156,7 +156,8 @@ impl Outline<'_> {
                     }
                     _ => {}
                 }
-                let inner = self.graph(array.item, &path, [Look::In, Look::Out]);
+                let mut inner = self.graph(array.item, &path, [Look::In, Look::Out]);
+                inner.items.iter_mut().for_each(Item::unmap);
                 let mut item = Item::leaf(path, "for each item", detail, Look::Array);
                 item.inner = Some(inner);
                 item
@@ -260,6 +261,19 @@ impl Item {
             detail,
             look,
             inner: None,
+        }
+    }
+
+    /// flytekit calls the task of a map `map_NAME_HASH-arraynode`, and its node likewise.
+    fn unmap(&mut self) {
+        let whole = self.title.strip_suffix("-arraynode");
+        let parts = whole.and_then(|t| t.strip_prefix("map_")?.rsplit_once('_'));
+        let is_hash = |h: &str| h.len() == 32 && h.bytes().all(|b| b.is_ascii_hexdigit());
+        if let Some((name, _)) = parts.filter(|(_, hash)| is_hash(hash)) {
+            self.title = name.to_owned();
+            if let Some((_, kind)) = self.detail.split_once(" · ") {
+                self.detail = kind.to_owned();
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::layout::{DETAIL, LABEL, PAD, TITLE};
-use super::text::{FONT, escape, width};
+use super::text::{FONT, escape};
 use super::{Look, Picture, PictureBox, PictureEdge};
 
 const INK: &str = "#1e293b";
@@ -82,9 +82,16 @@ fn frame(s: &mut String, b: &PictureBox) {
         a.width,
         a.height
     );
-    text(s, a.x + PAD, a.y + 23.0, TITLE, "600", INK, &b.title);
-    let beside = a.x + PAD + width(&b.title, TITLE, true) + 8.0;
-    text(s, beside, a.y + 23.0, DETAIL, "400", FAINT, &b.detail);
+    // The detail follows the title as wide as that really is.
+    let _ = write!(
+        s,
+        "<text x=\"{}\" y=\"{}\" font-size=\"{TITLE}\" font-weight=\"600\" fill=\"{INK}\">{}\
+         <tspan dx=\"8\" font-size=\"{DETAIL}\" font-weight=\"400\" fill=\"{FAINT}\">{}</tspan></text>",
+        a.x + PAD,
+        a.y + 23.0,
+        escape(&b.title),
+        escape(&b.detail)
+    );
     s.push_str("</g>\n");
 }
 

@@ -134,6 +134,7 @@ impl Timeline {
         });
         let rows: Vec<TimelineRow> = rows.collect();
         let took = human(until(execution.ended_at));
+        let begun = Timestamp::from_unix_millis(zero.seconds() * 1000);
         let step = step(longest);
         let marks = (0..)
             .map(|i| f64::from(i) * step)
@@ -141,7 +142,7 @@ impl Timeline {
         let digits = (-step.log10().floor()).max(0.0) as usize;
         Self {
             title: format!("{} · {}", execution.id.name, execution.entity.name),
-            detail: format!("{} · {took} · {zero}", execution.phase),
+            detail: format!("{} · {took} · {begun}", execution.phase),
             width: left + PLOT + BEHIND,
             height: HEAD + rows.len() as f64 * ROW + FOOT,
             ticks: marks.map(|s| (x(s), format!("{s:.digits$} s"))).collect(),
@@ -340,6 +341,7 @@ fn step(longest: f64) -> f64 {
 
 fn human(seconds: f64) -> String {
     match seconds {
+        s if s < 0.00005 => "0 ms".to_owned(),
         s if s < 0.0095 => format!("{:.1} ms", s * 1000.0),
         s if s < 0.95 => format!("{:.0} ms", s * 1000.0),
         s if s < 60.0 => format!("{s:.1} s"),

@@ -10,8 +10,8 @@ mod timeline;
 use std::path::Path;
 use std::time::Instant;
 
-use check::check;
-use flyte_core::picture::{Picture, PictureBox};
+use check::{check, wrong};
+use flyte_core::picture::{Area, Picture, PictureBox};
 use flyte_core::plan::Plan;
 
 /// Checks a picture and leaves it where people can look at it.
@@ -23,6 +23,41 @@ fn look(name: &str, plan: &Plan) -> Picture {
     check(name, &picture);
     assert_eq!(picture, Picture::of(plan), "{name} is the same each time");
     picture
+}
+
+/// The check itself finds what is wrong.
+#[test]
+fn a_wrong_picture_is_found() {
+    let good = Picture::of(&shapes::branch());
+    assert_eq!(wrong(&good), Vec::<String>::new());
+    let finds = |what: &str, spoil: &dyn Fn(&mut Picture)| {
+        let mut bad = good.clone();
+        spoil(&mut bad);
+        let found = wrong(&bad);
+        assert!(found.iter().any(|w| w.contains(what)), "{what}: {found:?}");
+    };
+    finds("overlap", &|p| p.boxes[4].area = p.boxes[3].area);
+    finds("leaves its frame", &|p| p.boxes[3].area.x = 0.0);
+    finds("does not fit", &|p| p.boxes[3].title = "n".repeat(80));
+    finds("goes back", &|p| p.edges[0].points.reverse());
+    finds("hangs in the air", &|p| p.edges[0].points[0].0 -= 9.0);
+    finds("lies on", &|p| {
+        let at = p.boxes[3].area;
+        p.edges
+            .iter_mut()
+            .filter_map(|e| e.label.as_mut())
+            .for_each(|l| l.area = at);
+    });
+    finds("goes through", &|p| {
+        let over = p.edges.iter().position(|e| e.label.is_some()).unwrap();
+        let outside = p.boxes.len() - 1;
+        p.boxes[outside].area = Area {
+            x: p.edges[over].points[0].0 + 8.0,
+            y: p.edges[over].points[0].1 - 5.0,
+            width: 10.0,
+            height: 10.0,
+        };
+    });
 }
 
 #[test]
