@@ -18,6 +18,7 @@ pub mod limits;
 pub mod literal;
 pub mod memory;
 pub mod names;
+pub mod picture;
 pub mod plan;
 pub mod template;
 #[cfg(feature = "testkit")]

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_core::id::Tenant;
 
 /// Runs flytekit workflows on this machine, durably.
@@ -61,6 +61,17 @@ pub(crate) enum Command {
     Get {
         #[command(subcommand)]
         what: What,
+    },
+    /// Draw a workflow, launch plan or task.
+    Graph(GraphArguments),
+    /// Draw nodes and attempts of an execution over time, as SVG.
+    Timeline {
+        execution: String,
+        #[command(flatten)]
+        whose: Whose,
+        /// Where the picture goes; `-` is stdout.
+        #[arg(short, long, value_name = "FILE", default_value = "-")]
+        out: PathBuf,
     },
     /// Say whether a run would work here.
     Doctor {
@@ -167,6 +178,36 @@ pub(crate) struct RunArguments {
     pub(crate) rest: Vec<String>,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct GraphArguments {
+    /// What the picture is written as.
+    #[arg(long, value_enum, default_value_t = Format::Svg)]
+    pub(crate) format: Format,
+    /// Where the picture goes; `-` is stdout.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) out: PathBuf,
+    /// Put pinned flytekit, and the requirements.txt beside the file, into .flyte/venv.
+    #[arg(long)]
+    pub(crate) install: bool,
+    /// The Python interpreter.
+    #[arg(long)]
+    pub(crate) python: Option<PathBuf>,
+    /// A Python file; a package made by `pyflyte package`; a folder of .pb files or of Python code.
+    pub(crate) file: PathBuf,
+    /// The workflow, launch plan or task.
+    pub(crate) entity: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// A picture.
+    Svg,
+    /// Graphviz's language.
+    Dot,
+    /// A Mermaid flow chart.
+    Mermaid,
+}
+
 impl Arguments {
     pub(crate) fn json(&self) -> bool {
         match &self.command {
@@ -176,6 +217,7 @@ impl Arguments {
             | Command::Release { json, .. }
             | Command::Signal { json, .. }
             | Command::Doctor { json } => *json,
+            Command::Graph(_) | Command::Timeline { .. } => false,
             Command::Get { what } => match what {
                 What::Executions { json, .. }
                 | What::Execution { json, .. }

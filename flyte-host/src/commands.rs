@@ -10,6 +10,7 @@ use crate::doctor::doctor;
 use crate::fail::{Refusal, Result};
 use crate::follow::{Follow, follow};
 use crate::machine::{Machine, shown};
+use crate::picture::{graph, timeline};
 use crate::python::Python;
 use crate::report::{Report, seconds};
 use crate::run::run;
@@ -60,6 +61,12 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
             tell(&execution, &whose, json, body).await
         }
         Command::Get { what } => get(what).await,
+        Command::Graph(a) => graph(&a),
+        Command::Timeline {
+            execution,
+            whose,
+            out,
+        } => timeline(&execution, &whose, &out).await,
         Command::Doctor { json } => doctor(json).await,
     }
 }

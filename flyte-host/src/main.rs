@@ -10,6 +10,7 @@ mod follow;
 mod inputs;
 mod machine;
 mod package;
+mod picture;
 mod python;
 mod report;
 mod run;

@@ -19,6 +19,29 @@ pub(crate) fn python() -> PathBuf {
     python
 }
 
+/// The modules of `tests/workflows`, and a folder with what the real flytekit makes of them.
+pub(crate) fn serialised() -> (Vec<String>, tempfile::TempDir) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let files = std::fs::read_dir(root.join("tests/workflows")).unwrap();
+    let mut modules: Vec<String> = files
+        .filter_map(|f| f.unwrap().file_name().into_string().ok())
+        .filter_map(|f| f.strip_suffix(".py").map(str::to_owned))
+        .collect();
+    modules.sort();
+    let out = tempfile::tempdir().unwrap();
+    let run = Command::new(python())
+        .args(["-c", include_str!("../../src/python/serialise.py")])
+        .arg(root.join("tests/workflows"))
+        .arg(modules.join(","))
+        .arg(out.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.success(), "{told}");
+    (modules, out)
+}
+
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
