@@ -81,7 +81,8 @@ impl Clock for Stands {
 
 #[tokio::test]
 async fn broken_clocks_are_caught() {
-    let cases: [(fn(Arc<ManualClock>) -> Arc<dyn Clock>, &str); 2] = [
+    type Face = fn(Arc<ManualClock>) -> Arc<dyn Clock>;
+    let cases: [(Face, &str); 2] = [
         (|c| Arc::new(Follows(c)), "clock.monotonic"),
         (|c| Arc::new(Stands(c)), "clock.wall"),
     ];
@@ -125,7 +126,8 @@ impl Policy for Beyond {
 
 #[tokio::test]
 async fn broken_policies_are_caught() {
-    let cases: [(fn() -> Box<dyn Policy>, &str); 3] = [
+    type Make = fn() -> Box<dyn Policy>;
+    let cases: [(Make, &str); 3] = [
         (|| Box::new(Lottery), "policy.deterministic"),
         (|| Box::new(FirstOnly), "policy.progress"),
         (|| Box::<Beyond>::default(), "policy.in_range"),

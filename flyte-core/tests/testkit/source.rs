@@ -35,8 +35,11 @@ pub(crate) struct Sources(pub(crate) Fault);
 #[derive(Debug)]
 struct Source {
     fault: Fault,
-    told: Mutex<(Vec<Event>, Vec<UnboundedSender<Result<EventItem>>>)>,
+    /// What was told, and who listens.
+    told: Mutex<(Vec<Event>, Vec<Listener>)>,
 }
+
+type Listener = UnboundedSender<Result<EventItem>>;
 
 fn item(e: &Event) -> Result<EventItem> {
     Ok(EventItem::Event(Box::new(e.clone())))
