@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Case, Failure, Outcome, Report, not_applicable, run};
+use super::{Case, Failure, Outcome, Report, begin, not_applicable, run};
 use crate::contract::{
     Artifact, Cache, CacheExplanation, CacheKey, CacheLookup, PutOptions, ReservationToken,
     ReserveOutcome,
@@ -29,6 +29,7 @@ pub trait CacheHarness: fmt::Debug + Send + Sync {
 }
 
 cases! { CacheHarness:
+    "cache.cancel" => cancel,
     "cache.tenant" => tenant,
     "cache.unreachable" => unreachable,
     "cache.get.hit" => hit,
@@ -36,6 +37,7 @@ cases! { CacheHarness:
     "cache.put.durable" => durable,
     "cache.put.first" => first,
     "cache.put.overwrite" => overwrite,
+    "cache.put.free" => free,
     "cache.put.token" => token,
     "cache.reserve.one" => reserve_one,
     "cache.reserve.again" => reserve_again,
@@ -102,6 +104,50 @@ async fn reserve(
 async fn held(c: &Arc<dyn Cache>, owner: &str) -> std::result::Result<ReservationToken, Failure> {
     let token = reserve(c, &key(1), owner, TTL).await?;
     token.ok_or_else(|| Failure::Broken("a free key could not be reserved".into()))
+}
+
+async fn cancel(h: &dyn CacheHarness) -> Outcome {
+    let c = h.fresh().await;
+    begin(c.reserve(&key(1), "me", TTL));
+    let token = held(&c, "me").await?;
+    begin(c.extend(&key(1), token, TTL));
+    c.extend(&key(1), token, TTL).await?;
+    let (artifact, options) = (artifact(1), PutOptions::default().with_token(token));
+    begin(c.put(&key(1), &artifact, &options));
+    c.put(&key(1), &artifact, &options).await?;
+    begin(c.get(&key(1)));
+    ensure!(
+        has(&c, &key(1)).await? == Some(1),
+        "what was put is not there"
+    );
+    begin(c.release(&key(1), token));
+    c.release(&key(1), token).await?;
+    begin(c.invalidate(&key(1)));
+    // Whether the first one did it cannot be known.
+    c.invalidate(&key(1)).await?;
+    ensure!(
+        has(&c, &key(1)).await?.is_none(),
+        "it is there all the same"
+    );
+    Ok(())
+}
+
+async fn free(h: &dyn CacheHarness) -> Outcome {
+    let c = h.fresh().await;
+    let token = held(&c, "me").await?;
+    put(&c, &key(1), 1).await?;
+    ensure!(
+        has(&c, &key(1)).await? == Some(1),
+        "a task that is not serialised could not publish"
+    );
+    // The holder comes second: its result is no error, and gives way.
+    let options = PutOptions::default().with_token(token);
+    c.put(&key(1), &artifact(2), &options).await?;
+    ensure!(
+        has(&c, &key(1)).await? == Some(1),
+        "the first result gave way"
+    );
+    Ok(())
 }
 
 async fn tenant(h: &dyn CacheHarness) -> Outcome {
@@ -409,6 +455,9 @@ async fn invalidate(h: &dyn CacheHarness) -> Outcome {
         !c.invalidate(&key(1)).await?,
         "it says that there was something"
     );
+    put(&c, &key(1), 3).await?;
+    let found = has(&c, &key(1)).await?;
+    ensure!(found == Some(3), "replaced by 3, it is {found:?}");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ pub trait SecretsHarness: fmt::Debug + Send + Sync {
 
 cases! { SecretsHarness:
     "secrets.found" => found,
+    "secrets.version" => version,
     "secrets.missing" => missing,
     "secrets.silent" => silent,
 }
@@ -33,6 +34,23 @@ async fn found(h: &dyn SecretsHarness) -> Outcome {
             secret.group,
             secret.key
         );
+    }
+    Ok(())
+}
+
+async fn version(h: &dyn SecretsHarness) -> Outcome {
+    for (secret, value) in h.known() {
+        let other = Secret {
+            group_version: "no-such-version".into(),
+            ..secret.clone()
+        };
+        match h.secrets().resolve(&other) {
+            Ok(found) => {
+                let same = found.reveal() == value && secret.group_version.is_empty();
+                ensure!(same, "a version that is not there was returned");
+            }
+            Err(e) => ensure!(e.kind() == ErrorKind::NotFound, "it is {:?}", e.kind()),
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use flyte_core::testkit::{
-    WITHOUT_CASE, cache, clock, event, plugin, policy, registry, secrets, store, task,
+    WITHOUT_CASE, cache, clock, event, host, plugin, policy, registry, secrets, store, task,
 };
 
 /// The ids in the documentation of the contracts.
@@ -30,6 +30,7 @@ fn cases() -> Vec<&'static str> {
     out.extend(cache::cases().iter().map(|c| c.id));
     out.extend(clock::cases().iter().map(|c| c.id));
     out.extend(event::cases().iter().map(|c| c.id));
+    out.extend(host::cases().iter().map(|c| c.id));
     out.extend(plugin::cases().iter().map(|c| c.id));
     out.extend(policy::cases().iter().map(|c| c.id));
     out.extend(registry::cases().iter().map(|c| c.id));
@@ -68,5 +69,5 @@ fn every_must_has_a_case() {
         assert!(id.starts_with("plugin.") && why.len() > 20, "{id}: {why}");
         assert!(unique.contains(id) && !cases.contains(id), "{id}");
     }
-    assert!(unique.len() > 90, "{}", unique.len());
+    assert!(unique.len() > 125, "{}", unique.len());
 }

@@ -14,12 +14,15 @@ use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
 use flyte_core::memory::{MemoryCache, MemoryRegistry, MemoryStore};
 use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
 use flyte_core::testkit::store::StoreHarness;
-use flyte_core::testkit::{cache, clock, event, plugin, policy, registry, secrets, store, task};
+use flyte_core::testkit::{
+    cache, clock, event, host, plugin, policy, registry, secrets, store, task,
+};
 use flyte_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use super::desk::{Desk, Fault};
 use super::harnesses::{Caches, Clocks, Makes, Policies, Vault};
+use super::hosts::{Host, HostFault};
+use super::scripted::{Fault, Scripted};
 use super::source;
 
 #[tokio::test]
@@ -60,6 +63,10 @@ impl StoreHarness for Timed {
     }
 
     async fn damage(&self, _: &Arc<dyn Store>, _: JournalPosition) -> bool {
+        false
+    }
+
+    async fn lose_index(&self, _: &Arc<dyn Store>) -> bool {
         false
     }
 }
@@ -147,15 +154,24 @@ async fn secrets_of_files() {
 
 #[tokio::test]
 async fn a_plugin_in_memory() {
-    let report = plugin::check(&Desk::new(Fault::None)).await;
+    let report = plugin::check(&Scripted::new(Fault::None)).await;
     report.assert_conforms();
     assert_eq!(report.not_applicable, []);
 }
 
 #[tokio::test]
 async fn a_source_of_events_in_memory() {
-    let h = source::Sources(source::Fault::None);
-    event::check(&h).await.assert_conforms();
+    let h = source::Sources::new(source::Fault::None);
+    let report = event::check(&h).await;
+    report.assert_conforms();
+    assert_eq!(report.not_applicable, []);
+}
+
+#[tokio::test]
+async fn a_host_of_tasks() {
+    let report = host::check(&Host::new(HostFault::None)).await;
+    report.assert_conforms();
+    assert_eq!(report.not_applicable, []);
 }
 
 /// Half of an even number.
