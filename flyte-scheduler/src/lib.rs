@@ -14,6 +14,8 @@ mod progress;
 mod scheduler;
 pub mod shard;
 mod shell;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use builder::SchedulerBuilder;
 pub use clock::SystemClock;
