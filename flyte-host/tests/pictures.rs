@@ -6,11 +6,9 @@ mod common;
 
 use std::process::Output;
 
-use common::{Folder, json, python, serialised};
+use common::{Folder, Templates, json, python, templates};
 use flyte_host::core::compile::{Sources, compile};
 use flyte_host::core::picture::Picture;
-use flyte_host::idl::admin;
-use flyte_host::idl::convert::{decode, launch_plan_from_pb, task_from_pb, workflow_from_pb};
 
 const TWO: &str = r#"
 from flytekit import task, workflow
@@ -226,33 +224,11 @@ fn help_names_both() {
 
 #[test]
 fn every_real_workflow_is_drawn_without_overlap() {
-    let (_, out) = serialised();
-    let (mut workflows, mut tasks, mut launch_plans) = (Vec::new(), Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(out.path()).unwrap() {
-        let path = entry.unwrap().path();
-        let bytes = std::fs::read(&path).unwrap();
-        match path
-            .file_stem()
-            .unwrap()
-            .to_string_lossy()
-            .rsplit('_')
-            .next()
-        {
-            Some("1") => {
-                let spec: admin::TaskSpec = decode(&bytes).unwrap();
-                tasks.push(task_from_pb(&spec.template.unwrap()).unwrap());
-            }
-            Some("2") => {
-                let spec: admin::WorkflowSpec = decode(&bytes).unwrap();
-                workflows.push(workflow_from_pb(&spec.template.unwrap()).unwrap());
-            }
-            Some("3") => {
-                let plan: admin::LaunchPlan = decode(&bytes).unwrap();
-                launch_plans.push(launch_plan_from_pb(&plan).unwrap());
-            }
-            _ => {}
-        }
-    }
+    let Templates {
+        workflows,
+        tasks,
+        launch_plans,
+    } = templates();
     let (mut drawn, mut boxes, mut frames) = (0, 0, 0);
     for w in &workflows {
         let subs: Vec<_> = workflows.iter().filter(|s| s.id != w.id).cloned().collect();

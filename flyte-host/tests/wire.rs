@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::serialised;
+use common::{Templates, serialised, templates};
+use flyte_host::core::compile::{Sources, compile_closure};
 use flyte_idl::convert::{
-    WireError, decode, launch_plan_from_pb, launch_plan_to_pb, task_from_pb, task_to_pb,
-    workflow_from_pb, workflow_to_pb,
+    WireError, closure_to_pb, decode, launch_plan_from_pb, launch_plan_to_pb, task_from_pb,
+    task_to_pb, workflow_from_pb, workflow_to_pb,
 };
 use flyte_idl::{Message, admin, core};
 
@@ -88,4 +89,54 @@ fn entities_of_flytekit_come_back_as_they_were() {
     let without: Vec<_> = modules.iter().filter(|m| !with.contains(m)).collect();
     assert!(without.is_empty(), "nothing of {without:?}");
     assert!(tasks >= 30 && workflows >= 30 && plans >= 30);
+}
+
+#[test]
+fn closures_for_a_control_plane_hold_all_that_was_given() {
+    let Templates {
+        workflows,
+        tasks,
+        launch_plans,
+    } = templates();
+    for w in &workflows {
+        let name = &w.id.name;
+        let subs: Vec<_> = workflows.iter().filter(|s| s.id != w.id).cloned().collect();
+        let sources = Sources::new(w, &tasks)
+            .with_sub_workflows(&subs)
+            .with_launch_plans(&launch_plans)
+            .with_strict(false);
+        let closure = compile_closure(&sources).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let sent = closure_to_pb(&closure).unwrap().encode_to_vec();
+        let read: core::CompiledWorkflowClosure = decode(&sent).unwrap();
+        assert_eq!(read.tasks.len(), tasks.len());
+        assert_eq!(read.sub_workflows.len(), subs.len());
+        let primary = read.primary.unwrap();
+        let template = primary.template.unwrap();
+        assert_eq!(
+            workflow_from_pb(&template).unwrap(),
+            closure.primary.template
+        );
+        assert_eq!(template.nodes.len(), w.nodes.len() + 2, "{name}");
+        // No branches here: every edge stands on both sides.
+        let edges = primary.connections.unwrap();
+        let pairs = |m: &std::collections::BTreeMap<String, core::connection_set::IdList>| {
+            let pairs = m
+                .iter()
+                .flat_map(|(k, l)| l.ids.iter().map(move |i| (k.clone(), i.clone())));
+            pairs.collect::<std::collections::BTreeSet<_>>()
+        };
+        let turned = pairs(&edges.upstream)
+            .into_iter()
+            .map(|(to, from)| (from, to));
+        assert_eq!(
+            turned.collect::<std::collections::BTreeSet<_>>(),
+            pairs(&edges.downstream),
+            "{name}"
+        );
+        for node in &w.nodes {
+            let has = |m: &std::collections::BTreeMap<String, _>| m.contains_key(&*node.id);
+            assert!(has(&edges.upstream) && has(&edges.downstream), "{name}");
+        }
+    }
+    assert!(workflows.len() >= 30);
 }

@@ -22,7 +22,9 @@ pub use literal::{
 pub use task::task_from_pb;
 pub use template::workflow_from_pb;
 pub use types::{interface_from_pb, type_from_pb, type_to_pb};
-pub use write::{identifier_to_pb, interface_to_pb, launch_plan_to_pb, task_to_pb, workflow_to_pb};
+pub use write::{
+    closure_to_pb, identifier_to_pb, interface_to_pb, launch_plan_to_pb, task_to_pb, workflow_to_pb,
+};
 
 use crate::core as pb;
 

@@ -3,12 +3,14 @@
 
 mod binding;
 mod branch;
+mod closure;
 mod interface;
 mod launch_plan;
 mod node;
 mod task;
 mod workflow;
 
+pub use closure::closure_to_pb;
 pub use interface::interface_to_pb;
 pub use launch_plan::launch_plan_to_pb;
 pub use task::task_to_pb;
