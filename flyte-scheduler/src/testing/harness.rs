@@ -3,17 +3,45 @@ use std::fmt;
 use std::sync::Arc;
 
 use flyte_core::compile::{CompileErrors, check_inputs};
-use flyte_core::contract::{CommandBody, ExecutionOptions, HostResources, TaskError};
+use flyte_core::contract::{CommandBody, ExecutionOptions, Expansion, HostResources, TaskError};
 use flyte_core::id::{ExecutionId, Str, Tenant};
 use flyte_core::literal::{Literal, Row};
 use flyte_core::plan::Plan;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::life::{Crash, World};
 use super::run::Run;
 use crate::engine::{LoadedPlan, TaskKind, unsupported};
 
+/// One attempt of a task that a closure replaces.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Call {
+    /// The task's name.
+    pub task: Str,
+    /// The node's path.
+    pub node: String,
+    /// The attempt, from 0.
+    pub attempt: u32,
+    /// The inputs.
+    pub inputs: Row,
+}
+
+impl Call {
+    pub(super) fn new(task: Str, node: String, attempt: u32, inputs: Row) -> Self {
+        Self {
+            task,
+            node,
+            attempt,
+            inputs,
+        }
+    }
+}
+
 /// A closure in a task's place.
-pub(super) type Replacement = Arc<dyn Fn(Row) -> Result<Row, TaskError> + Send + Sync>;
+pub(super) type Replacement =
+    Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Expansion, TaskError>> + Send + Sync>;
 
 /// How a workflow is run in a test.
 #[derive(Clone, Default)]
@@ -56,6 +84,9 @@ pub enum TestError {
     /// Nothing can happen any more and the execution is not over.
     #[error("the execution waits for ever: {0}")]
     Stuck(String),
+    /// The engine contradicts itself: a bug of this library.
+    #[error("the engine's state is wrong: {0}")]
+    Engine(String),
     /// The execution is parked.
     #[error("the execution is parked: {0}")]
     Parked(String),
@@ -88,10 +119,28 @@ impl Harness {
     /// Runs a closure instead of the task of this name, also of one that needs a plugin.
     #[must_use]
     pub fn replace(
-        mut self,
+        self,
         task: impl Into<Str>,
         with: impl Fn(Row) -> Result<Row, TaskError> + Send + Sync + 'static,
     ) -> Self {
+        let with = Arc::new(with);
+        self.replace_async(task, move |call| {
+            let with = with.clone();
+            async move { with(call.inputs).map(Expansion::Values) }
+        })
+    }
+
+    /// The same with a closure that knows the attempt, may wait, and may answer with a plan.
+    #[must_use]
+    pub fn replace_async<F>(
+        mut self,
+        task: impl Into<Str>,
+        with: impl Fn(Call) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Expansion, TaskError>> + Send + 'static,
+    {
+        let with = move |call| with(call).boxed();
         self.replaced.insert(task.into(), Arc::new(with));
         self
     }
@@ -123,6 +172,13 @@ impl Harness {
             reason: reason.to_owned(),
             by: "the test".to_owned(),
         });
+        self
+    }
+
+    /// Puts a command into the inbox in its turn.
+    #[must_use]
+    pub fn command(mut self, body: CommandBody) -> Self {
+        self.later.push_back(body);
         self
     }
 

@@ -19,7 +19,7 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{Answer, Attempts, boxed, real};
-use super::harness::{Harness, TestError, execution};
+use super::harness::{Call, Harness, TestError, execution};
 use super::run::Run;
 use super::seed::Draw;
 use crate::engine::{AttemptRef, ChildRequest, Effect, EngineConfig, Input, LoadedPlan, Outcome};
@@ -29,6 +29,9 @@ use crate::shard::{Action, Shard};
 const GRACE: Duration = Duration::from_millis(20);
 /// The same where nothing else can happen.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Commits of a run after which the whole state is checked; that takes longer the larger it is.
+const VALIDATED: u32 = 1000;
 
 /// Where the process dies: before or after its n-th commit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -246,6 +249,9 @@ impl<'h> World<'h> {
                     }
                 }
             }
+            if self.commits < VALIDATED {
+                shard.state().validate().map_err(TestError::Engine)?;
+            }
             if let Some(cause) = self.parked.take() {
                 return Err(TestError::Parked(cause));
             }
@@ -405,9 +411,11 @@ impl<'h> World<'h> {
             return self.attempts.push(at, boxed(async { Err(error) }));
         }
         let name = ex.task_name(at.addr);
-        if let Some(with) = name.and_then(|n| self.harness.replaced.get(n)) {
+        if let Some((name, with)) = name.and_then(|n| Some((n, self.harness.replaced.get(n)?))) {
+            let call = Call::new(name.clone(), ex.path(at.addr), at.attempt, inputs);
+            // A closure may panic before it gives a future.
             let with = with.clone();
-            let work = boxed(async move { with(inputs).map(Expansion::Values) });
+            let work = boxed(async move { with(call).await });
             return self.attempts.push(at, work);
         }
         let (blobs, epoch) = (self.blobs.clone(), self.epoch);

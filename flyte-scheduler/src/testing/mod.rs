@@ -52,5 +52,5 @@ mod life;
 mod run;
 mod seed;
 
-pub use harness::{Harness, TestError};
+pub use harness::{Call, Harness, TestError};
 pub use run::Run;

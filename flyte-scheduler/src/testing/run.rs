@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use flyte_core::contract::{Event, EventKind};
 use flyte_core::id::Digest;
-use flyte_core::journal::{JournalFrame, NodePhase, TaskPhase, WorkflowPhase};
+use flyte_core::journal::{Change, JournalFrame, NodePhase, TaskPhase, WorkflowPhase};
 use flyte_core::literal::{Literal, Row, SignedDuration};
 
 use super::harness::execution;
@@ -76,6 +76,16 @@ impl Run {
         self.events.iter().filter(begins).count()
     }
 
+    /// How a child execution ended, by its name.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Option<WorkflowPhase> {
+        let of = |e: &Event| match &e.kind {
+            EventKind::Workflow { phase, .. } if *e.execution.name == *name => Some(*phase),
+            _ => None,
+        };
+        self.events.iter().filter_map(of).next_back()
+    }
+
     /// How much virtual time passed.
     #[must_use]
     pub fn elapsed(&self) -> SignedDuration {
@@ -114,7 +124,9 @@ impl Run {
         format!("Harness::new().seed({})", self.seed)
     }
 
-    fn last_phases(&self) -> BTreeMap<String, NodePhase> {
+    /// The phase that each node ended in, by `execution/path`; the execution itself is `test`.
+    #[must_use]
+    pub fn last_phases(&self) -> BTreeMap<String, NodePhase> {
         let mut out = BTreeMap::new();
         for e in &self.events {
             if let EventKind::Node { node, phase, .. } = &e.kind {
@@ -122,6 +134,31 @@ impl Run {
             }
         }
         out
+    }
+
+    /// Nodes whose end was recorded twice.
+    fn ended_twice(&self) -> Vec<String> {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut out = Vec::new();
+        for record in self.frames.iter().flat_map(|f| &f.records) {
+            let addr = match &record.change {
+                Change::Succeeded { addr, .. }
+                | Change::Failed { addr, .. }
+                | Change::Skipped { addr }
+                | Change::Aborted { addr, .. } => *addr,
+                _ => continue,
+            };
+            if !seen.insert((record.execution, addr)) {
+                out.push(format!("{}/{addr:?}", record.execution));
+            }
+        }
+        out
+    }
+
+    /// The frames that the run wrote.
+    #[must_use]
+    pub fn frames(&self) -> &[JournalFrame] {
+        &self.frames
     }
 
     /// What a run with a crash has otherwise.
@@ -135,8 +172,12 @@ impl Run {
         if (one.phase, &one.outputs, error(one)) != (two.phase, &two.outputs, error(two)) {
             return Some(format!("the outcome: {one:?} and {two:?}"));
         }
+        let twice = other.ended_twice();
+        if !twice.is_empty() {
+            return Some(format!("how often nodes ended: {twice:?}"));
+        }
         let (mine, theirs) = (self.last_phases(), other.last_phases());
-        if one.phase == WorkflowPhase::Succeeded && mine != theirs {
+        if mine != theirs {
             return Some(format!("phases: {mine:?} and {theirs:?}"));
         }
         None
