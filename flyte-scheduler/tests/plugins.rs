@@ -109,9 +109,8 @@ async fn a_busy_backend_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_job_that_is_over_at_launch_needs_no_second_look() {
-    // Whoever looks again finds nothing.
-    let backend = backend(seven().with_end_at_launch().with_forgetting(2));
+async fn a_job_that_is_over_at_launch_ends_its_node() {
+    let backend = backend(seven().with_end_at_launch());
     let outcome = run(&backend, 0).await;
     let value = outcome.outputs.and_then(|o| o.get("o0").cloned());
     assert_eq!(value, Some(Literal::Integer(7)));
