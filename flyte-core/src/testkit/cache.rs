@@ -16,6 +16,25 @@ use crate::literal::{Literal, Row, Timestamp};
 use crate::{ErrorKind, Result};
 
 /// Makes caches, and lets their time pass.
+///
+/// ```
+/// use flyte_core::contract::{Cache, ManualClock};
+/// use flyte_core::memory::MemoryCache;
+/// use flyte_core::testkit::cache::{CacheHarness, check};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Debug, Default)]
+/// struct Mine(Arc<ManualClock>);
+///
+/// #[async_trait::async_trait]
+/// impl CacheHarness for Mine {
+///     async fn fresh(&self) -> Arc<dyn Cache> { Arc::new(MemoryCache::new(self.0.clone())) }
+///     async fn reopen(&self, _: Arc<dyn Cache>) -> Option<Arc<dyn Cache>> { None }
+///     async fn pass(&self, d: Duration) { self.0.advance(d) }
+///     async fn unreachable(&self) -> Option<Arc<dyn Cache>> { None }
+/// }
+/// futures::executor::block_on(check(&Mine::default())).assert_conforms();
+/// ```
 #[async_trait]
 pub trait CacheHarness: fmt::Debug + Send + Sync {
     /// An empty one.

@@ -13,6 +13,42 @@ use crate::contract::{Event, EventCursor, EventItem, EventKind, EventSource, Eve
 use crate::id::ExecutionId;
 
 /// Makes things happen, and says where they are told.
+///
+/// A source that tells nothing is caught:
+///
+/// ```
+/// use flyte_core::contract::{EventCursor, EventSource, EventStream, Store};
+/// use flyte_core::id::{ExecutionId, Tenant};
+/// use flyte_core::memory::MemoryStore;
+/// use flyte_core::testkit::event::{EventHarness, check};
+/// use futures::{StreamExt, stream};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Debug)]
+/// struct Silent;
+///
+/// #[async_trait::async_trait]
+/// impl EventSource for Silent {
+///     async fn subscribe(&self, _: Option<EventCursor>) -> flyte_core::Result<EventStream> {
+///         Ok(stream::pending().boxed())
+///     }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl EventHarness for Silent {
+///     async fn fresh(&self) -> (Arc<dyn EventSource>, Arc<dyn Store>) {
+///         (Arc::new(Silent), Arc::new(MemoryStore::default()))
+///     }
+///     async fn execute(&self, _: &Arc<dyn EventSource>, name: &str) -> ExecutionId {
+///         ExecutionId::new(Tenant::default(), name)
+///     }
+///     async fn pass(&self, _: Duration) {}
+///     fn jump(&self, _: i64) -> bool { false }
+///     async fn restart(&self, _: Arc<dyn EventSource>) -> Option<Arc<dyn EventSource>> { None }
+/// }
+/// let report = futures::executor::block_on(check(&Silent));
+/// assert!(report.caught("event.replay") && report.held.is_empty());
+/// ```
 #[async_trait]
 pub trait EventHarness: fmt::Debug + Send + Sync {
     /// Something that has happened to nobody yet: a source, and the store under it.

@@ -16,6 +16,55 @@ use crate::literal::{Literal, LiteralType, Row, SignedDuration, SimpleType, Time
 use crate::template::{TaskTemplate, TypedInterface, Variable};
 
 /// Runs tasks.
+///
+/// A host that gives every task one try is told so:
+///
+/// ```
+/// use flyte_core::contract::{HostResources, Task, TaskContext, TaskContextParts};
+/// use flyte_core::id::{ExecutionId, NodeAddr, Tenant};
+/// use flyte_core::journal::ExecutionError;
+/// use flyte_core::literal::Row;
+/// use flyte_core::object_store::{memory::InMemory, path::Path};
+/// use flyte_core::testkit::host::{Diary, HostHarness, check};
+/// use std::sync::Arc;
+///
+/// #[derive(Debug)]
+/// struct OneTry;
+///
+/// fn context(diary: Diary) -> TaskContext {
+///     let mut resources = HostResources::default();
+///     resources.insert(diary);
+///     let parts = TaskContextParts {
+///         execution: ExecutionId::new(Tenant::default(), "e1"),
+///         epoch: 1,
+///         blobs: Arc::new(InMemory::new()),
+///         prefix: Path::from("e1"),
+///         resources,
+///         progress: None,
+///     };
+///     TaskContext::new(parts.into(), NodeAddr::default(), 0, None, None)
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl HostHarness for OneTry {
+///     async fn run(&self, task: Box<dyn Task>, diary: Diary) -> Result<Row, ExecutionError> {
+///         let done = task.run(&context(diary), Row::default()).await;
+///         done.map_err(|e| ExecutionError::new(e.origin(), e.code(), e.message()))
+///     }
+///     async fn abort(&self, task: Box<dyn Task>, diary: Diary) -> Result<Row, ExecutionError> {
+///         let cx = context(diary);
+///         // It is polled once, and dropped.
+///         let now = futures::future::ready(());
+///         futures::future::select(task.run(&cx, Row::default()), now).await;
+///         Err(ExecutionError::new(Default::default(), "Aborted", "as asked"))
+///     }
+///     fn told(&self) -> Option<Vec<String>> { None }
+/// }
+///
+/// let report = futures::executor::block_on(check(&OneTry));
+/// assert!(report.caught("task.host.recoverable"));
+/// assert!(report.held.contains(&"task.host.abort"));
+/// ```
 #[async_trait]
 pub trait HostHarness: fmt::Debug + Send + Sync {
     /// Runs a task without inputs to the end of its node, on a host that has `diary` as a

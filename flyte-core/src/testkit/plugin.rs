@@ -39,6 +39,58 @@ pub enum Work {
 }
 
 /// Makes plugins over one backend.
+///
+/// ```
+/// use flyte_core::contract::{JobHandle, LaunchRequest, Plugin};
+/// use flyte_core::id::{AttemptKey, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
+/// use flyte_core::literal::Row;
+/// use flyte_core::template::{TaskTemplate, TypedInterface};
+/// use flyte_core::testkit::plugin::{PluginHarness, Work, check};
+/// use flyte_core::testkit::scripted::{Script, ScriptEnd, ScriptedBackend};
+/// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+/// use std::time::Duration;
+///
+/// #[derive(Debug)]
+/// struct Mine(ScriptedBackend, AtomicU32);
+///
+/// fn task(kind: &str) -> TaskTemplate {
+///     let id = Identifier::new(ResourceType::Task, "docs", "1");
+///     TaskTemplate::new(id, kind, TypedInterface::default())
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl PluginHarness for Mine {
+///     fn plugin(&self) -> Arc<dyn Plugin> { self.0.plugin() }
+///     fn request(&self, work: Work) -> Option<LaunchRequest> {
+///         let kind = match work {
+///             Work::Succeed => "succeeds",
+///             Work::Run => "runs",
+///             _ => return None,
+///         };
+///         let key = AttemptKey {
+///             execution: ExecutionId::new(Tenant::default(), "e1"),
+///             addr: NodeAddr::default(),
+///             attempt: self.1.fetch_add(1, Ordering::Relaxed),
+///         };
+///         Some(LaunchRequest::new(key, task(kind).into(), Row::default()))
+///     }
+///     fn impossible(&self) -> TaskTemplate { task("flies") }
+///     fn unknown(&self) -> JobHandle { JobHandle::new(1, b"nobody".to_vec()).unwrap() }
+///     async fn starts(&self, r: &LaunchRequest) -> usize { self.0.counts(&r.key).starts as usize }
+///     async fn pass(&self, _: Duration) { self.0.tick() }
+///     fn grace(&self) -> Duration { Duration::from_secs(1) }
+///     fn unreachable(&self) -> Option<Arc<dyn Plugin>> { None }
+///     async fn holds(&self, r: &LaunchRequest) -> bool { self.0.holds(&r.key) }
+/// }
+///
+/// let backend = ScriptedBackend::new(["succeeds", "runs"], |r| {
+///     Script::new(match r.template.task_type.as_str() {
+///         "runs" => ScriptEnd::Hangs,
+///         _ => ScriptEnd::Inline(Row::default()),
+///     })
+/// });
+/// futures::executor::block_on(check(&Mine(backend, AtomicU32::new(0)))).assert_conforms();
+/// ```
 #[async_trait]
 pub trait PluginHarness: fmt::Debug + Send + Sync {
     /// A plugin as another process would make it: it shares nothing in memory with the last.
@@ -646,9 +698,13 @@ async fn watch_pushes(h: &dyn PluginHarness) -> Outcome {
             ended?;
             work.await?.handle
         }
-        Either::Right((launched, _)) => {
-            launched?;
-            return Err(Failure::Broken("the end of a job was not pushed".into()));
+        Either::Right((launched, watch)) => {
+            // Where passing time takes none, it had no turn yet.
+            let Some(ended) = watch.now_or_never() else {
+                return Err(Failure::Broken("the end of a job was not pushed".into()));
+            };
+            ended?;
+            launched?.handle
         }
     };
     let heard = sink

@@ -14,6 +14,23 @@ use crate::template::{
 use crate::{ErrorKind, Result};
 
 /// Makes registries.
+///
+/// ```
+/// use flyte_core::contract::Registry;
+/// use flyte_core::memory::MemoryRegistry;
+/// use flyte_core::testkit::registry::{RegistryHarness, check};
+/// use std::sync::Arc;
+///
+/// #[derive(Debug)]
+/// struct Mine;
+///
+/// #[async_trait::async_trait]
+/// impl RegistryHarness for Mine {
+///     async fn fresh(&self) -> Arc<dyn Registry> { Arc::new(MemoryRegistry::default()) }
+///     async fn reopen(&self, _: Arc<dyn Registry>) -> Option<Arc<dyn Registry>> { None }
+/// }
+/// futures::executor::block_on(check(&Mine)).assert_conforms();
+/// ```
 #[async_trait]
 pub trait RegistryHarness: fmt::Debug + Send + Sync {
     /// An empty one.

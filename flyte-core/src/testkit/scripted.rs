@@ -51,6 +51,8 @@ pub struct Script {
     pub busy_launches: u32,
     /// So many launches start the job, and their answers are lost (`Timeout`).
     pub lost_replies: u32,
+    /// So many launches start the job and never answer.
+    pub hung_launches: u32,
     /// No launch is ever taken.
     pub refused: bool,
     /// The backend forgets the job after so many ticks.
@@ -68,6 +70,7 @@ impl Script {
             over_at_launch: false,
             busy_launches: 0,
             lost_replies: 0,
+            hung_launches: 0,
             refused: false,
             forgotten_after_ticks: None,
         }
@@ -98,6 +101,13 @@ impl Script {
     #[must_use]
     pub fn with_lost_replies(mut self, n: u32) -> Self {
         self.lost_replies = n;
+        self
+    }
+
+    /// The first `n` launches never answer.
+    #[must_use]
+    pub fn with_hung_launches(mut self, n: u32) -> Self {
+        self.hung_launches = n;
         self
     }
 
@@ -342,6 +352,11 @@ impl Table {
 pub struct ScriptedPlugin(ScriptedBackend);
 
 impl ScriptedPlugin {
+    fn hangs(&self, request: &LaunchRequest) -> bool {
+        let script = (self.0.write)(request);
+        self.0.counts(&request.key).launches <= script.hung_launches
+    }
+
     fn start(&self, cx: &LaunchContext, request: &LaunchRequest) -> Result<Launched> {
         let fail =
             |kind, text: &str| Err(Error::new(kind, "launch", text).with("attempt", &request.key));
@@ -415,7 +430,11 @@ impl Plugin for ScriptedPlugin {
         cx: &LaunchContext,
         requests: Vec<LaunchRequest>,
     ) -> Vec<Result<Launched>> {
-        requests.iter().map(|r| self.start(cx, r)).collect()
+        let answers = requests.iter().map(|r| self.start(cx, r)).collect();
+        if requests.iter().any(|r| self.hangs(r)) {
+            return std::future::pending().await;
+        }
+        answers
     }
 
     async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {

@@ -9,6 +9,30 @@ use crate::contract::Secrets;
 use crate::template::Secret;
 
 /// Makes a source that has at least one secret.
+///
+/// ```
+/// use flyte_core::contract::{EnvironmentSecrets, Secrets};
+/// use flyte_core::template::Secret;
+/// use flyte_core::testkit::secrets::{SecretsHarness, check};
+/// use std::sync::Arc;
+///
+/// #[derive(Debug)]
+/// struct Folder(tempfile::TempDir);
+///
+/// impl SecretsHarness for Folder {
+///     fn secrets(&self) -> Arc<dyn Secrets> { Arc::new(EnvironmentSecrets::new(self.0.path())) }
+///     fn known(&self) -> Vec<(Secret, Vec<u8>)> {
+///         let secret = Secret { group: "db".into(), key: "password".into(), ..Secret::default() };
+///         vec![(secret, b"hunter2".to_vec())]
+///     }
+/// }
+///
+/// let folder = tempfile::tempdir()?;
+/// std::fs::create_dir(folder.path().join("db"))?;
+/// std::fs::write(folder.path().join("db/password"), "hunter2")?;
+/// futures::executor::block_on(check(&Folder(folder))).assert_conforms();
+/// # Ok::<_, std::io::Error>(())
+/// ```
 pub trait SecretsHarness: fmt::Debug + Send + Sync {
     /// The source.
     fn secrets(&self) -> Arc<dyn Secrets>;

@@ -23,6 +23,34 @@ mod data;
 use data::{Writer, batch, every_kind, frame, id, plan, submission, submit};
 
 /// Makes stores.
+///
+/// ```
+/// use flyte_core::contract::{JournalPosition, Lease, Store};
+/// use flyte_core::memory::MemoryStore;
+/// use flyte_core::testkit::store::{StoreHarness, check};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Debug)]
+/// struct Mine;
+///
+/// type S = Arc<dyn Store>;
+///
+/// #[async_trait::async_trait]
+/// impl StoreHarness for Mine {
+///     async fn fresh(&self) -> S { Arc::new(MemoryStore::default()) }
+///     async fn other(&self, _: &S) -> Option<S> { None }
+///     async fn reopen(&self, store: S) -> S { store }
+///     async fn pass(&self, d: Duration) { tokio::time::sleep(d).await }
+///     async fn expire(&self, _: &S, _: &Lease) -> bool { false }
+///     async fn damage(&self, _: &S, _: JournalPosition) -> bool { false }
+///     async fn lose_index(&self, _: &S) -> bool { false }
+/// }
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// let report = runtime.block_on(check(&Mine));
+/// report.assert_conforms();
+/// println!("{report}");
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[async_trait]
 pub trait StoreHarness: fmt::Debug + Send + Sync {
     /// An empty one.

@@ -71,3 +71,23 @@ fn every_must_has_a_case() {
     }
     assert!(unique.len() > 125, "{}", unique.len());
 }
+
+/// The words in backticks that look like ids, in the tables of the public list.
+fn listed() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contracts.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter(|l| l.starts_with("| "));
+    let ids = rows.filter_map(|l| l.trim_end_matches(" |").rsplit("| ").next());
+    let words = ids.flat_map(str::split_whitespace);
+    let mut out: Vec<String> = words
+        .filter(|w| w.starts_with('`'))
+        .map(|w| w.trim_matches('`').to_owned())
+        .collect();
+    out.sort();
+    out
+}
+
+#[test]
+fn the_public_list_names_each_obligation_once() {
+    assert_eq!(listed(), documented());
+}

@@ -6,13 +6,14 @@ use std::time::Duration;
 use flyte_core::contract::{Artifact, CacheExplanation};
 use flyte_core::contract::{
     Cache, CacheKey, CacheLookup, Clock, EnvironmentSecrets, FairShare, JournalPosition, Lease,
-    ManualClock, PutOptions, RawTask, Registry, ReservationToken, ReserveOutcome, Store,
+    ManualClock, PutOptions, RawTask, Registry, ReservationToken, ReserveOutcome, Secrets, Store,
     SweepReport, Task, TaskContext, TaskError,
 };
 use flyte_core::id::{Identifier, ResourceType};
 use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
-use flyte_core::memory::{MemoryCache, MemoryRegistry, MemoryStore};
-use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
+use flyte_core::memory::{MemoryCache, MemoryRegistry, MemorySecrets, MemoryStore};
+use flyte_core::template::{Secret, TaskTemplate, TypedInterface, Variable};
+use flyte_core::testkit::secrets::SecretsHarness;
 use flyte_core::testkit::store::StoreHarness;
 use flyte_core::testkit::{
     cache, clock, event, host, plugin, policy, registry, secrets, store, task,
@@ -150,6 +151,42 @@ async fn fair_share() {
 async fn secrets_of_files() {
     let vault = Vault::new(|dir| Arc::new(EnvironmentSecrets::new(dir)));
     secrets::check(&vault).await.assert_conforms();
+}
+
+/// A group with two versions of one key, and another key without.
+#[derive(Debug)]
+struct Versions;
+
+impl SecretsHarness for Versions {
+    fn secrets(&self) -> Arc<dyn Secrets> {
+        let all = self.known().into_iter();
+        Arc::new(all.fold(MemorySecrets::default(), |secrets, (s, value)| {
+            secrets.with(s.group, s.key, s.group_version, value)
+        }))
+    }
+
+    fn known(&self) -> Vec<(Secret, Vec<u8>)> {
+        let all = [
+            ("password", "1", "before"),
+            ("password", "2", "hunter2"),
+            ("user", "", "flyte-user"),
+        ];
+        let one = |(key, version, value): (&str, &str, &str)| {
+            let secret = Secret {
+                group: "db".into(),
+                key: key.into(),
+                group_version: version.into(),
+                ..Secret::default()
+            };
+            (secret, value.as_bytes().to_vec())
+        };
+        all.map(one).into()
+    }
+}
+
+#[tokio::test]
+async fn secrets_in_memory() {
+    secrets::check(&Versions).await.assert_conforms();
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Events in memory, and faults that they may have.
 
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flyte_core::Result;
@@ -12,10 +11,10 @@ use flyte_core::contract::{
 use flyte_core::id::{Digest, ExecutionId, NodeAddr, Tenant};
 use flyte_core::journal::{CacheStatus, JournalFrame, NodePhase, WorkflowPhase};
 use flyte_core::literal::{Row, SignedDuration, Timestamp};
-use flyte_core::memory::MemoryStore;
+use flyte_core::memory::{MemoryEvents, MemoryStore};
 use flyte_core::testkit::event::EventHarness;
 use futures::StreamExt;
-use futures::stream::poll_fn;
+use futures::future::ready;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -38,67 +37,33 @@ pub(crate) enum Fault {
     CursorsStand,
 }
 
-/// How far a subscriber may stay behind.
-const BEHIND_MAX: usize = 64;
-
-#[derive(Debug, Default)]
-struct Told {
-    events: Vec<Event>,
-    wakers: Vec<Waker>,
-}
-
 #[derive(Debug)]
-struct Source {
-    fault: Fault,
-    told: Arc<Mutex<Told>>,
-}
-
-fn lock(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
-    told.lock().unwrap()
-}
+struct Source(Fault, MemoryEvents);
 
 #[async_trait::async_trait]
 impl EventSource for Source {
     async fn subscribe(&self, from: Option<EventCursor>) -> Result<EventStream> {
-        let (mut next, replayed) = {
-            let events = &lock(&self.told).events;
-            let next = match from {
-                None if self.fault == Fault::TellsOld => 0,
-                None => events.len(),
-                Some(at) => events.partition_point(|e| e.cursor <= at),
-            };
-            (next, events.len())
+        let all = Some(EventCursor::default());
+        let items = match self.0 {
+            Fault::TellsOld => self.1.subscribe(from.or(all)).await?,
+            _ => self.1.subscribe(from).await?,
         };
-        if from.is_some() && self.fault == Fault::Skips {
-            next += 1;
-        }
-        let (told, fault) = (self.told.clone(), self.fault);
-        Ok(poll_fn(move |cx| {
-            let mut told = lock(&told);
-            let len = told.events.len();
-            if next >= replayed && len > next + BEHIND_MAX {
-                let from = next.checked_sub(1).map(|last| told.events[last].cursor);
-                next = len - BEHIND_MAX / 2;
-                if fault != Fault::LosesQuietly {
-                    let (from, to) = (from.unwrap_or_default(), told.events[next].cursor);
-                    return Poll::Ready(Some(Ok(EventItem::Lagged { from, to })));
-                }
-            }
-            let Some(event) = told.events.get(next).cloned() else {
-                told.wakers.push(cx.waker().clone());
-                return Poll::Pending;
-            };
-            next += 1;
-            Poll::Ready(Some(Ok(EventItem::Event(Box::new(event)))))
+        Ok(match self.0 {
+            Fault::Skips if from.is_some() => items.skip(1).boxed(),
+            Fault::LosesQuietly => items.filter(|i| ready(!lagged(i))).boxed(),
+            _ => items,
         })
-        .boxed())
     }
+}
+
+fn lagged(item: &Result<EventItem>) -> bool {
+    matches!(item, Ok(EventItem::Lagged { .. }))
 }
 
 /// Who writes the journal of the case that runs now.
 #[derive(Debug)]
 struct Journal {
-    told: Arc<Mutex<Told>>,
+    told: MemoryEvents,
     store: Arc<MemoryStore>,
     lease: Lease,
     frames: u64,
@@ -121,11 +86,8 @@ impl Sources {
         }
     }
 
-    fn source(&self, told: &Arc<Mutex<Told>>) -> Arc<dyn EventSource> {
-        Arc::new(Source {
-            fault: self.fault,
-            told: told.clone(),
-        })
+    fn source(&self, told: &MemoryEvents) -> Arc<dyn EventSource> {
+        Arc::new(Source(self.fault, told.clone()))
     }
 
     fn kinds(&self) -> Vec<EventKind> {
@@ -170,7 +132,7 @@ impl EventHarness for Sources {
     async fn fresh(&self) -> (Arc<dyn EventSource>, Arc<dyn Store>) {
         let store = Arc::new(MemoryStore::default());
         let lease = store.claim(ShardId(0), "tests").await.unwrap();
-        let told = Arc::default();
+        let told = MemoryEvents::new(64);
         let source = self.source(&told);
         *self.journal.lock().unwrap() = Some(Journal {
             told,
@@ -226,11 +188,7 @@ impl EventHarness for Sources {
         if self.fault == Fault::Swaps {
             events.swap(1, 2);
         }
-        {
-            let mut told = lock(&journal.told);
-            told.events.extend(events);
-            told.wakers.drain(..).for_each(Waker::wake);
-        }
+        journal.told.tell(events);
         *self.journal.lock().unwrap() = Some(journal);
         id
     }

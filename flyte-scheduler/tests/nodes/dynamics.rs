@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
 use flyte_core::compile::Sources;
-use flyte_core::contract::CommandBody;
 use flyte_core::journal::{NodePhase, WorkflowPhase};
 use flyte_core::literal::{Literal, Row};
 use flyte_core::plan::Plan;
 use flyte_core::template::{Binding, BindingData, Node};
 
-use crate::world::{Answer, World, error, gives, id, interface, plan_of, workflow};
+use crate::world::{Answer, World, error, gives, interface, plan_of, workflow};
 use crate::{failure, int, node, number, plan, row, simple, target, unary};
 
 /// A chain of `n` nodes of `task`, beginning at 0.

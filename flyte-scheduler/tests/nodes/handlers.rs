@@ -1,12 +1,11 @@
 use flyte_core::compile::Sources;
-use flyte_core::contract::CommandBody;
 use flyte_core::journal::{NodePhase, WorkflowPhase};
 use flyte_core::literal::{Literal, LiteralType, Row, SimpleType, Union};
 use flyte_core::template::{
     Binding, BindingData, Node, NodeTarget, OnFailure, WorkflowReference, WorkflowTemplate,
 };
 
-use crate::world::{Answer, World, error, gives, id, plan_of, task};
+use crate::world::{Answer, World, error, gives, plan_of, task};
 use crate::{failure, int, node, row, simple, target, unary};
 
 fn error_type() -> LiteralType {
