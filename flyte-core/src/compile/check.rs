@@ -9,9 +9,10 @@ use super::requirements::{Library, children};
 use super::scope::{Producer, Scope};
 use super::{CompileError, CompileErrorCode as Code};
 use crate::limits::{NAME_BYTES_MAX, PLAN_NODES_MAX};
+use crate::literal::{LiteralType, SimpleType, TypeKind};
 use crate::template::{
-    GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, TaskNode, TypedInterface,
-    Variable, VariableMap, WorkflowReference, WorkflowTemplate,
+    ArrayNode, GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, TaskNode,
+    TypedInterface, Variable, VariableMap, WorkflowReference, WorkflowTemplate,
 };
 
 /// A workflow whose bindings hold.
@@ -231,7 +232,7 @@ pub(super) fn node_interface<'a>(
             launch_plan(library, id, node, errors)
         }
         Some(NodeTarget::Branch(b)) => {
-            let inputs = discover(&node.id, &node.inputs, scope, errors);
+            let inputs = discover(&node.id, &node.inputs, scope, library.strict, errors);
             check_discovered(&node.id, &node.inputs, &inputs, scope, promises, errors);
             let outputs = branch::check(library, &node.id, b, &inputs, scope, promises, errors);
             Interface {
@@ -249,7 +250,7 @@ pub(super) fn node_interface<'a>(
         }
         Some(NodeTarget::Gate(Some(gate))) => match gate {
             GateCondition::Approve { .. } => {
-                let inputs = discover(&node.id, &node.inputs, scope, errors);
+                let inputs = discover(&node.id, &node.inputs, scope, library.strict, errors);
                 check_discovered(&node.id, &node.inputs, &inputs, scope, promises, errors);
                 Interface {
                     outputs: Cow::Owned(inputs.clone()),
@@ -282,7 +283,13 @@ pub(super) fn node_interface<'a>(
             GateCondition::Sleep { .. } => empty(),
         },
         Some(NodeTarget::Array(a)) => match &a.node {
-            Some(inner) => node_interface(library, inner, scope, &mut Vec::new(), errors),
+            Some(inner) => {
+                let item = node_interface(library, inner, scope, &mut Vec::new(), errors);
+                match a.is_original_sub_node_interface {
+                    Some(true) => of_all_items(a, &item),
+                    _ => item,
+                }
+            }
             None => {
                 errors.report(
                     Code::ValueRequired,
@@ -295,6 +302,40 @@ pub(super) fn node_interface<'a>(
     };
     aliases(node, &interface.outputs, errors);
     interface
+}
+
+/// What an array takes and gives whose inner node is described as it is: lists, except for what is
+/// the same for every item; a list of options where items may fail.
+fn of_all_items<'a>(array: &ArrayNode, item: &Interface<'_>) -> Interface<'a> {
+    let none = LiteralType::simple(SimpleType::None);
+    let optional = |t: &LiteralType| match &t.kind {
+        TypeKind::Union(variants) => variants.iter().any(|v| v.kind == none.kind),
+        _ => false,
+    };
+    let each = |t: &LiteralType| match array.success {
+        Some(_) if !optional(t) => LiteralType::union([t.clone(), none.clone()]),
+        _ => t.clone(),
+    };
+    let list = |v: &Variable, item: &dyn Fn(&LiteralType) -> LiteralType| {
+        let t = v.literal_type.as_ref();
+        Variable {
+            literal_type: t.map(|t| LiteralType::collection(item(t))),
+            ..v.clone()
+        }
+    };
+    let inputs = item.inputs.iter().map(|(name, v)| {
+        let v = match array.bound_inputs.contains(name) {
+            true => v.clone(),
+            false => list(v, &LiteralType::clone),
+        };
+        (name.clone(), v)
+    });
+    let outputs = item.outputs.iter();
+    let outputs = outputs.map(|(n, v)| (n.clone(), list(v, &each)));
+    Interface {
+        inputs: Cow::Owned(inputs.collect()),
+        outputs: Cow::Owned(outputs.collect()),
+    }
 }
 
 fn overrides(id: &str, task: &TaskNode, errors: &mut Vec<CompileError>) {
