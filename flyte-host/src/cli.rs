@@ -44,6 +44,19 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Give a signal that a gate of an execution waits for.
+    Signal {
+        execution: String,
+        /// The signal's name.
+        signal: String,
+        /// Its value; `true` or `false` for an approval.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+        #[command(flatten)]
+        whose: Whose,
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what there is.
     Get {
         #[command(subcommand)]
@@ -161,6 +174,7 @@ impl Arguments {
             Command::Resume { json, .. }
             | Command::Abort { json, .. }
             | Command::Release { json, .. }
+            | Command::Signal { json, .. }
             | Command::Doctor { json } => *json,
             Command::Get { what } => match what {
                 What::Executions { json, .. }

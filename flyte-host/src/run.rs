@@ -54,11 +54,15 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
         .with_inputs(inputs)
         .with_options(options)
         .with_entity(chosen.entity.clone());
+    for child in &chosen.children {
+        running.scheduler.register(child).await.map_err(refused)?;
+    }
     let submitted = running.scheduler.submit(&chosen.plan, submit).await;
     let handle = submitted.map_err(refused)?;
     let how = Follow {
         json: a.json,
         quiet: a.quiet,
+        items: a.items,
         outputs_pb: a.outputs_pb.clone(),
         ..Follow::default()
     };

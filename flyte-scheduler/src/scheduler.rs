@@ -18,7 +18,9 @@ use crate::builder::SchedulerBuilder;
 use crate::engine::{TaskKind, unsupported};
 use crate::handle::{Handle, Wait};
 use crate::shard::Shard;
-use crate::shell::{Driver, Ended, Frames, Mailbox, Message, PlanCache, Runs, World, keep, pump};
+use crate::shell::{
+    Children, Driver, Ended, Frames, Mailbox, Message, PlanCache, Runs, World, keep, pump,
+};
 
 /// Runs executions. Cheap to clone; dropping the last clone stops taking work and leaves every
 /// execution resumable.
@@ -150,7 +152,9 @@ impl Scheduler {
         let told = waits.clone();
         let config = b.engine_config(lease.epoch);
         let durability = b.durability.min(info.durability);
+        let (children, child_effects) = tokio::sync::mpsc::unbounded_channel();
         let mut driver = Driver {
+            children,
             shard: Shard::new(b.shard, config, SchedulerBuilder::policy(), durability),
             lease: lease.clone(),
             store: b.store.clone(),
@@ -171,6 +175,7 @@ impl Scheduler {
                 send.clone(),
                 b.resources.clone(),
                 overruns.clone(),
+                plans.clone(),
             ),
             slept: true,
             frames: frames.clone(),
@@ -180,10 +185,14 @@ impl Scheduler {
         let (store, keeper) = (b.store.clone(), send.clone());
         let (pumped, pumper) = (plans.clone(), send.clone());
         let (held, ttl) = (lease.clone(), info.lease_ttl);
+        let (clock, told) = (b.clock.clone(), send.clone());
         let (over, when_over) = oneshot::channel::<()>();
         thread(format!("flyte-{}-io", b.shard.0), move || {
             side.block_on(async move {
                 tokio::spawn(keep(store.clone(), held.clone(), ttl, keeper));
+                let children =
+                    Children::new(store.clone(), pumped.clone(), held.shard, clock, told);
+                tokio::spawn(children.run(child_effects));
                 tokio::spawn(pump(store, held, pumped, open, pumper));
                 let _driver_gone = when_over.await;
             });

@@ -39,7 +39,7 @@ impl WorkflowBuilder {
     ///         .elif(n.lt(0), |wf| wf.constant(0))
     ///         .otherwise(|_| n)
     /// }).unwrap();
-    /// assert_eq!(wf.plan().branches[0].arms.len(), 3);
+    /// assert_eq!(wf.plan().branches.len(), 1);
     /// # }
     /// ```
     #[track_caller]

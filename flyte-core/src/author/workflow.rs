@@ -110,11 +110,16 @@ impl Entities {
 
 impl Built {
     pub(super) fn new(
-        plan: Arc<Plan>,
+        mut plan: Arc<Plan>,
         template: WorkflowTemplate,
         entities: Entities,
         inputs: &[InputDraft],
     ) -> Arc<Self> {
+        for child in &entities.children {
+            let digest = Plan::digest_of(&child.plan.to_bytes());
+            // Each was started by a node, here or in a workflow inside.
+            Arc::make_mut(&mut plan).link(&child.launch_plan.id, digest);
+        }
         let parameter = |i: &InputDraft| {
             let behavior = match &i.default {
                 Some(value) => ParameterBehavior::Default(value.clone()),
@@ -150,6 +155,17 @@ impl Built {
             launch_plan,
             inputs: inputs.iter().map(|i| i.name.clone()).collect(),
         })
+    }
+}
+
+impl Built {
+    fn children(&self, out: &mut Vec<Arc<Plan>>) {
+        for child in &self.entities.children {
+            child.children(out);
+            if !out.iter().any(|p| Arc::ptr_eq(p, &child.plan)) {
+                out.push(child.plan.clone());
+            }
+        }
     }
 }
 
@@ -253,11 +269,13 @@ impl<In, Out> Workflow<In, Out> {
         &self.built.launch_plan
     }
 
-    /// The launch plans that it starts, each with the plan of its workflow; whoever runs this
-    /// workflow must know them.
-    pub fn children(&self) -> impl Iterator<Item = (&LaunchPlanTemplate, &Arc<Plan>)> {
-        let children = self.built.entities.children.iter();
-        children.map(|b| (&b.launch_plan, &b.plan))
+    /// The plans of the workflows that it starts as executions of their own, and of those that
+    /// these start, innermost first: a scheduler must have registered them.
+    #[must_use]
+    pub fn children(&self) -> Vec<Arc<Plan>> {
+        let mut out = Vec::new();
+        self.built.children(&mut out);
+        out
     }
 
     /// The digest of its interface: two workflows with the same can stand for each other at a

@@ -8,11 +8,12 @@ use super::quantity::is_quantity;
 use super::requirements::{Library, children};
 use super::scope::{Producer, Scope};
 use super::{CompileError, CompileErrorCode as Code};
+use crate::id::Str;
 use crate::limits::{NAME_BYTES_MAX, PLAN_NODES_MAX};
 use crate::literal::{LiteralType, SimpleType, TypeKind};
 use crate::template::{
-    ArrayNode, GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, TaskNode,
-    TypedInterface, Variable, VariableMap, WorkflowReference, WorkflowTemplate,
+    ArrayNode, GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, SuccessCriteria,
+    TaskNode, TypedInterface, Variable, VariableMap, WorkflowReference, WorkflowTemplate,
 };
 
 /// A workflow whose bindings hold.
@@ -284,10 +285,10 @@ pub(super) fn node_interface<'a>(
         },
         Some(NodeTarget::Array(a)) => match &a.node {
             Some(inner) => {
-                let item = node_interface(library, inner, scope, &mut Vec::new(), errors);
+                let own = node_interface(library, inner, scope, &mut Vec::new(), errors);
                 match a.is_original_sub_node_interface {
-                    Some(true) => of_all_items(a, &item),
-                    _ => item,
+                    Some(true) => wrapped(a, &own),
+                    _ => own,
                 }
             }
             None => {
@@ -304,37 +305,41 @@ pub(super) fn node_interface<'a>(
     interface
 }
 
-/// What an array takes and gives whose inner node is described as it is: lists, except for what is
-/// the same for every item; a list of options where items may fail.
-fn of_all_items<'a>(array: &ArrayNode, item: &Interface<'_>) -> Interface<'a> {
-    let none = LiteralType::simple(SimpleType::None);
-    let optional = |t: &LiteralType| match &t.kind {
-        TypeKind::Union(variants) => variants.iter().any(|v| v.kind == none.kind),
-        _ => false,
+/// The interface of a list of nodes whose own interface is that of one item. (The SDK wraps the
+/// interface of a map task itself.)
+fn wrapped(array: &ArrayNode, item: &Interface<'_>) -> Interface<'static> {
+    let list = |v: &Variable, partial: bool| {
+        let mut v = v.clone();
+        v.literal_type = v.literal_type.map(|t| {
+            let none = LiteralType::simple(SimpleType::None);
+            let optional = match &t.kind {
+                TypeKind::Union(variants) => variants.iter().any(|v| v.kind == none.kind),
+                _ => false,
+            };
+            LiteralType::collection(match partial && !optional {
+                true => LiteralType::union([t, none]),
+                false => t,
+            })
+        });
+        v
     };
-    let each = |t: &LiteralType| match array.success {
-        Some(_) if !optional(t) => LiteralType::union([t.clone(), none.clone()]),
-        _ => t.clone(),
-    };
-    let list = |v: &Variable, item: &dyn Fn(&LiteralType) -> LiteralType| {
-        let t = v.literal_type.as_ref();
-        Variable {
-            literal_type: t.map(|t| LiteralType::collection(item(t))),
-            ..v.clone()
-        }
-    };
-    let inputs = item.inputs.iter().map(|(name, v)| {
+    let input = |(name, v): (&Str, &Variable)| {
         let v = match array.bound_inputs.contains(name) {
             true => v.clone(),
-            false => list(v, &LiteralType::clone),
+            false => list(v, false),
         };
         (name.clone(), v)
-    });
-    let outputs = item.outputs.iter();
-    let outputs = outputs.map(|(n, v)| (n.clone(), list(v, &each)));
+    };
+    // Where items may fail, their places hold nothing.
+    let partial = match array.success {
+        None => false,
+        Some(SuccessCriteria::MinSuccessRatio(r)) => r < 1.0,
+        Some(SuccessCriteria::MinSuccesses(_)) => true,
+    };
+    let output = |(name, v): (&Str, &Variable)| (name.clone(), list(v, partial));
     Interface {
-        inputs: Cow::Owned(inputs.collect()),
-        outputs: Cow::Owned(outputs.collect()),
+        inputs: Cow::Owned(item.inputs.iter().map(input).collect()),
+        outputs: Cow::Owned(item.outputs.iter().map(output).collect()),
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Driver {
     /// Runs calls of contracts.
     pub(crate) side: tokio::runtime::Handle,
     pub(crate) runs: Runs,
+    /// What concerns other executions, in order.
+    pub(crate) children: tokio::sync::mpsc::UnboundedSender<Effect>,
     /// Whether the thread slept since it last polled a task.
     pub(crate) slept: bool,
     pub(crate) frames: Arc<Frames>,
@@ -72,8 +74,13 @@ impl Driver {
                 LoadItem::Frame(stored) => {
                     let frame = JournalFrame::decode(&stored.bytes)?;
                     for record in &frame.records {
-                        if let Change::Opened(o) = &record.change {
-                            self.shard.know(self.plans.load(o.submission.plan).await?);
+                        let plan = match &record.change {
+                            Change::Opened(o) => Some(o.submission.plan),
+                            Change::FrameOpened { plan, .. } => *plan,
+                            _ => None,
+                        };
+                        if let Some(plan) = plan {
+                            self.shard.know(self.plans.load(plan).await?);
                         }
                     }
                     self.shard.fold(&frame)?;
@@ -182,7 +189,7 @@ impl Driver {
     fn take(&mut self, now: Timestamp, message: Message, actions: &mut Vec<Action>) {
         match message {
             Message::Input(input) => {
-                if let Input::Ended { at, .. } = &input {
+                if let Input::Ended { at, .. } | Input::Expanded { at, .. } = &input {
                     self.runs.ended(*at);
                 }
                 self.shard.handle(now, input, actions);
@@ -270,6 +277,12 @@ impl Driver {
                 (self.ended)(Ended::Outcome(*outcome));
             }
             Effect::Parked { id, cause } => (self.ended)(Ended::Parked(id, cause)),
+            other @ (Effect::StartChild { .. }
+            | Effect::EndChild { .. }
+            | Effect::TellParent { .. }) => {
+                // The other end lives as long as the scheduler's second thread.
+                let _gone = self.children.send(other);
+            }
             other => {
                 self.side.spawn(self.world.clone().act(other));
             }

@@ -137,7 +137,10 @@ impl World {
                     tracing::warn!(error = %e, "a reservation was not prolonged");
                 }
             }
-            Effect::Run { .. }
+            Effect::StartChild { .. }
+            | Effect::EndChild { .. }
+            | Effect::TellParent { .. }
+            | Effect::Run { .. }
             | Effect::Cancel { .. }
             | Effect::Ended(_)
             | Effect::Parked { .. } => {

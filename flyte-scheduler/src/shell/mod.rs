@@ -6,6 +6,7 @@
 //!
 //! Invariant: a lease is kept and the inbox read by a thread that never polls user code.
 
+mod children;
 mod driver;
 mod effects;
 mod frames;
@@ -14,6 +15,7 @@ mod pace;
 mod plans;
 mod runs;
 
+pub(crate) use children::Children;
 pub(crate) use driver::{Driver, Ended, Message, keep, pump};
 pub(crate) use effects::World;
 pub(crate) use frames::{Follower, Frames};

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use flyte_core::Result;
-use flyte_core::contract::{Plugin, RawTask, Store, TASK_TYPE};
+use flyte_core::contract::{Expansion, Plugin, RawTask, Store, TASK_TYPE};
 use flyte_core::id::Digest;
+use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::plan::Plan;
 use flyte_core::template::TaskTarget;
 
-use crate::engine::{LoadedPlan, TaskKind};
+use crate::engine::{LoadedPlan, TaskKind, unsupported};
 
 /// Plans that this scheduler has seen, with who runs their tasks.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl PlanCache {
     }
 
     /// The plan of a digest, from memory or from the store.
-    pub(crate) async fn load(&self, digest: Digest) -> Result<Arc<LoadedPlan>> {
+    pub(crate) async fn load(&self, digest: Digest) -> flyte_core::Result<Arc<LoadedPlan>> {
         if let Some(plan) = self.loaded.get(&digest) {
             return Ok(plan.clone());
         }
@@ -51,7 +51,7 @@ impl PlanCache {
     }
 
     /// Stores a plan and keeps it.
-    pub(crate) async fn put(&self, plan: &Arc<Plan>) -> Result<Arc<LoadedPlan>> {
+    pub(crate) async fn put(&self, plan: &Arc<Plan>) -> flyte_core::Result<Arc<LoadedPlan>> {
         let bytes = plan.to_bytes();
         let digest = Plan::digest_of(&bytes);
         if let Some(known) = self.loaded.get(&digest) {
@@ -59,6 +59,37 @@ impl PlanCache {
         }
         self.store.put_plan(digest, bytes.into()).await?;
         Ok(self.keep(digest, plan.clone()))
+    }
+
+    /// Makes the plan that a dynamic task answered with durable, if it can run here.
+    ///
+    /// # Errors
+    /// What cannot run, as the failure of the attempt that answered.
+    pub(crate) async fn expansion(
+        &self,
+        plan: &Arc<Plan>,
+    ) -> Result<Arc<LoadedPlan>, ExecutionError> {
+        let refused = |text: &str| {
+            let code = Expansion::BUILD_FAILED;
+            ExecutionError::new(ErrorOrigin::User, code, text)
+        };
+        if let Some(what) = unsupported(plan) {
+            return Err(refused(&what));
+        }
+        let loaded = self.put(plan).await.map_err(|e| {
+            let text = format!("the plan of a dynamic task cannot be stored: {e}");
+            ExecutionError::new(ErrorOrigin::System, "RuntimeFailure", text)
+        })?;
+        for kind in &loaded.tasks {
+            match kind {
+                TaskKind::InProcess(_) | TaskKind::Plugin(_) => {}
+                TaskKind::Unknown(why) => return Err(refused(why)),
+                TaskKind::NoPlugin(t) => {
+                    return Err(refused(&format!("no plugin takes tasks of type `{t}`")));
+                }
+            }
+        }
+        Ok(loaded)
     }
 
     fn keep(&self, digest: Digest, plan: Arc<Plan>) -> Arc<LoadedPlan> {

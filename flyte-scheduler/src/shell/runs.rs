@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{HostResources, Task, TaskContext, TaskContextParts, TaskError};
+use flyte_core::contract::{
+    Expansion, HostResources, Task, TaskContext, TaskContextParts, TaskError,
+};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
 use futures::FutureExt;
 
 use super::effects::{World, parts};
 use super::pace::{Pace, Paces};
-use super::{Mailbox, Message};
+use super::{Mailbox, Message, PlanCache};
 use crate::engine::{AttemptRef, Input, State, TaskFailure};
 
 /// An attempt of a Rust task that may begin.
@@ -38,6 +40,7 @@ pub(crate) struct Runs {
     host: tokio::runtime::Handle,
     send: Mailbox,
     resources: HostResources,
+    plans: Arc<PlanCache>,
 }
 
 type Work = Pin<Box<dyn Future<Output = Result<Row, TaskFailure>> + Send>>;
@@ -55,6 +58,7 @@ impl Runs {
         send: Mailbox,
         resources: HostResources,
         overruns: Arc<std::sync::atomic::AtomicU64>,
+        plans: Arc<PlanCache>,
     ) -> Self {
         Self {
             waiting: VecDeque::new(),
@@ -66,6 +70,7 @@ impl Runs {
             host,
             send,
             resources,
+            plans,
         }
     }
 
@@ -141,6 +146,10 @@ impl Runs {
             let resources = self.resources.clone();
             let shared = self.parts_of(at.execution, || parts(world, &ex.id, epoch, &resources));
             let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, None);
+            if run.task.is_dynamic() {
+                self.expand(at, run.task, cx, run.inputs);
+                continue;
+            }
             let tag = run.task.typetag_name();
             let pace = self.paces.of(tag);
             let work = work(run.task, cx, run.inputs);
@@ -187,6 +196,36 @@ impl Runs {
             };
             // A driver that is gone needs no answer.
             let _gone = send.send(Message::Input(Input::Ended { at, result }));
+        };
+        let task = self.host.spawn(work);
+        self.running.insert(at, task.abort_handle());
+    }
+
+    /// Asks a dynamic task, always on the host's runtime: it makes a plan.
+    fn expand(&mut self, at: AttemptRef, task: Arc<dyn Task>, cx: TaskContext, inputs: Row) {
+        let (send, plans) = (self.send.clone(), self.plans.clone());
+        let work = async move {
+            let asked = AssertUnwindSafe(task.expand(&cx, inputs)).catch_unwind();
+            let input = match asked.await {
+                Ok(Ok(Expansion::Values(row))) => {
+                    let result = Ok(row);
+                    Input::Ended { at, result }
+                }
+                Ok(Ok(Expansion::Plan(plan))) => {
+                    let result = plans.expansion(&plan).await;
+                    Input::Expanded { at, result }
+                }
+                Ok(Err(e)) => {
+                    let result = Err(failure(&e));
+                    Input::Ended { at, result }
+                }
+                Err(panic) => {
+                    let result = Err(panicked(panic.as_ref()));
+                    Input::Ended { at, result }
+                }
+            };
+            // A driver that is gone needs no answer.
+            let _gone = send.send(Message::Input(input));
         };
         let task = self.host.spawn(work);
         self.running.insert(at, task.abort_handle());
