@@ -13,9 +13,11 @@ pub mod outcome;
 mod scheduler;
 pub mod shard;
 mod shell;
+mod typed;
 
 pub use builder::SchedulerBuilder;
 pub use clock::SystemClock;
 pub use engine::Outcome;
 pub use handle::{Handle, WaitError};
 pub use scheduler::{Scheduler, Submit, SubmitError};
+pub use typed::{Launch, OutputError, TypedHandle};
