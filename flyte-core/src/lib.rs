@@ -10,6 +10,7 @@
 //! Invariant: nothing here depends on a wire format; `flyte-idl` converts at the edge.
 #![deny(missing_docs)]
 
+pub mod author;
 pub mod compile;
 pub mod contract;
 mod error;
@@ -26,4 +27,6 @@ pub mod template;
 pub mod testkit;
 
 pub use error::{Error, ErrorKind, Result, Retry};
+#[cfg(feature = "macros")]
+pub use flyte_macros::{Inputs, LiteralEnum, LiteralStruct, Outputs, dynamic, task};
 pub use object_store;

@@ -16,6 +16,7 @@ pub mod shard;
 mod shell;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod typed;
 
 pub use builder::SchedulerBuilder;
 pub use clock::SystemClock;
@@ -23,3 +24,4 @@ pub use engine::Outcome;
 pub use handle::{Handle, WaitError};
 pub use progress::TracedProgress;
 pub use scheduler::{Scheduler, Submit, SubmitError};
+pub use typed::{Launch, OutputError, TypedHandle};

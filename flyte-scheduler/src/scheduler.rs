@@ -146,7 +146,11 @@ impl Scheduler {
             .enable_all()
             .build()
             .map_err(|e| no_thread(&e))?;
-        let plans = Arc::new(PlanCache::new(b.store.clone(), b.plugins.clone()));
+        let plans = Arc::new(PlanCache::new(
+            b.store.clone(),
+            b.plugins.clone(),
+            b.resources.clone(),
+        ));
         let frames = Arc::new(Frames::new());
         let waits: Arc<DashMap<ExecutionId, watch::Sender<Wait>>> = Arc::default();
         let told = waits.clone();
@@ -350,18 +354,27 @@ impl Scheduler {
         tokio::time::timeout(deadline, left).await.is_ok()
     }
 
+    /// A name that no other execution of this store has: this lease's epoch, shard and owner, and
+    /// a counter.
+    pub(crate) fn fresh_name(&self) -> String {
+        let digest = self.fresh("flyte execution v1");
+        format!("f{}", &digest.to_hex()[..19])
+    }
+
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.0
     }
 
-    async fn enqueue(&self, shard: ShardId, body: CommandBody) -> Result<Enqueued> {
-        // Unique for ever: this lease's epoch and owner, and a counter.
+    /// Unique for ever: of this lease's epoch and owner, and a counter.
+    fn fresh(&self, domain: &str) -> Digest {
         let n = self.0.commands.fetch_add(1, Ordering::Relaxed);
-        let seed = format!(
-            "{}/{}/{}/{n}",
-            self.0.lease.shard, self.0.lease.epoch, self.0.lease.owner
-        );
-        let digest = flyte_core::id::Digest::of("flyte command v1", seed.as_bytes());
+        let lease = &self.0.lease;
+        let seed = format!("{}/{}/{}/{n}", lease.shard, lease.epoch, lease.owner);
+        Digest::of(domain, seed.as_bytes())
+    }
+
+    async fn enqueue(&self, shard: ShardId, body: CommandBody) -> Result<Enqueued> {
+        let digest = self.fresh("flyte command v1");
         let bytes = digest
             .0
             .first_chunk()

@@ -11,7 +11,7 @@ use super::scope::{Producer, Scope};
 use super::{CompileError, CompileErrorCode as Code};
 use crate::id::Str;
 use crate::limits::{NAME_BYTES_MAX, PLAN_NODES_MAX};
-use crate::literal::{LiteralType, SimpleType};
+use crate::literal::{LiteralType, SimpleType, TypeKind};
 use crate::template::{
     ArrayNode, GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, SuccessCriteria,
     TaskNode, TypedInterface, Variable, VariableMap, WorkflowReference, WorkflowTemplate,
@@ -234,7 +234,7 @@ pub(super) fn node_interface<'a>(
             launch_plan(library, id, node, errors)
         }
         Some(NodeTarget::Branch(b)) => {
-            let inputs = discover(&node.id, &node.inputs, scope, errors);
+            let inputs = discover(&node.id, &node.inputs, scope, library.strict, errors);
             check_discovered(&node.id, &node.inputs, &inputs, scope, promises, errors);
             let outputs = branch::check(library, &node.id, b, &inputs, scope, promises, errors);
             Interface {
@@ -252,7 +252,7 @@ pub(super) fn node_interface<'a>(
         }
         Some(NodeTarget::Gate(Some(gate))) => match gate {
             GateCondition::Approve { .. } => {
-                let inputs = discover(&node.id, &node.inputs, scope, errors);
+                let inputs = discover(&node.id, &node.inputs, scope, library.strict, errors);
                 check_discovered(&node.id, &node.inputs, &inputs, scope, promises, errors);
                 Interface {
                     outputs: Cow::Owned(inputs.clone()),
@@ -313,7 +313,11 @@ fn wrapped(array: &ArrayNode, item: &Interface<'_>) -> Interface<'static> {
         let mut v = v.clone();
         v.literal_type = v.literal_type.map(|t| {
             let none = LiteralType::simple(SimpleType::None);
-            LiteralType::collection(match partial {
+            let optional = match &t.kind {
+                TypeKind::Union(variants) => variants.iter().any(|v| v.kind == none.kind),
+                _ => false,
+            };
+            LiteralType::collection(match partial && !optional {
                 true => LiteralType::union([t, none]),
                 false => t,
             })

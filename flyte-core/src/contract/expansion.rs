@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::TaskError;
 use crate::literal::{Names, Row};
 use crate::plan::Plan;
 
@@ -18,6 +19,20 @@ pub enum Expansion {
 impl Expansion {
     /// The code of the failure that an answer with another shape than the task's is.
     pub const BUILD_FAILED: &'static str = "DynamicWorkflowBuildFailed";
+
+    /// The values, for whoever runs no graphs.
+    ///
+    /// # Errors
+    /// If it is a plan.
+    pub fn into_values(self) -> Result<Row, TaskError> {
+        match self {
+            Self::Values(row) => Ok(row),
+            Self::Plan(plan) => {
+                let text = format!("`{}` is to be run by a scheduler", plan.id.name);
+                Err(TaskError::new(text))
+            }
+        }
+    }
 
     /// Whether this answers a task that declares `outputs`: a plan's root takes no inputs and
     /// gives exactly these names, in this order.

@@ -11,6 +11,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::Expansion;
+use crate::author::ResourceNeed;
 use crate::id::{AttemptKey, ExecutionId, NodeAddr};
 use crate::journal::ErrorOrigin;
 use crate::literal::{Document, Row, Timestamp};
@@ -92,6 +93,12 @@ pub trait Task: fmt::Debug + Send + Sync + Any {
 
     /// Does the work.
     async fn run(&self, cx: &TaskContext, inputs: Row) -> Result<Row, TaskError>;
+
+    /// Values of the host that `run` asks for: a scheduler that was not given one refuses the task
+    /// when it is submitted.
+    fn needs(&self) -> &'static [ResourceNeed] {
+        &[]
+    }
 
     /// Whether a scheduler asks [`Task::expand`] instead of [`Task::run`]; the same for every
     /// object of one type.

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use flyte_core::contract::{Expansion, Plugin, RawTask, Store, TASK_TYPE};
+use flyte_core::author::ResourceNeed;
+use flyte_core::contract::{Expansion, HostResources, Plugin, RawTask, Store, TASK_TYPE, Task};
 use flyte_core::id::Digest;
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::plan::Plan;
@@ -14,16 +15,22 @@ use crate::engine::{LoadedPlan, TaskKind, unsupported};
 pub(crate) struct PlanCache {
     store: Arc<dyn Store>,
     plugins: Vec<Arc<dyn Plugin>>,
+    resources: HostResources,
     loaded: DashMap<Digest, Arc<LoadedPlan>>,
     /// Plans that were checked, by the address of the `Arc` that is held beside.
     approved: DashMap<usize, (Arc<Plan>, Digest)>,
 }
 
 impl PlanCache {
-    pub(crate) fn new(store: Arc<dyn Store>, plugins: Vec<Arc<dyn Plugin>>) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        plugins: Vec<Arc<dyn Plugin>>,
+        resources: HostResources,
+    ) -> Self {
         Self {
             store,
             plugins,
+            resources,
             loaded: DashMap::new(),
             approved: DashMap::new(),
         }
@@ -99,10 +106,23 @@ impl PlanCache {
         loaded
     }
 
+    /// The first resource that a task needs and nobody gave.
+    fn lacks(&self, task: &dyn Task) -> Option<&'static str> {
+        let needs = task.needs().iter();
+        let mut missing = needs.filter(|n| !n.is_given(&self.resources));
+        missing.next().map(ResourceNeed::name)
+    }
+
     fn kind(&self, task: &flyte_core::template::TaskTemplate) -> TaskKind {
         if task.task_type == TASK_TYPE {
             return match RawTask::read(task) {
-                Ok(task) => TaskKind::InProcess(task.into()),
+                Ok(task) => match self.lacks(&*task) {
+                    None => TaskKind::InProcess(task.into()),
+                    Some(name) => {
+                        let text = format!("needs a resource `{name}`: add `.resource(..)`");
+                        TaskKind::Unknown(text.into())
+                    }
+                },
                 Err(e) => TaskKind::Unknown(e.message().into()),
             };
         }
