@@ -57,6 +57,21 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Run the training pipeline of the examples, written in Rust; the second time it is cached.
+    #[cfg(feature = "demo")]
+    Demo {
+        /// How much each tree corrects the ones before.
+        #[arg(long, default_value_t = 0.3)]
+        learning_rate: f64,
+        /// How many trees.
+        #[arg(long, default_value_t = 40)]
+        trees: u32,
+        /// Draws who is held out, and what each tree sees.
+        #[arg(long, default_value_t = 7)]
+        seed: u32,
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what there is.
     Get {
         #[command(subcommand)]
@@ -218,6 +233,8 @@ impl Arguments {
             | Command::Signal { json, .. }
             | Command::Doctor { json } => *json,
             Command::Graph(_) | Command::Timeline { .. } => false,
+            #[cfg(feature = "demo")]
+            Command::Demo { json, .. } => *json,
             Command::Get { what } => match what {
                 What::Executions { json, .. }
                 | What::Execution { json, .. }

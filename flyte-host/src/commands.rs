@@ -60,6 +60,13 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
             };
             tell(&execution, &whose, json, body).await
         }
+        #[cfg(feature = "demo")]
+        Command::Demo {
+            learning_rate,
+            trees,
+            seed,
+            json,
+        } => crate::demo::demo(learning_rate, trees, seed, json).await,
         Command::Get { what } => get(what).await,
         Command::Graph(a) => graph(&a),
         Command::Timeline {

@@ -4,6 +4,8 @@ mod archive;
 mod cli;
 mod code;
 mod commands;
+#[cfg(feature = "demo")]
+mod demo;
 mod doctor;
 mod fail;
 mod follow;
