@@ -24,6 +24,15 @@ pub(crate) fn core() -> TokenStream {
     found.path()
 }
 
+/// The same tokens at another place: the compiler shows an error where all of a path's tokens are.
+pub(crate) fn at(tokens: &TokenStream, span: Span) -> TokenStream {
+    let respanned = tokens.clone().into_iter().map(|mut t| {
+        t.set_span(span);
+        t
+    });
+    respanned.collect()
+}
+
 #[derive(Debug, PartialEq)]
 enum Found {
     Core(String),

@@ -56,7 +56,10 @@ impl Options {
         match name {
             "retries" => {
                 let n: LitInt = value(input)?;
-                n.base10_parse::<u32>()?;
+                if n.base10_parse::<u32>().is_err() {
+                    let text = format!("`retries` is a number from 0 to {}", u32::MAX);
+                    return Err(Error::new(n.span(), text));
+                }
                 self.retries = Some(n);
             }
             "timeout" => {

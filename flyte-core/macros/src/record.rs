@@ -5,6 +5,7 @@ use syn::{
     Attribute, Data, DeriveInput, Error, Expr, Field, Fields, Ident, LitStr, Path, Result, Token,
 };
 
+use crate::dependency::at;
 use crate::function::name_of;
 
 /// What `#[literal(..)]` says of a type, a field or a variant.
@@ -104,7 +105,10 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         let own = Attributes::read(&field.attrs, &["rename", "default"])?;
         let (ident, ty, field_vis) = (ident(field), &field.ty, &field.vis);
         let key = own.rename.map_or_else(|| name_of(ident), |r| r.value());
-        let of = quote_spanned!(ty.span()=> #generated::Field::of::<#ty>(#key));
+        // Each use of the type stands where it was written, and so does what is wrong with it.
+        let span = ty.span();
+        let own_core = at(&core, span);
+        let of = quote_spanned!(span=> #own_core::author::generated::Field::of::<#ty>(#key));
         let default = own.default.map(|d| match d {
             Some(expr) => quote!(#expr),
             None => quote!(::core::default::Default::default()),
@@ -113,14 +117,17 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             Some(default) => {
                 let document = quote!(|| #generated::default_document::<#ty>(#default));
                 described.push(quote!(#of.with_default(#document)));
-                taken.push(quote!(#ident: fields.take_or(#key, || #default)?));
+                taken.push(quote_spanned!(span=> #ident: fields.take_or(#key, || #default)?));
             }
             None => {
                 described.push(of);
-                taken.push(quote!(#ident: fields.take(#key)?));
+                taken.push(quote_spanned!(span=> #ident: fields.take::<#ty>(#key)?));
             }
         }
-        packed.push(quote!((#key, #value::pack(self.#ident))));
+        let pack = quote_spanned!(span=> <#ty as #own_core::author::LiteralValue>::pack);
+        packed.push(quote!((#key, #pack(self.#ident))));
+        let output = quote_spanned!(span=> #own_core::author::Output<#ty>);
+        let get = quote_spanned!(span=> #own_core::author::generated::field::<#ty>(self.0, #key));
         let docs: Vec<_> = field
             .attrs
             .iter()
@@ -133,8 +140,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             #(#docs)*
             #[allow(dead_code)]
             #[must_use]
-            #field_vis fn #ident(&self) -> #core::author::Output<#ty> {
-                #generated::field(self.0, #key)
+            #field_vis fn #ident(&self) -> #output {
+                #get
             }
         });
     }
@@ -163,11 +170,13 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         }
 
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl #core::author::Shape for #name {
             type Fields = #handle;
         }
 
         #[automatically_derived]
+        #[diagnostic::do_not_recommend]
         impl #value for #name {
             const TAG: &'static str = "Object-Dataclass-Transformer";
 

@@ -3,6 +3,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{DeriveInput, Error, Result};
 
+use crate::dependency::at;
 use crate::function::name_of;
 use crate::record::{Attributes, fields, ident};
 
@@ -32,6 +33,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     }
     let members = all.iter().map(|f| {
         let (ident, ty, vis) = (ident(f), &f.ty, &f.vis);
+        let core = at(&core, ty.span());
+        let output = quote_spanned!(ty.span()=> #core::author::Output<#ty>);
         let docs: Vec<_> = f
             .attrs
             .iter()
@@ -39,11 +42,12 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             .collect();
         let about = format!("The handle of `{ident}`.");
         let about = docs.is_empty().then(|| quote!(#[doc = #about]));
-        quote!(#about #(#docs)* #vis #ident: #core::author::Output<#ty>)
+        quote!(#about #(#docs)* #vis #ident: #output)
     });
-    let literal_types = types
-        .iter()
-        .map(|ty| quote_spanned!(ty.span()=> <#ty as #value>::literal_type()));
+    let literal_types = types.iter().map(|ty| {
+        let core = at(&core, ty.span());
+        quote_spanned!(ty.span()=> <#ty as #core::author::LiteralValue>::literal_type())
+    });
     let about = format!("The handles of [`{name}`].");
     Ok(quote! {
         #[doc = #about]

@@ -3,6 +3,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, ItemFn, Result};
 
+use crate::dependency::at;
 use crate::function::{Function, ParameterKind, name_of};
 use crate::options::Options;
 
@@ -39,6 +40,7 @@ fn call(core: &TokenStream, item: &ItemFn, f: &Function, dynamic: bool) -> Token
         let (name, ty) = (&p.name, &p.ty);
         // The bound carries the place of the name: the compiler underlines it when a caller's
         // argument does not fit.
+        let core = at(core, name.span());
         let bound = quote_spanned!(name.span()=> impl #core::author::IntoInput<#ty>);
         quote!(#name: #bound)
     });
@@ -85,16 +87,17 @@ fn own(
     run.sig.ident = format_ident!("run", span = name.span());
     let arguments = f.inputs().enumerate().map(|(i, p)| {
         let (ident, ty, text) = (arg(i), &p.ty, name_of(&p.name));
-        let new = quote_spanned!(ty.span()=> #generated::Arg::<#ty>::new(#text));
+        let core = at(core, ty.span());
+        let new = quote_spanned!(ty.span()=> #core::author::generated::arg::<#ty>(#text));
         quote!(const #ident: #generated::Arg<#ty> = #new;)
     });
     let returns = &f.returns;
-    let kind = if dynamic {
-        quote!(DynamicRet)
-    } else {
-        quote!(Ret)
+    let (kind, new) = match dynamic {
+        true => (quote!(DynamicRet), quote!(dynamic_ret)),
+        false => (quote!(Ret), quote!(ret)),
     };
-    let ret = quote_spanned!(returns.span()=> #generated::#kind::<#returns>::new());
+    let new = at(&quote!(#core::author::generated::#new), returns.span());
+    let ret = quote_spanned!(returns.span()=> #new::<#returns>());
     let types = f.inputs().map(|p| &p.ty);
     let takes = f.inputs().enumerate().map(|(i, _)| {
         let ident = arg(i);
@@ -244,12 +247,14 @@ fn object(
             needs.push(t);
         }
     }
-    let declared = needs
-        .iter()
-        .map(|t| quote_spanned!(t.span()=> impl #core::author::Needs<#t> for #name {}));
-    let needed = needs
-        .iter()
-        .map(|t| quote_spanned!(t.span()=> #core::author::ResourceNeed::of::<#t>()));
+    let declared = needs.iter().map(|t| {
+        let core = at(core, t.span());
+        quote_spanned!(t.span()=> impl #core::author::Needs<#t> for #name {})
+    });
+    let needed = needs.iter().map(|t| {
+        let core = at(core, t.span());
+        quote_spanned!(t.span()=> #core::author::ResourceNeed::of::<#t>())
+    });
     let needs = (!needs.is_empty()).then(|| {
         quote! {
             fn needs(&self) -> &'static [#core::author::ResourceNeed] {

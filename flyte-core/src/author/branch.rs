@@ -2,7 +2,7 @@ use super::builder::{Kind, NodeDraft};
 use super::call::CallOptions;
 use super::cond::Test;
 use super::input::Wire;
-use super::{Cond, Handles, Place, Values, WorkflowBuilder};
+use super::{Handles, IntoCond, Place, Values, WorkflowBuilder};
 use crate::id::Str;
 
 /// What runs in one case of a branch.
@@ -45,14 +45,14 @@ impl WorkflowBuilder {
     #[track_caller]
     pub fn when<H: Handles>(
         &mut self,
-        condition: impl Into<Cond>,
+        condition: impl IntoCond,
         then: impl FnOnce(&mut WorkflowBuilder) -> H,
     ) -> Branch<'_, H> {
         let place = Place::here();
         let arm = self.scoped(place, then);
         Branch {
             wf: self,
-            cases: vec![(condition.into().0, arm)],
+            cases: vec![(condition.into_cond().0, arm)],
             place,
             gives: std::marker::PhantomData,
         }
@@ -64,11 +64,11 @@ impl<H: Handles> Branch<'_, H> {
     #[track_caller]
     pub fn elif(
         mut self,
-        condition: impl Into<Cond>,
+        condition: impl IntoCond,
         then: impl FnOnce(&mut WorkflowBuilder) -> H,
     ) -> Self {
         let arm = self.wf.scoped(Place::here(), then);
-        self.cases.push((condition.into().0, arm));
+        self.cases.push((condition.into_cond().0, arm));
         self
     }
 

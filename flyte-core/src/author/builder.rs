@@ -408,12 +408,9 @@ impl WorkflowBuilder {
                         template
                     }
                 };
-                // The engine reads the timeout of the node alone.
-                let m = &mut options.metadata;
-                m.timeout = m.timeout.or(template.metadata.timeout);
-                m.interruptible = m.interruptible.or(template.metadata.interruptible);
-                Kind::Task(template)
+                task_kind(template, options)
             }
+            Callee::Foreign(template) => task_kind(template, options),
             Callee::Workflow(built) => Kind::Workflow(built),
             Callee::Launch(built) => Kind::Launch(built),
             Callee::Map(map) => {
@@ -515,4 +512,12 @@ impl WorkflowBuilder {
         let outputs = outputs.zip(H::Values::types()).collect();
         Emit::new(self).workflow(outlets.0, outputs, place)
     }
+}
+
+fn task_kind(template: Arc<TaskTemplate>, options: &mut CallOptions) -> Kind {
+    // The engine reads these of the node alone.
+    let m = &mut options.metadata;
+    m.timeout = m.timeout.or(template.metadata.timeout);
+    m.interruptible = m.interruptible.or(template.metadata.interruptible);
+    Kind::Task(template)
 }

@@ -8,7 +8,7 @@ use super::{Argument, Place, Values};
 use crate::contract::Task;
 use crate::id::Str;
 use crate::literal::SignedDuration;
-use crate::template::{NodeMetadata, SuccessCriteria};
+use crate::template::{NodeMetadata, SuccessCriteria, TaskTemplate};
 
 /// A task or workflow with its arguments, and what this one call changes about it.
 ///
@@ -32,6 +32,7 @@ pub(super) struct CallParts {
 #[derive(Debug)]
 pub(super) enum Callee {
     Task(&'static dyn Task),
+    Foreign(Arc<TaskTemplate>),
     Workflow(Arc<Built>),
     Launch(Arc<Built>),
     Map(Box<MapParts>),

@@ -73,9 +73,26 @@ impl<T: Comparable> Output<T> {
     }
 }
 
-impl From<Output<bool>> for Cond {
-    fn from(flag: Output<bool>) -> Self {
-        flag.eq(true)
+/// What may be a condition: a [`Cond`], or the handle of a `bool`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no condition of a workflow",
+    label = "expected a comparison of handles, like `x.gt(0.5)`, or an `Output<bool>`",
+    note = "a condition is known when the workflow runs: what is known now is an `if` of Rust"
+)]
+pub trait IntoCond {
+    /// The condition.
+    fn into_cond(self) -> Cond;
+}
+
+impl IntoCond for Cond {
+    fn into_cond(self) -> Cond {
+        self
+    }
+}
+
+impl IntoCond for Output<bool> {
+    fn into_cond(self) -> Cond {
+        self.eq(true)
     }
 }
 

@@ -22,9 +22,13 @@ fn variant<T: LiteralValue>() -> LiteralType {
     t.tagged(T::TAG)
 }
 
+#[diagnostic::do_not_recommend]
+
 impl<T: LiteralValue> Shape for Option<T> {
     type Fields = Ref;
 }
+
+#[diagnostic::do_not_recommend]
 
 impl<T: LiteralValue> LiteralValue for Option<T> {
     const TAG: &'static str = T::TAG;
@@ -83,9 +87,13 @@ impl<T: LiteralValue> LiteralValue for Option<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
+
 impl<T: LiteralValue> Shape for Vec<T> {
     type Fields = Ref;
 }
+
+#[diagnostic::do_not_recommend]
 
 impl<T: LiteralValue> LiteralValue for Vec<T> {
     const TAG: &'static str = "Typed List";
@@ -135,9 +143,12 @@ impl<T: LiteralValue> LiteralValue for Vec<T> {
 
 macro_rules! string_map {
     ([$($generics:tt)*] $map:ty) => {
+        #[diagnostic::do_not_recommend]
         impl<$($generics)*> Shape for $map {
             type Fields = Ref;
         }
+
+        #[diagnostic::do_not_recommend]
 
         impl<$($generics)*> LiteralValue for $map {
             const TAG: &'static str = "Typed Dict";

@@ -15,6 +15,7 @@ mod call;
 mod cond;
 mod containers;
 mod emit;
+mod foreign;
 mod input;
 mod map;
 mod object;
@@ -35,7 +36,8 @@ pub use branch::Branch;
 pub use build_error::{BuildError, BuildErrors};
 pub use builder::WorkflowBuilder;
 pub use call::{Call, Callable, IntoTimeout};
-pub use cond::{Comparable, Cond};
+pub use cond::{Comparable, Cond, IntoCond};
+pub use foreign::ForeignTask;
 pub use input::{Argument, Input, IntoInput};
 pub use map::{MapCall, map};
 pub use output::{Output, Ref, Shape};
@@ -59,7 +61,9 @@ pub mod generated {
     };
     pub use super::output::field;
     pub use super::schema::{Field, default_document, enum_schema, schema_of, struct_type};
-    pub use super::task::{Arg, DynamicRet, DynamicValues, Ret, TaskOptions, argument};
+    pub use super::task::{
+        Arg, DynamicRet, DynamicValues, Ret, TaskOptions, arg, argument, dynamic_ret, ret,
+    };
     pub use super::values::{Outlets, Refs, take};
     pub use crate::contract::{Expansion, Task, TaskContext, TaskError};
     pub use crate::literal::{Document, Literal, LiteralType, Names, Row};

@@ -5,7 +5,7 @@ use crate::template::PathStep;
 
 /// Where a value will come from: a node's output, a workflow's input or a constant, and the way
 /// into it. Opaque; typed by [`Output`].
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Ref {
     /// The builder that made it.
     pub(super) builder: u32,
@@ -29,7 +29,7 @@ pub(super) enum Origin {
     Item,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Step {
     Key(&'static str),
     Index(i32),
@@ -89,6 +89,10 @@ impl fmt::Debug for Ref {
 
 /// What a handle of a type offers by name. Derived with
 /// [`LiteralStruct`](super::LiteralStruct), whose fields become methods of its handles.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no literal type, so it has no handle",
+    label = "this type has no Flyte type"
+)]
 pub trait Shape {
     /// The handle's own methods; [`Ref`] for none.
     type Fields: Copy + From<Ref> + AsRef<Ref> + Send + Sync + 'static;

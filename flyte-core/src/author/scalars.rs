@@ -24,10 +24,12 @@ macro_rules! scalar {
     ($rust:ty, $simple:ident, $tag:literal, $wanted:literal, $schema:expr,
      $into:expr, { $($pattern:pat => $from:expr),+ }, $pack:expr, $unpack:expr
      $(, $inner:pat => $packed:expr)?) => {
+        #[diagnostic::do_not_recommend]
         impl Shape for $rust {
             type Fields = Ref;
         }
 
+        #[diagnostic::do_not_recommend]
         impl LiteralValue for $rust {
             const TAG: &'static str = $tag;
 
@@ -92,6 +94,7 @@ scalar!(SignedDuration, Duration, "timedelta", "a length of time",
     |v| Some(SignedDuration::from_nanos((v.as_f64()? * 1e9).round() as i128)),
     Literal::Float(f) => Value::from(*f));
 
+#[diagnostic::do_not_recommend]
 impl Shape for () {
     type Fields = Ref;
 }
@@ -112,6 +115,7 @@ pub struct Folder {
 
 macro_rules! blob {
     ($rust:ident, $dimensionality:ident, $tag:literal, $what:literal) => {
+        #[diagnostic::do_not_recommend]
         impl Shape for $rust {
             type Fields = Ref;
         }
@@ -130,6 +134,7 @@ macro_rules! blob {
             }
         }
 
+        #[diagnostic::do_not_recommend]
         impl LiteralValue for $rust {
             const TAG: &'static str = $tag;
 
@@ -175,12 +180,14 @@ macro_rules! blob {
 blob!(File, Single, "FlyteFilePath", "a file");
 blob!(Folder, Multipart, "FlyteDirectory", "a folder");
 
+#[diagnostic::do_not_recommend]
 impl Shape for FlyteError {
     type Fields = Ref;
 }
 
 /// What a failure handler is told: an input `err: Option<FlyteError>` is filled in by the
 /// scheduler.
+#[diagnostic::do_not_recommend]
 impl LiteralValue for FlyteError {
     const TAG: &'static str = "FlyteError";
 

@@ -152,15 +152,14 @@ pub struct Arg<T> {
     take: fn(&Row, &str) -> Result<T, ValueError>,
 }
 
-impl<T: LiteralValue> Arg<T> {
-    /// The input `name`.
-    #[must_use]
-    pub const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            literal_type: T::literal_type,
-            take: super::values::take::<T>,
-        }
+/// The input `name`.
+#[doc(hidden)]
+#[must_use]
+pub const fn arg<T: LiteralValue>(name: &'static str) -> Arg<T> {
+    Arg {
+        name,
+        literal_type: T::literal_type,
+        take: super::values::take::<T>,
     }
 }
 
@@ -187,25 +186,18 @@ pub struct Ret<R> {
     row: fn(&OnceLock<Names>, R) -> Result<Row, TaskError>,
 }
 
-impl<R: TaskReturn> Ret<R> {
-    /// Of a function that returns `R`.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            names: R::Values::NAMES,
-            types: R::Values::types,
-            // The names are made once for each task.
-            row: |names, result| {
-                let names = names.get_or_init(names_of::<R::Values>);
-                Ok(row_of(names, result.into_values()?))
-            },
-        }
-    }
-}
-
-impl<R: TaskReturn> Default for Ret<R> {
-    fn default() -> Self {
-        Self::new()
+/// Of a function that returns `R`.
+#[doc(hidden)]
+#[must_use]
+pub const fn ret<R: TaskReturn>() -> Ret<R> {
+    Ret {
+        names: R::Values::NAMES,
+        types: R::Values::types,
+        // The names are made once for each task.
+        row: |names, result| {
+            let names = names.get_or_init(names_of::<R::Values>);
+            Ok(row_of(names, result.into_values()?))
+        },
     }
 }
 
@@ -274,21 +266,14 @@ pub struct DynamicRet<R> {
     finish: fn(R, WorkflowBuilder) -> Result<Expansion, TaskError>,
 }
 
-impl<R: DynamicReturn> DynamicRet<R> {
-    /// Of a function that returns `R`.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            names: <DynamicValues<R> as Values>::NAMES,
-            types: <DynamicValues<R> as Values>::types,
-            finish: |result, wf| wf.expand(&result.into_handles()?),
-        }
-    }
-}
-
-impl<R: DynamicReturn> Default for DynamicRet<R> {
-    fn default() -> Self {
-        Self::new()
+/// Of a function that returns `R`.
+#[doc(hidden)]
+#[must_use]
+pub const fn dynamic_ret<R: DynamicReturn>() -> DynamicRet<R> {
+    DynamicRet {
+        names: <DynamicValues<R> as Values>::NAMES,
+        types: <DynamicValues<R> as Values>::types,
+        finish: |result, wf| wf.expand(&result.into_handles()?),
     }
 }
 
