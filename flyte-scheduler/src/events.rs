@@ -90,11 +90,11 @@ impl Reader {
 #[async_trait]
 impl EventSource for Scheduler {
     async fn subscribe(&self, from: Option<EventCursor>) -> Result<EventStream> {
-        let inner = self.inner();
-        let shard = inner.lease.shard;
+        let shared = self.shared();
+        let shard = self.shard();
         let mut reader = Reader {
-            store: inner.store.clone(),
-            live: inner.frames.follow(),
+            store: self.store().clone(),
+            live: shared.frames.follow(),
             projector: Projector::events_only(shard),
             plans: HashMap::new(),
             next: JournalPosition { shard, sequence: 1 },

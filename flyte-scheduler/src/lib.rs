@@ -4,18 +4,32 @@
 //! Invariant: no global state; several schedulers live in one process.
 #![deny(missing_docs)]
 
+mod build_error;
 mod builder;
+mod client;
 mod clock;
 pub mod engine;
 mod events;
 mod handle;
+mod health;
 pub mod outcome;
+mod parked;
+mod room;
 mod scheduler;
 pub mod shard;
 mod shell;
+mod submit;
+mod wait_error;
+mod waits;
 
+pub use build_error::{BuildError, Problem, ProblemCode};
 pub use builder::SchedulerBuilder;
 pub use clock::SystemClock;
-pub use engine::Outcome;
-pub use handle::{Handle, WaitError};
-pub use scheduler::{Scheduler, Submit, SubmitError};
+pub use engine::{FailedNode, Outcome};
+pub use handle::{Handle, Outputs};
+pub use health::Health;
+pub use parked::{ParkKind, Parked};
+pub use scheduler::Scheduler;
+pub use shell::{LeaseLost, ShutdownReport};
+pub use submit::{Submit, SubmitError};
+pub use wait_error::{Deadline, WaitError};

@@ -16,6 +16,7 @@ mod finish;
 mod input;
 mod job;
 mod loaded;
+mod quarantine;
 mod recover;
 mod request;
 mod resolve;
@@ -30,13 +31,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use flyte_core::contract::Policy;
-use flyte_core::id::{Digest, FrameIx, NodeAddr};
+use flyte_core::id::{Digest, ExecutionId, FrameIx, NodeAddr, Str};
 use flyte_core::journal::{Change, Record};
 use flyte_core::literal::Timestamp;
 
 pub use apply::Plans;
 pub use config::EngineConfig;
-pub use effect::{AttemptRef, CacheOwner, Effect, Outcome};
+pub use effect::{AttemptRef, CacheOwner, Effect, FailedNode, Outcome};
 pub use input::{CacheAnswer, Input, TaskFailure};
 pub use loaded::{Layout, LoadedPlan, TaskKind};
 pub use resolve::{ResolveError, resolve};
@@ -93,6 +94,14 @@ pub struct Engine {
     /// What the cache has said of ready nodes.
     looked: HashMap<(u64, NodeAddr), Looked>,
     timers: BTreeSet<(Timestamp, u64, NodeAddr, Timer)>,
+    /// The number of the execution that is worked on; 0 if it is none.
+    focus: u64,
+    /// The name of a submission that is worked on.
+    submitting: Option<ExecutionId>,
+    /// Executions to park before anything is done for them.
+    quarantine: HashMap<ExecutionId, Str>,
+    /// Whether the last owner's process lives on.
+    survived: bool,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +134,10 @@ impl Engine {
             waiting: BTreeMap::new(),
             looked: HashMap::new(),
             timers: BTreeSet::new(),
+            focus: 0,
+            submitting: None,
+            quarantine: HashMap::new(),
+            survived: false,
         }
     }
 
@@ -149,6 +162,7 @@ impl Engine {
     /// Takes what happened at `now` and decides all that follows from it.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.advance(now);
+        self.look_at(&input);
         match input {
             Input::Submit { submission, plan } => self.submit(*submission, plan),
             Input::Abort {
@@ -183,6 +197,7 @@ impl Engine {
             let Some((number, addr)) = self.backlog.pop_front() else {
                 break;
             };
+            self.focus = number;
             self.ready(number, addr);
         }
         self.settle();
@@ -232,6 +247,7 @@ impl Engine {
                 if self.state.get(number).is_none() {
                     continue;
                 }
+                self.focus = number;
                 match item {
                     Agenda::Ready(addr)
                         if !self.backlog.is_empty() || self.records.len() >= STEP_RECORDS =>

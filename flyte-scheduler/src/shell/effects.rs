@@ -13,6 +13,7 @@ use flyte_idl::convert::encode_literal_map;
 use futures::StreamExt;
 
 use super::{Mailbox, Message};
+use crate::builder::SchedulerBuilder;
 use crate::engine::{AttemptRef, CacheAnswer, CacheOwner, Effect, Input, TaskFailure};
 use crate::outcome::{Files, judge};
 
@@ -33,6 +34,18 @@ pub(crate) struct World {
 const TRIES: u32 = 5;
 
 impl World {
+    pub(crate) fn new(b: &SchedulerBuilder, send: Mailbox) -> Self {
+        Self {
+            plugins: b.plugins.clone(),
+            cache: b.cache.clone(),
+            blobs: b.blobs.clone(),
+            root: b.root.clone(),
+            launch: b.launch_context(),
+            call_timeout: b.call_timeout,
+            send,
+        }
+    }
+
     fn tell(&self, input: Input) {
         // A driver that is gone needs no answer.
         let _gone = self.send.send(Message::Input(input));

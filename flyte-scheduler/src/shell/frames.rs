@@ -36,6 +36,12 @@ impl Frames {
         }
     }
 
+    /// What follows comes after this sequence; what was before is in the journal.
+    pub(crate) fn reset(&self, sequence: u64) {
+        *lock(&self.recent) = Recent::default();
+        self.latest.send_replace(sequence);
+    }
+
     pub(crate) fn push(&self, frame: Arc<JournalFrame>) {
         let sequence = frame.sequence;
         {
@@ -51,6 +57,11 @@ impl Frames {
             }
         }
         self.latest.send_replace(sequence);
+    }
+
+    /// The last frame that is known.
+    pub(crate) fn latest(&self) -> u64 {
+        *self.latest.borrow()
     }
 
     pub(crate) fn follow(&self) -> Follower {
