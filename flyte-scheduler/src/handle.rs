@@ -3,9 +3,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyte_core::contract::{CommandBody, Query};
+use flyte_core::contract::{CommandBody, EventStream};
 use flyte_core::id::{ExecutionId, Str};
-use flyte_core::journal::{ExecutionRow, IndexRow, WorkflowPhase};
+use flyte_core::journal::WorkflowPhase;
 use flyte_core::literal::{Literal, Row};
 use flyte_core::{Result, Retry};
 use tokio::sync::watch;
@@ -34,6 +34,8 @@ pub struct Handle {
     pub(crate) client: Arc<Client>,
     /// Whether it was not made by the submit itself.
     pub(crate) attached: bool,
+    /// The frame before all of the execution's, where that is known.
+    pub(crate) since: Option<u64>,
 }
 
 impl Handle {
@@ -98,6 +100,16 @@ impl Handle {
         }
     }
 
+    /// What happens in the execution, from its beginning to its end, then live; works for one
+    /// that is over, too, and ends with it, or with this scheduler.
+    ///
+    /// A reader that is slow costs nobody anything: it reads the journal. Cursors are early rather
+    /// than late: to subscribe from one may repeat events and misses none.
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        crate::execution_events::of(self)
+    }
+
     /// Ends the execution for good; returns when that wish is durable.
     ///
     /// # Errors
@@ -127,7 +139,7 @@ impl Handle {
 
     /// How it ended, as the index knows it.
     async fn stored(&self) -> Result<Option<Outcome>, WaitError> {
-        let Some(row) = self.row().await? else {
+        let Some(row) = self.client.row(&self.id).await?.0 else {
             return Ok(None);
         };
         if !row.phase.is_terminal() {
@@ -138,9 +150,13 @@ impl Handle {
             };
         }
         let node = match row.failed_node {
-            Some(addr) => self.failed_node(addr).await?,
+            Some(addr) => self.client.node(&self.id, |n| n.addr == addr).await?,
             None => None,
         };
+        let node = node.map(|n| FailedNode {
+            path: n.path,
+            attempt: n.attempts.saturating_sub(1),
+        });
         Ok(Some(Outcome {
             id: row.id,
             phase: row.phase,
@@ -149,41 +165,6 @@ impl Handle {
             node,
             by: None,
         }))
-    }
-
-    async fn row(&self) -> Result<Option<ExecutionRow>> {
-        let execution = self.id.clone();
-        let query = Query::Execution { execution };
-        let page = self.client.store.query(&query).await?;
-        let row = page.items.into_iter().find_map(|row| match row {
-            IndexRow::Execution(e) => Some(*e),
-            _ => None,
-        });
-        Ok(row)
-    }
-
-    async fn failed_node(&self, addr: flyte_core::id::NodeAddr) -> Result<Option<FailedNode>> {
-        let mut from = None;
-        loop {
-            let query = Query::Nodes {
-                execution: self.id.clone(),
-                frame: Some(addr.frame),
-                limit: 1000,
-                from,
-            };
-            let page = self.client.store.query(&query).await?;
-            let found = page.items.into_iter().find_map(|row| match row {
-                IndexRow::Node(n) if n.addr == addr => Some(FailedNode {
-                    path: n.path,
-                    attempt: n.attempts.saturating_sub(1),
-                }),
-                _ => None,
-            });
-            from = page.next;
-            if found.is_some() || from.is_none() {
-                return Ok(found);
-            }
-        }
     }
 }
 

@@ -21,6 +21,12 @@ struct Taken {
     closed: bool,
 }
 
+impl Taken {
+    fn all(&self) -> usize {
+        self.open + self.coming.len()
+    }
+}
+
 /// Why there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRoom {
@@ -56,8 +62,7 @@ impl Room {
             let (room, id) = (self, None);
             return Ok(Place { room, id });
         }
-        let coming = taken.coming.len();
-        if coming >= self.inbox_max || taken.open + coming >= self.open_max {
+        if taken.coming.len() >= self.inbox_max || taken.all() >= self.open_max {
             return Err(NoRoom::Full);
         }
         taken.coming.insert(id.clone());
@@ -82,20 +87,22 @@ impl Room {
     /// The driver took these in, and so many executions are open.
     pub(crate) fn took<'a>(&self, ids: impl Iterator<Item = &'a ExecutionId>, open: usize) {
         let mut taken = self.lock();
-        let before = taken.open + taken.coming.len();
+        let (before, coming) = (taken.all(), taken.coming.len());
         for id in ids {
             taken.coming.remove(id);
         }
         taken.open = open;
-        let after = taken.open + taken.coming.len();
+        // Either bound may have been the one in the way.
+        let fewer = before.saturating_sub(taken.all());
+        let freed = fewer.max(coming - taken.coming.len());
         drop(taken);
-        self.free(before.saturating_sub(after));
+        self.free(freed);
     }
 
     /// The shard was loaded: what came before is open, or in the inbox.
     pub(crate) fn reset(&self, open: usize) {
         let mut taken = self.lock();
-        let before = taken.open + taken.coming.len();
+        let before = taken.all();
         taken.coming.clear();
         taken.open = open;
         drop(taken);

@@ -19,6 +19,7 @@ use crate::shell::{
     LeaseLost, Leave, Mailbox, Message, Owner, Question, Shared, ShutdownReport, load,
 };
 use crate::submit::{Submit, SubmitError};
+use crate::wait_cause::WaitCause;
 use crate::waits::Wait;
 
 /// Longer than any host waits.
@@ -64,7 +65,7 @@ impl Scheduler {
             let shared = owner.shared.clone();
             // From here on messages are refused.
             drop(owner);
-            shared.client.waits.close();
+            shared.client.close();
             let still = shared.status.still_blocking.load(Ordering::Acquire);
             drop(shared);
             io.end();
@@ -168,17 +169,20 @@ impl Scheduler {
             submitted_at: shared.builder.clock.now(),
             parent: None,
         };
+        let since = shared.client.frames.latest();
         // Somebody must be told before it can end.
         let state = shared.client.waits.watch(&id);
         let body = CommandBody::Submit(Box::new(submission));
         match shared.client.enqueue(self.shard(), body).await? {
             Enqueued::Accepted => {
                 place.keep();
-                Ok(self.handle(id, state, false))
+                Ok(Handle {
+                    since,
+                    attached: false,
+                    ..self.handle(id, state)
+                })
             }
-            Enqueued::Existing { shard } if shard == self.shard() => {
-                Ok(self.handle(id, state, true))
-            }
+            Enqueued::Existing { shard } if shard == self.shard() => Ok(self.handle(id, state)),
             Enqueued::Existing { .. } => Ok(self.foreign(id)),
             Enqueued::Conflict { difference, .. } => Err(SubmitError::Conflict { id, difference }),
         }
@@ -194,7 +198,7 @@ impl Scheduler {
         if client.store.locate(id).await? != self.shard() {
             return Ok(self.foreign(id.clone()));
         }
-        Ok(self.handle(id.clone(), client.waits.watch(id), true))
+        Ok(self.handle(id.clone(), client.waits.watch(id)))
     }
 
     /// Ends an execution for good; returns when that wish is durable. The execution may belong to
@@ -238,6 +242,35 @@ impl Scheduler {
         let execution = id.clone();
         let body = CommandBody::Release { execution };
         self.shared().client.tell_parked(id, body).await
+    }
+
+    /// What a node waits for; `path` are the ids from the root down, such as `n0/n1`. From live
+    /// state for executions of this scheduler, from the index for others.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no execution of this name, or none of its nodes has this path; what
+    /// the store says.
+    pub async fn explain(&self, id: &ExecutionId, path: &str) -> Result<WaitCause> {
+        let shared = self.shared();
+        let (answer, told) = oneshot::channel();
+        let question = Question::Explain {
+            id: id.clone(),
+            path: path.into(),
+            answer,
+        };
+        let asked = shared.send.send(Message::Ask(question));
+        match if asked {
+            told.await.ok().flatten()
+        } else {
+            None
+        } {
+            Some(Some(cause)) => Ok(cause),
+            Some(None) => {
+                let text = format!("the execution `{id}` has no node `{path}`");
+                Err(Error::new(ErrorKind::NotFound, "explain", text))
+            }
+            None => shared.client.explain(id, path).await,
+        }
     }
 
     /// How the scheduler is.
@@ -348,18 +381,19 @@ impl Scheduler {
         told.then_some(left)
     }
 
-    fn handle(&self, id: ExecutionId, state: watch::Receiver<Wait>, attached: bool) -> Handle {
+    fn handle(&self, id: ExecutionId, state: watch::Receiver<Wait>) -> Handle {
         Handle {
             id,
             state,
             client: self.shared().client.clone(),
-            attached,
+            attached: true,
+            since: None,
         }
     }
 
     /// Of an execution in another shard: only the store knows of it.
     fn foreign(&self, id: ExecutionId) -> Handle {
-        self.handle(id, watch::channel(Wait::Elsewhere).1, true)
+        self.handle(id, watch::channel(Wait::Elsewhere).1)
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -11,6 +11,7 @@ mod apply;
 mod cache;
 mod config;
 mod effect;
+mod explain;
 mod fail;
 mod finish;
 mod input;

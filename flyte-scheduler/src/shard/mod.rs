@@ -14,6 +14,7 @@ use flyte_core::literal::Timestamp;
 use std::sync::Arc;
 
 use crate::engine::{Effect, Engine, EngineConfig, Input, LoadedPlan, State};
+use crate::wait_cause::WaitCause;
 
 /// Records of one frame: readers take a frame at a time.
 const FRAME_RECORDS_MAX: usize = 16_384;
@@ -103,6 +104,12 @@ impl Shard {
     #[must_use]
     pub fn suspect(&self) -> Option<&ExecutionId> {
         self.engine.suspect()
+    }
+
+    /// What a node waits for; see [`Engine::explain`].
+    #[must_use]
+    pub fn explain(&self, id: &ExecutionId, path: &str) -> Option<Option<WaitCause>> {
+        self.engine.explain(id, path)
     }
 
     /// Says under which epoch this very process owned the shard before: attempts that it dropped

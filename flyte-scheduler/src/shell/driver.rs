@@ -166,7 +166,7 @@ impl Driver {
         let pump = pump(store.clone(), lease.clone(), plans, inbox, send.clone());
         shared.side.spawn(keep);
         shared.side.spawn(pump);
-        shared.frames.reset(self.shard.sequence());
+        shared.client.frames.reset(self.shard.sequence());
         self.open = self.shard.state().open();
         shared.room.reset(self.open);
         shared.held(lease);
@@ -238,7 +238,7 @@ impl Driver {
             Message::Inbox(entries) => self.inbox(now, entries, actions),
             Message::Committed(number, frames, _) => {
                 for frame in frames {
-                    self.shared.frames.push(frame);
+                    self.shared.client.frames.push(frame);
                 }
                 self.shard.committed(number, actions);
             }

@@ -369,8 +369,9 @@ impl World {
                 (true, None) => return CacheAnswer::Miss,
                 (true, Some(o)) => match cache.reserve(key, &o.owner, o.ttl).await {
                     Ok(ReserveOutcome::Acquired(r)) => return CacheAnswer::Reserved(r.token),
-                    Ok(ReserveOutcome::Held { expires_at, .. }) => {
+                    Ok(ReserveOutcome::Held { owner, expires_at }) => {
                         return CacheAnswer::Held {
+                            holder: owner,
                             ask_again: expires_at,
                         };
                     }

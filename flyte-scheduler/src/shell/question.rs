@@ -3,12 +3,20 @@ use tokio::sync::oneshot;
 
 use crate::parked::Parked;
 use crate::shard::Shard;
+use crate::wait_cause::WaitCause;
 
 /// What only the driver knows.
 #[derive(Debug)]
 pub(crate) enum Question {
     /// Which executions are open, and which of them are parked.
     Open(oneshot::Sender<OpenExecutions>),
+    /// What a node waits for.
+    Explain {
+        id: ExecutionId,
+        path: String,
+        /// See [`Shard::explain`].
+        answer: oneshot::Sender<Option<Option<WaitCause>>>,
+    },
 }
 
 /// The executions that a driver has.
@@ -33,6 +41,9 @@ impl Question {
                 };
                 // Who asked may have lost patience.
                 let _gone = answer.send(open);
+            }
+            Self::Explain { id, path, answer } => {
+                let _gone = answer.send(shard.explain(&id, &path));
             }
         }
     }

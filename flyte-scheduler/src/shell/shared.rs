@@ -6,7 +6,7 @@ use flyte_core::literal::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::{Frames, Mailbox, PlanCache};
+use super::{Mailbox, PlanCache};
 use crate::builder::SchedulerBuilder;
 use crate::client::Client;
 use crate::room::Room;
@@ -18,7 +18,6 @@ pub(crate) struct Shared {
     pub(crate) info: StoreInfo,
     pub(crate) client: Arc<Client>,
     pub(crate) plans: Arc<PlanCache>,
-    pub(crate) frames: Frames,
     pub(crate) room: Room,
     pub(crate) send: Mailbox,
     pub(crate) status: Status,
@@ -67,7 +66,6 @@ impl Shared {
             info: store.info(),
             client: Arc::new(Client::new(store.clone(), lease)),
             plans: Arc::new(PlanCache::new(store.clone(), builder.plugins.clone())),
-            frames: Frames::new(),
             room: Room::new(builder.open_max, builder.inbox_max),
             send,
             status: Status::default(),
