@@ -7,10 +7,12 @@ use flyte_core::journal::{Change, JournalFrame};
 use flyte_core::literal::Timestamp;
 use flyte_core::{Error, ErrorKind, Result, Retry};
 use futures::{FutureExt, StreamExt};
+use tracing::Instrument;
 
 use super::effects::World;
 use super::leave::{Leave, Leaving};
 use super::runs::{Run, Runs};
+use super::spans::Spans;
 use super::{Mailbox, PlanCache, Question, Reader, Shared};
 use crate::engine::{Effect, Input, LoadedPlan};
 use crate::parked::Parked;
@@ -52,6 +54,7 @@ pub(crate) struct Driver {
     shared: Arc<Shared>,
     world: World,
     pub(crate) runs: Runs,
+    spans: Spans,
     /// Whether the thread slept since it last polled a task.
     slept: bool,
     /// Open executions that the API was told of.
@@ -71,6 +74,7 @@ impl Driver {
             runs: Runs::new(&shared, send),
             lease,
             shared,
+            spans: Spans::default(),
             slept: true,
             open: 0,
             leaving: None,
@@ -106,6 +110,7 @@ impl Driver {
     /// Runs until it is told to leave, or the lease is lost. It blocks its thread.
     pub(crate) fn live(&mut self, mail: &Reader, inbox: Vec<InboxEntry>) -> End {
         self.begin(inbox);
+        self.spans.recovered(self.shard.state());
         let mut actions = Vec::new();
         self.shard.recover(self.now(), &mut actions);
         self.act(&mut actions);
@@ -138,8 +143,9 @@ impl Driver {
             if self.runs.may_turn() {
                 let epoch = self.lease.epoch;
                 let slept = std::mem::take(&mut self.slept);
+                let (state, spans) = (self.shard.state(), &mut self.spans);
                 self.runs
-                    .turn(&self.world, self.shard.state(), epoch, slept, &mut done);
+                    .turn(&self.world, state, epoch, slept, spans, &mut done);
                 let now = self.now();
                 self.shard.handle_many(now, done.drain(..), &mut actions);
                 self.act(&mut actions);
@@ -338,6 +344,7 @@ impl Driver {
             Effect::Cancel { at } => self.runs.cancel(at),
             Effect::Ended(outcome) => {
                 self.runs.forget(self.shard.state());
+                self.spans.ended(&outcome.id);
                 self.shared.client.waits.ended(*outcome);
             }
             Effect::Parked { id, cause } => {
@@ -345,7 +352,9 @@ impl Driver {
                 self.shared.client.waits.parked(&id, why);
             }
             other => {
-                self.shared.side.spawn(self.world.clone().act(other));
+                let span = self.spans.effect(self.shard.state(), &other);
+                let act = self.world.clone().act(other);
+                self.shared.side.spawn(act.instrument(span));
             }
         }
     }

@@ -19,6 +19,7 @@ mod plans;
 mod question;
 mod runs;
 mod shared;
+mod spans;
 
 pub(crate) use driver::{Driver, End, Message};
 pub(crate) use frames::{Follower, Frames};

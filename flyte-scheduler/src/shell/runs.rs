@@ -10,11 +10,13 @@ use flyte_core::contract::{HostResources, Task, TaskContext, TaskContextParts, T
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
 use futures::FutureExt;
+use tracing::Instrument;
 
 use super::blame::said;
 use super::blocking::{Blocking, Thread};
 use super::effects::{World, parts};
 use super::pace::{Pace, Paces};
+use super::spans::Spans;
 use super::{Mailbox, Message, Shared};
 use crate::engine::{AttemptRef, Input, State, TaskFailure};
 
@@ -142,6 +144,7 @@ impl Runs {
         state: &State,
         epoch: u64,
         slept: bool,
+        spans: &mut Spans,
         done: &mut Vec<Input>,
     ) {
         let host = self.host.clone();
@@ -175,13 +178,17 @@ impl Runs {
             let shared = self.parts_of(at.execution, || parts(world, &ex.id, epoch, &resources));
             let over = thread.as_ref().map(Thread::over);
             let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, over);
+            let tag = run.task.typetag_name();
+            let mut work = work(run.task, cx, run.inputs);
+            let span = spans.attempt(ex, at);
+            if !span.is_none() {
+                work = Box::pin(work.instrument(span));
+            }
             if let Some(thread) = thread {
-                self.block(at, thread, work(run.task, cx, run.inputs));
+                self.block(at, thread, work);
                 continue;
             }
-            let tag = run.task.typetag_name();
             let pace = self.paces.of(tag);
-            let work = work(run.task, cx, run.inputs);
             if !pace.is_inline() {
                 self.spawn(at, work, Some(pace));
                 if !self.may_turn() {
