@@ -13,8 +13,10 @@ use flyte_core::plan::{Graph, Plan};
 use flyte_core::{Error, ErrorKind, Result};
 
 use crate::engine::Outcome;
-use crate::handle::{Handle, WaitError};
-use crate::scheduler::{Scheduler, Submit, SubmitError};
+use crate::handle::Handle;
+use crate::scheduler::Scheduler;
+use crate::submit::{Submit, SubmitError};
+use crate::wait_error::WaitError;
 
 impl Scheduler {
     /// Starts an execution of a workflow: awaited, it is durable and gives a handle, and that,
