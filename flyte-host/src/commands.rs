@@ -10,6 +10,7 @@ use crate::doctor::doctor;
 use crate::fail::{Refusal, Result};
 use crate::follow::{Follow, follow};
 use crate::machine::{Machine, shown};
+use crate::picture::{graph, timeline};
 use crate::python::Python;
 use crate::report::{Report, seconds};
 use crate::run::run;
@@ -59,7 +60,20 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
             };
             tell(&execution, &whose, json, body).await
         }
+        #[cfg(feature = "demo")]
+        Command::Demo {
+            learning_rate,
+            trees,
+            seed,
+            json,
+        } => crate::demo::demo(learning_rate, trees, seed, json).await,
         Command::Get { what } => get(what).await,
+        Command::Graph(a) => graph(&a),
+        Command::Timeline {
+            execution,
+            whose,
+            out,
+        } => timeline(&execution, &whose, &out).await,
         Command::Doctor { json } => doctor(json).await,
     }
 }

@@ -169,6 +169,7 @@ impl Scheduler {
                 blobs: b.blobs.clone(),
                 root: b.root.clone(),
                 launch: b.launch_context(),
+                progress: b.progress.clone(),
                 call_timeout: b.call_timeout,
                 send: send.clone(),
             },

@@ -143,9 +143,9 @@ impl Built {
                 ..LaunchPlanSpec::default()
             },
             closure: LaunchPlanClosure {
-                active: false,
                 expected_inputs: Some(inputs.iter().map(parameter).collect()),
                 expected_outputs: template.interface.clone().map(|i| i.outputs),
+                ..LaunchPlanClosure::default()
             },
         };
         Arc::new(Self {

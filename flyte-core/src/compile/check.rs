@@ -3,6 +3,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::binding::{check_bindings, check_discovered, discover};
 use super::branch;
+use super::closure::END_NODE_ID;
 use super::error::Report;
 use super::quantity::is_quantity;
 use super::requirements::{Library, children};
@@ -76,7 +77,7 @@ fn workflow<'a>(
         inputs: Cow::Borrowed(&interface.inputs),
         ..Scope::default()
     };
-    let user = |n: &&Node| !matches!(&*n.id, START_NODE_ID | "end-node");
+    let user = |n: &&Node| !matches!(&*n.id, START_NODE_ID | END_NODE_ID);
     let (mut nodes, mut interfaces) = (Vec::new(), Vec::new());
     let mut promises: Vec<Vec<&OutputReference>> = Vec::new();
     if w.nodes.iter().filter(user).count() == 0 {
@@ -125,7 +126,7 @@ fn workflow<'a>(
     }
     let mut outputs = Vec::new();
     check_bindings(
-        "end-node",
+        END_NODE_ID,
         &w.outputs,
         &interface.outputs,
         &scope,

@@ -33,8 +33,25 @@ pub const TASK_TYPE: &str = "rust-task";
 /// - MUST [task.run.outputs]: `run` returns a value for each declared output, in order.
 /// - MUST [task.run.cancel]: `run` may be dropped at any await, at the deadline or on abort, and
 ///   leaves nothing that a later attempt cannot cope with.
-/// - MUST [task.run.error]: any error is a USER failure that is not retried, unless it is marked
-///   recoverable; a panic is `USER:Panic` of that attempt and is retried.
+/// - MUST [task.run.error]: an error of its own is a USER failure that is not retried, unless it
+///   is marked recoverable.
+///
+/// A host that runs tasks owes them, whatever they do:
+///
+/// - MUST [task.host.error]: any error by `?` ends the node as a USER failure, without retry.
+/// - MUST [task.host.recoverable]: `recoverable` and `retry_after` make it retryable, as often as
+///   the template allows; the next attempt does not start before the delay is over.
+/// - MUST [task.host.panic]: a panic is `USER:Panic` of that attempt, retryable; the host lives.
+/// - MUST [task.host.outputs]: outputs that are not the declared ones fail the attempt.
+/// - MUST [task.host.context]: the attempt's key, number, deadline and fencing token are in the
+///   context; numbers of attempts rise from 0.
+/// - MUST [task.host.places]: `outputs`, `raw` and `checkpoint` are shared with no other attempt;
+///   what an attempt left at its checkpoint is what the next one finds.
+/// - MUST [task.host.resources]: what was given to the host is found by its type; what was not is
+///   `NotFound`, which names the type.
+/// - MUST [task.host.told]: progress and log lines reach the host, under the attempt's key.
+/// - MUST [task.host.abort]: after an abort the attempt is dropped at its next await, and
+///   `is_cancelled` says so to code that cannot be dropped.
 ///
 /// ```
 /// use flyte_core::contract::{Task, TaskContext, TaskError};
@@ -63,6 +80,10 @@ pub const TASK_TYPE: &str = "rust-task";
 ///         Ok(Row::from_pairs([("o0", Literal::Integer(x + 1))]))
 ///     }
 /// }
+///
+/// let inputs = Row::from_pairs([("x", Literal::Integer(41))]);
+/// let outputs = futures::executor::block_on(AddOne.run(&TaskContext::test(), inputs)).unwrap();
+/// assert_eq!(outputs.get("o0"), Some(&Literal::Integer(42)));
 /// ```
 #[typetag::serde(tag = "type")]
 #[async_trait]
@@ -199,10 +220,36 @@ impl fmt::Debug for HostResources {
     }
 }
 
-/// Takes what a task says about its progress.
+/// Takes what a task says while it runs. Called on the thread that runs the task: it returns soon.
+///
+/// ```
+/// use flyte_core::contract::{Progress, TaskContext};
+/// use flyte_core::id::AttemptKey;
+/// use std::sync::{Arc, Mutex};
+///
+/// #[derive(Debug, Default)]
+/// struct Lines(Mutex<Vec<String>>);
+///
+/// impl Progress for Lines {
+///     fn report(&self, key: &AttemptKey, done: u64, total: u64, message: &str) {
+///         self.log(key, &format!("{done}/{total} {message}"));
+///     }
+///     fn log(&self, key: &AttemptKey, line: &str) {
+///         self.0.lock().unwrap().push(format!("attempt {}: {line}", key.attempt));
+///     }
+/// }
+///
+/// let lines = Arc::new(Lines::default());
+/// let cx = TaskContext::test_with_progress(lines.clone());
+/// cx.log("begun");
+/// cx.progress(1, 3, "files");
+/// assert_eq!(*lines.0.lock().unwrap(), ["attempt 0: begun", "attempt 0: 1/3 files"]);
+/// ```
 pub trait Progress: fmt::Debug + Send + Sync {
     /// Done of total, and a text.
     fn report(&self, key: &AttemptKey, done: u64, total: u64, message: &str);
+    /// A line for people.
+    fn log(&self, key: &AttemptKey, line: &str);
 }
 
 /// What is the same for all attempts of an execution; given to [`TaskContext::new`].
@@ -218,7 +265,7 @@ pub struct TaskContextParts {
     pub prefix: Path,
     /// Values of the host.
     pub resources: HostResources,
-    /// Where progress goes.
+    /// Where progress and log lines go; `None` drops them.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
@@ -254,13 +301,23 @@ impl TaskContext {
     /// A context for a test: a fresh execution, blobs in memory.
     #[must_use]
     pub fn test() -> Self {
+        Self::test_of(None)
+    }
+
+    /// As [`TaskContext::test`], and what the task says goes to `progress`.
+    #[must_use]
+    pub fn test_with_progress(progress: Arc<dyn Progress>) -> Self {
+        Self::test_of(Some(progress))
+    }
+
+    fn test_of(progress: Option<Arc<dyn Progress>>) -> Self {
         let parts = TaskContextParts {
             execution: ExecutionId::new(crate::id::Tenant::default(), "test"),
             epoch: 1,
             blobs: Arc::new(object_store::memory::InMemory::new()),
             prefix: Path::from("test"),
             resources: HostResources::default(),
-            progress: None,
+            progress,
         };
         Self::new(Arc::new(parts), NodeAddr::default(), 0, None, None)
     }
@@ -355,6 +412,13 @@ impl TaskContext {
     pub fn progress(&self, done: u64, total: u64, message: &str) {
         if let Some(p) = &self.parts.progress {
             p.report(&self.key(), done, total, message);
+        }
+    }
+
+    /// Writes a line to the attempt's log.
+    pub fn log(&self, line: &str) {
+        if let Some(p) = &self.parts.progress {
+            p.log(&self.key(), line);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::literal::Names;
 use crate::plan::{Graph, NodeRecord, NodeSettings, Plan};
 
 /// A frame as readers of a journal see it: the graph, and where it hangs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OpenFrame {
     pub(super) plan: Arc<Plan>,
     pub(super) graph: u32,

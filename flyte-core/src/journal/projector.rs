@@ -16,7 +16,7 @@ use crate::plan::{Plan, Target};
 /// Makes rows and events from frames; the same frames give the same rows and events everywhere.
 ///
 /// It starts at a shard's first frame and keeps what it needs of open executions only.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Projector {
     shard: ShardId,
     rows: bool,
@@ -32,7 +32,7 @@ pub struct Projection {
     pub events: Vec<Event>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     row: ExecutionRow,
     frames: Vec<OpenFrame>,
@@ -42,7 +42,7 @@ struct Open {
 }
 
 /// What is kept of a node while something can still happen to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Live {
     node: NodeRef,
     row: NodeRow,

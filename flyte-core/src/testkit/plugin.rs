@@ -1,21 +1,23 @@
 //! Cases for [`Plugin`].
 
 use std::fmt;
-use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use futures::future::{Either, select};
 
-use super::{Case, Failure, Outcome, Report, not_applicable, run};
+use super::{Case, Failure, Outcome, Report, begin, not_applicable, run};
 use crate::contract::{
-    JobHandle, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
-    SecretValue, Secrets, StatusSink,
+    JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched,
+    LookupRequest, Plugin, SecretValue, Secrets, StatusSink,
 };
 use crate::limits::HANDLE_BYTES_MAX;
 use crate::template::{Secret, TaskTemplate};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Retry};
 
 /// What a job of a case does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +32,65 @@ pub enum Work {
     Secret,
     /// It cannot be launched, now or ever, though `prepare` takes it.
     Refused,
+    /// It is over when `launch` returns, and `launch` says so.
+    AtOnce,
+    /// The first launch starts it, and its answer is lost.
+    Lost,
 }
 
 /// Makes plugins over one backend.
+///
+/// ```
+/// use flyte_core::contract::{JobHandle, LaunchRequest, Plugin};
+/// use flyte_core::id::{AttemptKey, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
+/// use flyte_core::literal::Row;
+/// use flyte_core::template::{TaskTemplate, TypedInterface};
+/// use flyte_core::testkit::plugin::{PluginHarness, Work, check};
+/// use flyte_core::testkit::scripted::{Script, ScriptEnd, ScriptedBackend};
+/// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+/// use std::time::Duration;
+///
+/// #[derive(Debug)]
+/// struct Mine(ScriptedBackend, AtomicU32);
+///
+/// fn task(kind: &str) -> TaskTemplate {
+///     let id = Identifier::new(ResourceType::Task, "docs", "1");
+///     TaskTemplate::new(id, kind, TypedInterface::default())
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl PluginHarness for Mine {
+///     fn plugin(&self) -> Arc<dyn Plugin> { self.0.plugin() }
+///     fn request(&self, work: Work) -> Option<LaunchRequest> {
+///         let kind = match work {
+///             Work::Succeed => "succeeds",
+///             Work::Run => "runs",
+///             _ => return None,
+///         };
+///         let key = AttemptKey {
+///             execution: ExecutionId::new(Tenant::default(), "e1"),
+///             addr: NodeAddr::default(),
+///             attempt: self.1.fetch_add(1, Ordering::Relaxed),
+///         };
+///         Some(LaunchRequest::new(key, task(kind).into(), Row::default()))
+///     }
+///     fn impossible(&self) -> TaskTemplate { task("flies") }
+///     fn unknown(&self) -> JobHandle { JobHandle::new(1, b"nobody".to_vec()).unwrap() }
+///     async fn starts(&self, r: &LaunchRequest) -> usize { self.0.counts(&r.key).starts as usize }
+///     async fn pass(&self, _: Duration) { self.0.tick() }
+///     fn grace(&self) -> Duration { Duration::from_secs(1) }
+///     fn unreachable(&self) -> Option<Arc<dyn Plugin>> { None }
+///     async fn holds(&self, r: &LaunchRequest) -> bool { self.0.holds(&r.key) }
+/// }
+///
+/// let backend = ScriptedBackend::new(["succeeds", "runs"], |r| {
+///     Script::new(match r.template.task_type.as_str() {
+///         "runs" => ScriptEnd::Hangs,
+///         _ => ScriptEnd::Inline(Row::default()),
+///     })
+/// });
+/// futures::executor::block_on(check(&Mine(backend, AtomicU32::new(0)))).assert_conforms();
+/// ```
 #[async_trait]
 pub trait PluginHarness: fmt::Debug + Send + Sync {
     /// A plugin as another process would make it: it shares nothing in memory with the last.
@@ -49,25 +107,36 @@ pub trait PluginHarness: fmt::Debug + Send + Sync {
     async fn pass(&self, d: Duration);
     /// How long an aborted job may take to end.
     fn grace(&self) -> Duration;
+    /// A plugin whose backend cannot be asked; `None` if there is no such thing.
+    fn unreachable(&self) -> Option<Arc<dyn Plugin>>;
+    /// Whether the backend holds something that costs for a job of this attempt.
+    async fn holds(&self, request: &LaunchRequest) -> bool;
 }
 
 cases! { PluginHarness:
     "plugin.cancel" => cancel,
     "plugin.secrets" => secrets,
+    "plugin.capabilities" => capabilities,
     "plugin.info.constant" => constant,
     "plugin.prepare.pure" => pure,
     "plugin.prepare.rejects" => rejects,
     "plugin.launch.idempotent" => launch_idempotent,
     "plugin.launch.order" => launch_order,
     "plugin.launch.handle" => launch_handle,
+    "plugin.launch.status" => launch_status,
+    "plugin.launch.ambiguous" => launch_ambiguous,
     "plugin.lookup.finds" => lookup_finds,
     "plugin.lookup.none" => lookup_none,
     "plugin.observe.order" => observe_order,
     "plugin.observe.version" => observe_version,
+    "plugin.observe.outputs" => observe_outputs,
     "plugin.observe.missing" => observe_missing,
+    "plugin.observe.unknown" => observe_unknown,
     "plugin.abort.idempotent" => abort_idempotent,
     "plugin.abort.ends" => abort_ends,
     "plugin.finalize.idempotent" => finalize_idempotent,
+    "plugin.finalize.releases" => finalize_releases,
+    "plugin.watch.pushes" => watch_pushes,
     "plugin.watch.end" => watch_end,
 }
 
@@ -108,13 +177,28 @@ fn one<T>(mut answers: Vec<Result<T>>) -> std::result::Result<Result<T>, Failure
     }
 }
 
+/// Prepares and launches one job, as a scheduler would; the only secret there is
+/// `testkit/password`.
+///
+/// # Errors
+/// What `prepare` or `launch` says; `Other` if there is not one answer.
+pub async fn launch_alone(p: &dyn Plugin, request: &LaunchRequest) -> Result<Launched> {
+    let mut request = request.clone();
+    request.prepared = p.prepare(&request.template, &request.inputs)?;
+    match one(p.launch(&cx(), vec![request]).await) {
+        Ok(answer) => answer,
+        Err(_) => {
+            let text = "one request, another number of answers";
+            Err(Error::new(ErrorKind::Other, "launch", text))
+        }
+    }
+}
+
 async fn launch(
     p: &Arc<dyn Plugin>,
     request: &LaunchRequest,
 ) -> std::result::Result<Launched, Failure> {
-    let mut request = request.clone();
-    request.prepared = p.prepare(&request.template, &request.inputs)?;
-    Ok(one(p.launch(&cx(), vec![request]).await)??)
+    Ok(launch_alone(&**p, request).await?)
 }
 
 async fn observe(
@@ -176,21 +260,48 @@ async fn cancel(h: &dyn PluginHarness) -> Outcome {
     {
         let (cx, mut again) = (cx(), r.clone());
         again.prepared = p.prepare(&r.template, &r.inputs)?;
-        let mut half = p.launch(&cx, vec![again]).boxed();
-        // One poll, then it is dropped wherever it stands.
-        let _maybe_done = half
-            .as_mut()
-            .poll_unpin(&mut Context::from_waker(Waker::noop()));
+        begin(p.launch(&cx, vec![again]));
     }
     h.pass(Duration::from_millis(200)).await;
     let launched = launch(&h.plugin(), &r).await?;
-    until_over(h, &p, &launched.handle).await?;
+    let handle = launched.handle;
+    // No other call minds being dropped either.
+    begin(p.lookup(&[lookup_of(&r)]));
+    begin(p.observe(std::slice::from_ref(&handle)));
+    until_over(h, &p, &handle).await?;
     let n = h.starts(&r).await;
     ensure!(
         n == 1,
         "a launch that was dropped and repeated started {n} jobs"
     );
-    p.finalize(&launched.handle).await?;
+    begin(p.finalize(&handle));
+    p.finalize(&handle).await?;
+    Ok(())
+}
+
+fn unsupported<T: fmt::Debug>(what: &str, answer: Result<T>) -> Outcome {
+    match answer {
+        Ok(t) => ensure!(false, "`{what}` is not offered and answers {t:?}"),
+        Err(e) => ensure!(e.kind() == ErrorKind::Unsupported, "`{what}`: {e}"),
+    }
+    Ok(())
+}
+
+async fn capabilities(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    let can = p.info().capabilities;
+    if !can.lookup {
+        let r = request(h, Work::Succeed)?;
+        unsupported("lookup", one(p.lookup(&[lookup_of(&r)]).await)?)?;
+    }
+    if !can.push {
+        unsupported("watch", p.watch(Arc::<Heard>::default()).await)?;
+    }
+    let types = &p.info().task_types;
+    ensure!(
+        can.fallback || !types.is_empty(),
+        "it runs no type of task at all"
+    );
     Ok(())
 }
 
@@ -308,6 +419,55 @@ async fn launch_handle(h: &dyn PluginHarness) -> Outcome {
         status.phase
     );
     clean(h, &other, &copy).await
+}
+
+async fn launch_status(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::AtOnce)?;
+    let p = h.plugin();
+    let launched = launch(&p, &r).await?;
+    let Some(first) = launched.status else {
+        return Err(Failure::Broken(
+            "it says nothing of a job that is over".into(),
+        ));
+    };
+    for p in [p.clone(), h.plugin()] {
+        let later = observe(&p, &launched.handle).await?;
+        ensure!(
+            later.version >= first.version,
+            "version {} after {}",
+            later.version,
+            first.version
+        );
+        ensure!(
+            !first.phase.is_terminal() || later.phase == first.phase,
+            "launched as {:?}, it is {:?}",
+            first.phase,
+            later.phase
+        );
+    }
+    clean(h, &p, &launched.handle).await
+}
+
+async fn launch_ambiguous(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Lost)?;
+    let p = h.plugin();
+    match launch_alone(&*p, &r).await {
+        Ok(launched) => ensure!(false, "its answer was lost, and it is {launched:?}"),
+        Err(e) => ensure!(
+            e.retry() == Retry::Ambiguous,
+            "its advice is {:?}",
+            e.retry()
+        ),
+    }
+    if p.info().capabilities.lookup {
+        let found = one(p.lookup(&[lookup_of(&r)]).await)??;
+        ensure!(found.is_some(), "the job was started and is not found");
+    }
+    let handle = launch(&p, &r).await?.handle;
+    let n = h.starts(&r).await;
+    clean(h, &p, &handle).await?;
+    ensure!(n == 1, "a lost answer and a second launch started {n} jobs");
+    Ok(())
 }
 
 async fn lookup_finds(h: &dyn PluginHarness) -> Outcome {
@@ -429,6 +589,138 @@ async fn observe_missing(h: &dyn PluginHarness) -> Outcome {
     Ok(())
 }
 
+async fn observe_outputs(h: &dyn PluginHarness) -> Outcome {
+    let r = request(h, Work::Succeed)?;
+    let p = h.plugin();
+    let handle = launch(&p, &r).await?.handle;
+    let last = until_over(h, &p, &handle).await?.pop();
+    p.finalize(&handle).await?;
+    match last.map(|s| s.phase) {
+        Some(JobPhase::Succeeded(JobOutputs::Inline(row))) => {
+            let interface = r.template.interface.clone().unwrap_or_default();
+            let have: Vec<&str> = row.names().iter().map(|n| &**n).collect();
+            let want: Vec<&str> = interface.outputs.keys().map(|n| &**n).collect();
+            ensure!(
+                have == want,
+                "the task declares {want:?}, it gives {have:?}"
+            );
+        }
+        Some(JobPhase::Succeeded(JobOutputs::Prefix(prefix))) => {
+            let given = &r.locations.output_prefix;
+            ensure!(
+                prefix == *given,
+                "launched with {given:?}, it says {prefix:?}"
+            );
+        }
+        other => ensure!(false, "a job that succeeds is {other:?}"),
+    }
+    Ok(())
+}
+
+async fn observe_unknown(h: &dyn PluginHarness) -> Outcome {
+    let Some(p) = h.unreachable() else {
+        return Err(not_applicable("it cannot be out of reach"));
+    };
+    match one(p.observe(&[h.unknown()]).await)? {
+        Ok(status) => ensure!(false, "nobody could be asked, and it says {status:?}"),
+        Err(e) => ensure!(
+            e.retry() != Retry::Never,
+            "asking again is said to be of no use: {e}"
+        ),
+    }
+    Ok(())
+}
+
+async fn finalize_releases(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    for (work, aborts) in [(Work::Succeed, false), (Work::Run, true)] {
+        let r = request(h, work)?;
+        let handle = launch(&p, &r).await?.handle;
+        if aborts {
+            h.pass(Duration::from_millis(200)).await;
+            clean(h, &p, &handle).await?;
+        } else {
+            until_over(h, &p, &handle).await?;
+            p.finalize(&handle).await?;
+        }
+        let holds = h.holds(&r).await;
+        ensure!(!holds, "after the finalize of {work:?} something is held");
+    }
+    Ok(())
+}
+
+/// Keeps what is pushed; closed after a terminal status.
+#[derive(Debug, Default)]
+struct Heard(Mutex<(Vec<(JobHandle, JobStatus)>, Vec<Waker>)>);
+
+#[async_trait]
+impl StatusSink for Heard {
+    fn push(&self, handle: &JobHandle, status: JobStatus) {
+        let over = status.phase.is_terminal();
+        let mut heard = self.0.lock().expect("invariant: no panic while held");
+        heard.0.push((handle.clone(), status));
+        if over {
+            heard.1.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    async fn closed(&self) {
+        poll_fn(|cx| {
+            let mut heard = self.0.lock().expect("invariant: no panic while held");
+            if heard.0.iter().any(|(_, s)| s.phase.is_terminal()) {
+                return Poll::Ready(());
+            }
+            heard.1.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+async fn watch_pushes(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    if !p.info().capabilities.push {
+        return Err(not_applicable("the capability `push` is not set"));
+    }
+    let r = request(h, Work::Succeed)?;
+    let sink = Arc::new(Heard::default());
+    let watch = p.watch(sink.clone());
+    let work = async {
+        let launched = launch(&h.plugin(), &r).await?;
+        for _ in 0..100 {
+            h.pass(Duration::from_millis(50)).await;
+        }
+        Ok::<Launched, Failure>(launched)
+    };
+    // It returns when the end was pushed: nobody listens after that.
+    let handle = match select(watch, work.boxed()).await {
+        Either::Left((ended, work)) => {
+            ended?;
+            work.await?.handle
+        }
+        Either::Right((launched, watch)) => {
+            // Where passing time takes none, it had no turn yet.
+            let Some(ended) = watch.now_or_never() else {
+                return Err(Failure::Broken("the end of a job was not pushed".into()));
+            };
+            ended?;
+            launched?.handle
+        }
+    };
+    let heard = sink
+        .0
+        .lock()
+        .expect("invariant: no panic while held")
+        .0
+        .clone();
+    p.finalize(&handle).await?;
+    let wrong = heard.iter().find(|(of, _)| *of != handle);
+    ensure!(wrong.is_none(), "under another handle: {wrong:?}");
+    let versions: Vec<u64> = heard.iter().map(|(_, s)| s.version).collect();
+    ensure!(versions.is_sorted(), "versions are pushed as {versions:?}");
+    Ok(())
+}
+
 async fn abort_idempotent(h: &dyn PluginHarness) -> Outcome {
     let p = h.plugin();
     let (runs, ends) = (request(h, Work::Run)?, request(h, Work::Succeed)?);
@@ -479,12 +771,11 @@ async fn finalize_idempotent(h: &dyn PluginHarness) -> Outcome {
 #[derive(Debug)]
 struct Closed;
 
+#[async_trait]
 impl StatusSink for Closed {
     fn push(&self, _: &JobHandle, _: JobStatus) {}
 
-    fn is_closed(&self) -> bool {
-        true
-    }
+    async fn closed(&self) {}
 }
 
 async fn watch_end(h: &dyn PluginHarness) -> Outcome {
@@ -493,8 +784,8 @@ async fn watch_end(h: &dyn PluginHarness) -> Outcome {
         return Err(not_applicable("the capability `push` is not set"));
     }
     let watch = p.watch(Arc::new(Closed));
-    let waited = futures::future::select(watch, h.pass(Duration::from_secs(10))).await;
-    let ended = matches!(waited, futures::future::Either::Left(_));
+    let waited = select(watch, h.pass(Duration::from_secs(10))).await;
+    let ended = matches!(waited, Either::Left(_));
     ensure!(ended, "nobody listens, and it does not return");
     Ok(())
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::{Either, join, select};
 
-use super::{Case, Failure, Outcome, Report, not_applicable, run};
+use super::{Case, Failure, Outcome, Report, begin, not_applicable, run};
 use crate::contract::{
     Command, CommandBody, CreditRequest, Durability, Enqueued, JournalPosition, Lease, LoadItem,
     Query, ShardId, Snapshot, Store,
@@ -20,9 +20,37 @@ use crate::{ErrorKind, Result};
 
 mod data;
 
-use data::{Writer, batch, frame, id, plan, submission, submit};
+use data::{Writer, batch, every_kind, frame, id, plan, submission, submit};
 
 /// Makes stores.
+///
+/// ```
+/// use flyte_core::contract::{JournalPosition, Lease, Store};
+/// use flyte_core::memory::MemoryStore;
+/// use flyte_core::testkit::store::{StoreHarness, check};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Debug)]
+/// struct Mine;
+///
+/// type S = Arc<dyn Store>;
+///
+/// #[async_trait::async_trait]
+/// impl StoreHarness for Mine {
+///     async fn fresh(&self) -> S { Arc::new(MemoryStore::default()) }
+///     async fn other(&self, _: &S) -> Option<S> { None }
+///     async fn reopen(&self, store: S) -> S { store }
+///     async fn pass(&self, d: Duration) { tokio::time::sleep(d).await }
+///     async fn expire(&self, _: &S, _: &Lease) -> bool { false }
+///     async fn damage(&self, _: &S, _: JournalPosition) -> bool { false }
+///     async fn lose_index(&self, _: &S) -> bool { false }
+/// }
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// let report = runtime.block_on(check(&Mine));
+/// report.assert_conforms();
+/// println!("{report}");
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[async_trait]
 pub trait StoreHarness: fmt::Debug + Send + Sync {
     /// An empty one.
@@ -38,14 +66,20 @@ pub trait StoreHarness: fmt::Debug + Send + Sync {
     /// Changes a byte of this stored frame behind the store's back; `false` if that cannot be
     /// done.
     async fn damage(&self, store: &Arc<dyn Store>, frame: JournalPosition) -> bool;
+    /// Throws the index away behind the store's back; `false` if it keeps none.
+    async fn lose_index(&self, store: &Arc<dyn Store>) -> bool;
 }
 
 cases! { StoreHarness:
+    "store.cancel" => cancel,
+    "store.fenced" => fenced,
+    "store.enqueue.kinds" => enqueue_kinds,
     "store.enqueue.durable" => enqueue_durable,
     "store.enqueue.idempotent" => enqueue_idempotent,
     "store.enqueue.order" => enqueue_order,
     "store.enqueue.name" => enqueue_name,
     "store.enqueue.wake" => enqueue_wake,
+    "store.claim.ends" => claim_ends,
     "store.claim.exclusive" => claim_exclusive,
     "store.claim.epoch" => claim_epoch,
     "store.claim.version" => claim_version,
@@ -55,6 +89,7 @@ cases! { StoreHarness:
     "store.commit.durable" => commit_durable,
     "store.commit.fenced" => commit_fenced,
     "store.commit.numbered" => commit_numbered,
+    "store.commit.opaque" => commit_opaque,
     "store.commit.consume" => commit_consume,
     "store.commit.joined" => commit_joined,
     "store.load.complete" => load_complete,
@@ -66,14 +101,20 @@ cases! { StoreHarness:
     "store.plan.verified" => plan_verified,
     "store.query.tenant" => query_tenant,
     "store.query.lags" => query_lags,
+    "store.query.rebuilt" => query_rebuilt,
     "store.query.paging" => query_paging,
     "store.frames.order" => frames_order,
     "store.locate" => locate,
+    "store.shards" => shards,
     "store.tenants" => tenants,
+    "store.snapshot.loads" => snapshot_loads,
     "store.snapshot.fenced" => snapshot_fenced,
+    "store.trim.fenced" => trim_fenced,
+    "store.trim.index" => trim_index,
     "store.trim.guarded" => trim_guarded,
     "store.credits.bound" => credits_bound,
     "store.credits.fenced" => credits_fenced,
+    "store.health" => health,
 }
 
 const SHARD: ShardId = ShardId(3);
@@ -118,6 +159,222 @@ fn stale<T: fmt::Debug>(what: &str, r: Result<T>) -> Outcome {
             "{what}: wanted StaleLease, got {e}"
         ),
     }
+    Ok(())
+}
+
+async fn cancel(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    begin(s.enqueue(SHARD, vec![submit(1, "a", 1)]));
+    let answer = ask(&s, SHARD, submit(1, "a", 1)).await?;
+    ensure!(answer == Enqueued::Accepted, "asked again it is {answer:?}");
+    let lease = s.claim(SHARD, "testkit").await?;
+    let n = s.inbox(&lease, 0, 10).await?.len();
+    ensure!(n == 1, "one command, {n} entries");
+    let mut w = Writer::new(&lease);
+    for text in ["a", "b", "c"] {
+        let number = w.written.len() as u64 + 1;
+        begin(s.commit(&lease, batch(number, vec![w.peek(text)], 0)));
+        w.commit(&s, &[text], 0).await?;
+    }
+    let (frames, _) = loaded(&s, &lease).await?;
+    ensure!(
+        frames == w.written,
+        "three commits, each dropped and made again, left {} frames",
+        frames.len()
+    );
+    begin(s.release(&lease));
+    s.release(&lease).await?;
+    s.claim(SHARD, "testkit").await?;
+    Ok(())
+}
+
+async fn fenced(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    let (old, new) = succession(h, &s).await?;
+    stale("load", s.load(&old).await.map(|_| ()))?;
+    stale("inbox", s.inbox(&old, 0, 1).await)?;
+    let wait = s.wait(&old, 0, Duration::from_millis(1));
+    match select(wait, h.pass(Duration::from_secs(2))).await {
+        Either::Left((waited, _)) => stale("wait", waited)?,
+        Either::Right(_) => ensure!(false, "a wait under a stale lease goes on"),
+    }
+    s.inbox(&new, 0, 1).await?;
+    Ok(())
+}
+
+async fn enqueue_kinds(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    let commands = every_kind();
+    s.enqueue(SHARD, commands.clone()).await?;
+    let s = h.reopen(s).await;
+    let lease = s.claim(SHARD, "testkit").await?;
+    let open = s.inbox(&lease, 0, 100).await?;
+    let read: Vec<Command> = open.into_iter().map(|e| e.command).collect();
+    ensure!(read == commands, "given {commands:?}, read {read:?}");
+    Ok(())
+}
+
+async fn claim_ends(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    let lease = s.claim(SHARD, "first").await?;
+    let lasts = s.renew(&lease).await?;
+    let ttl = s.info().lease_ttl;
+    ensure!(lasts == ttl, "`info` says {ttl:?}, `renew` says {lasts:?}");
+    match ttl {
+        Some(_) => {
+            if !h.expire(&s, &lease).await {
+                return Err(not_applicable("its time cannot pass here"));
+            }
+            s.claim(SHARD, "second").await?;
+        }
+        None if s.info().durability == Durability::Memory => {
+            return Err(not_applicable("it ends with its process"));
+        }
+        None => {
+            let s = h.reopen(s).await;
+            s.claim(SHARD, "second").await?;
+        }
+    }
+    Ok(())
+}
+
+async fn commit_opaque(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    let lease = s.claim(SHARD, "testkit").await?;
+    let given = [&b"no frame of ours"[..], b"", b"\0\xff\0"].map(Bytes::from_static);
+    s.commit(&lease, batch(1, given[..1].to_vec(), 0)).await?;
+    s.commit(&lease, batch(2, given[1..].to_vec(), 0)).await?;
+    let (frames, _) = loaded(&s, &lease).await?;
+    ensure!(frames == given, "given {given:?}, loaded {frames:?}");
+    s.release(&lease).await?;
+    let s = h.reopen(s).await;
+    let there = s.frames(start(SHARD), 10).await?;
+    let places: Vec<u64> = there.iter().map(|f| f.position.sequence).collect();
+    ensure!(places == [1, 2, 3], "they stand at {places:?}");
+    let same = there.iter().map(|f| &f.bytes).eq(&given);
+    ensure!(same, "given {given:?}, there are {there:?}");
+    Ok(())
+}
+
+async fn query_rebuilt(h: &dyn StoreHarness) -> Outcome {
+    let (s, mut w) = history(h, 5).await?;
+    let all = executions(Tenant::default(), false, 100, None);
+    let nodes = Query::Nodes {
+        execution: id("e2"),
+        frame: None,
+        limit: 10,
+        from: None,
+    };
+    let before = (s.query(&all).await?.items, s.query(&nodes).await?.items);
+    if !h.lose_index(&s).await {
+        return Err(not_applicable("it keeps no index"));
+    }
+    let after = (s.query(&all).await?.items, s.query(&nodes).await?.items);
+    ensure!(after == before, "before {before:?}, after {after:?}");
+    w.execution(&s, 7, false, true).await?;
+    let shown = names(&s.query(&all).await?.items);
+    ensure!(shown.contains(&"e7".into()), "then it shows {shown:?}");
+    Ok(())
+}
+
+async fn shards(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    ask(&s, ShardId(8), submit(1, "a", 1)).await?;
+    let lease = s.claim(SHARD, "testkit").await?;
+    let mut w = Writer::new(&lease);
+    w.commit(&s, &["a"], 0).await?;
+    let seen = s.shards().await?;
+    let owned = Some("testkit".to_owned());
+    ensure!(
+        seen == [(SHARD, owned), (ShardId(8), None)],
+        "the shards are {seen:?}"
+    );
+    s.release(&lease).await?;
+    let seen = s.shards().await?;
+    ensure!(
+        seen == [(SHARD, None), (ShardId(8), None)],
+        "nobody holds one: {seen:?}"
+    );
+    Ok(())
+}
+
+async fn health(h: &dyn StoreHarness) -> Outcome {
+    let (s, _) = history(h, 3).await?;
+    let health = s.health().await?;
+    ensure!(health.problems.is_empty(), "wrong: {:?}", health.problems);
+    ensure!(health.bytes > 0, "a store with a history has no bytes");
+    ensure!(!health.schema.is_empty(), "its schema has no name");
+    Ok(())
+}
+
+async fn trim_fenced(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    fleet(&s)?;
+    let (old, new) = succession(h, &s).await?;
+    let mut w = Writer::new(&new);
+    w.commit(&s, &["a", "b"], 0).await?;
+    let bytes = Bytes::from_static(b"state");
+    s.snapshot(&new, Snapshot { through: 2, bytes }).await?;
+    stale("trim", s.trim(&old, 3).await)?;
+    let n = s.frames(start(SHARD), 10).await?.len();
+    ensure!(n == 2, "a stale owner trimmed: {n} of 2 frames are left");
+    Ok(())
+}
+
+async fn trim_index(h: &dyn StoreHarness) -> Outcome {
+    let (s, w) = history(h, 4).await?;
+    fleet(&s)?;
+    let all = executions(Tenant::default(), false, 100, None);
+    let before = s.query(&all).await?.items;
+    let through = w.written.len() as u64;
+    let bytes = Bytes::from_static(b"state");
+    s.snapshot(&w.lease, Snapshot { through, bytes }).await?;
+    s.trim(&w.lease, through + 1).await?;
+    let after = s.query(&all).await?.items;
+    ensure!(
+        after == before,
+        "before {:?}, after {:?}",
+        names(&before),
+        names(&after)
+    );
+    Ok(())
+}
+
+async fn snapshot_loads(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    fleet(&s)?;
+    let lease = s.claim(SHARD, "testkit").await?;
+    let mut w = Writer::new(&lease);
+    w.commit(&s, &["a", "b", "c"], 0).await?;
+    let made = |through: u64| Snapshot {
+        through,
+        bytes: format!("state after {through}").into(),
+    };
+    for through in [1, 2] {
+        s.snapshot(&lease, made(through)).await?;
+    }
+    s.release(&lease).await?;
+    let s = h.reopen(s).await;
+    let lease = s.claim(SHARD, "testkit").await?;
+    let mut items = s.load(&lease).await?;
+    match items.next().await {
+        Some(Ok(LoadItem::Snapshot(have))) => {
+            ensure!(have == made(2), "the newest is not {have:?}");
+        }
+        other => ensure!(false, "a load begins with the snapshot, not with {other:?}"),
+    }
+    match items.next().await {
+        Some(Ok(LoadItem::Frame(f))) => {
+            ensure!(
+                f.position.sequence == 3,
+                "the tail begins at {:?}",
+                f.position
+            );
+        }
+        other => ensure!(false, "then comes frame 3, not {other:?}"),
+    }
+    let more = items.next().await;
+    ensure!(more.is_none(), "and then {more:?}");
     Ok(())
 }
 
@@ -886,8 +1143,6 @@ async fn locate(h: &dyn StoreHarness) -> Outcome {
             Err(e) => ensure!(e.kind() == ErrorKind::NotFound, "it is {e}"),
         }
     }
-    let shards: Vec<ShardId> = s.shards().await?.into_iter().map(|s| s.0).collect();
-    ensure!(shards == [SHARD, ShardId(8)], "the shards are {shards:?}");
     Ok(())
 }
 
@@ -925,24 +1180,13 @@ async fn snapshot_fenced(h: &dyn StoreHarness) -> Outcome {
         through: 1,
         bytes: text.to_owned().into(),
     };
-    stale("snapshot", s.snapshot(&old, made("late")).await)?;
     s.snapshot(&new, made("mine")).await?;
-    let mut items = s.load(&new).await?;
-    match items.next().await {
+    stale("snapshot", s.snapshot(&old, made("late")).await)?;
+    match s.load(&new).await?.next().await {
         Some(Ok(LoadItem::Snapshot(have))) => {
-            ensure!(have == made("mine"), "the snapshot came back changed");
+            ensure!(have == made("mine"), "a stale owner wrote {have:?}");
         }
         other => ensure!(false, "a load begins with the snapshot, not with {other:?}"),
-    }
-    match items.next().await {
-        Some(Ok(LoadItem::Frame(f))) => {
-            ensure!(
-                f.position.sequence == 2,
-                "the tail begins at {:?}",
-                f.position
-            );
-        }
-        other => ensure!(false, "then comes frame 2, not {other:?}"),
     }
     Ok(())
 }

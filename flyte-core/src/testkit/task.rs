@@ -11,6 +11,40 @@ use crate::journal::ErrorOrigin;
 use crate::literal::{LiteralType, Names, Row, castable, infer};
 
 /// Makes a task, with inputs that it takes.
+///
+/// ```
+/// use flyte_core::contract::{TASK_TYPE, Task, TaskContext, TaskError};
+/// use flyte_core::id::{Identifier, ResourceType};
+/// use flyte_core::literal::Row;
+/// use flyte_core::template::{TaskTemplate, TypedInterface};
+/// use flyte_core::testkit::task::{TaskHarness, check};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Serialize, Deserialize)]
+/// struct Nothing;
+///
+/// #[typetag::serde(name = "docs::Nothing")]
+/// #[async_trait::async_trait]
+/// impl Task for Nothing {
+///     fn template(&self) -> TaskTemplate {
+///         let id = Identifier::new(ResourceType::Task, "docs.nothing", "1");
+///         TaskTemplate::new(id, TASK_TYPE, TypedInterface::default())
+///     }
+///     async fn run(&self, _: &TaskContext, _: Row) -> Result<Row, TaskError> {
+///         Ok(Row::default())
+///     }
+/// }
+///
+/// #[derive(Debug)]
+/// struct Mine;
+///
+/// impl TaskHarness for Mine {
+///     fn task(&self) -> Box<dyn Task> { Box::new(Nothing) }
+///     fn inputs(&self) -> Row { Row::default() }
+///     fn wrong_inputs(&self) -> Option<Row> { None }
+/// }
+/// futures::executor::block_on(check(&Mine)).assert_conforms();
+/// ```
 pub trait TaskHarness: fmt::Debug + Send + Sync {
     /// The task, made anew.
     fn task(&self) -> Box<dyn Task>;

@@ -119,7 +119,6 @@ fn a_launch_plan_takes_what_it_expects() {
         behavior: Some(behavior),
     };
     let closure = || LaunchPlanClosure {
-        active: false,
         expected_inputs: Some(
             [
                 ("must".into(), parameter(ParameterBehavior::Required(true))),
@@ -133,6 +132,7 @@ fn a_launch_plan_takes_what_it_expects() {
             .into(),
         ),
         expected_outputs: Some(interface(&[], &[("o", int())]).outputs),
+        ..LaunchPlanClosure::default()
     };
     lp_case(closure(), &[("must", number(1))]).holds();
     lp_case(closure(), &[("must", number(1)), ("may", number(1))]).holds();

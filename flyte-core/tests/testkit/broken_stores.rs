@@ -238,7 +238,8 @@ fn broken_cache(clock: Arc<ManualClock>, fault: CacheFault) -> Arc<dyn Cache> {
 
 #[tokio::test]
 async fn broken_caches_are_caught() {
-    let cases: [(fn(Arc<ManualClock>) -> Arc<dyn Cache>, &str); 4] = [
+    type Make = fn(Arc<ManualClock>) -> Arc<dyn Cache>;
+    let cases: [(Make, &str); 4] = [
         (
             |c| broken_cache(c, CacheFault::IgnoresTenant),
             "cache.tenant",

@@ -12,6 +12,32 @@ use super::state::{Execution, Frame, Items, Job, NodeState, State, Times, Troubl
 use super::{Agenda, LoadedPlan};
 
 /// What the fold needs to know of plans.
+///
+/// ```
+/// use flyte_core::compile::{Sources, compile, single_task_workflow};
+/// use flyte_core::id::{Digest, Identifier, ResourceType};
+/// use flyte_core::template::{TaskTemplate, TypedInterface};
+/// use flyte_scheduler::engine::{LoadedPlan, Plans, TaskKind};
+/// use std::sync::Arc;
+///
+/// /// One plan only.
+/// struct Single(Arc<LoadedPlan>);
+///
+/// impl Plans for Single {
+///     fn plan(&self, digest: Digest) -> Arc<LoadedPlan> {
+///         assert_eq!(digest, self.0.digest, "no other was loaded");
+///         self.0.clone()
+///     }
+/// }
+///
+/// let id = Identifier::new(ResourceType::Task, "echo", "1");
+/// let task = TaskTemplate::new(id, "echo", TypedInterface::default());
+/// let workflow = single_task_workflow(&task).unwrap();
+/// let plan = compile(&Sources::new(&workflow, &[task])).unwrap();
+/// let digest = flyte_core::plan::Plan::digest_of(&plan.to_bytes());
+/// let loaded = LoadedPlan::new(plan, digest, vec![TaskKind::Plugin(0)]);
+/// assert_eq!(Single(Arc::new(loaded)).plan(digest).tasks.len(), 1);
+/// ```
 pub trait Plans {
     /// The plan of a digest; it was loaded before the record was made or read.
     fn plan(&self, digest: Digest) -> Arc<LoadedPlan>;

@@ -160,7 +160,7 @@ impl Execution {
             workflow: format!("{}:{}:{}", t.project, t.domain, self.loaded.plan.id.name),
             generated_name: self.generated_name(&unique_node_id, at.attempt),
             unique_node_id,
-            node_path: self.path(at.addr).join("/"),
+            node_path: self.path(at.addr),
         }
     }
 }

@@ -476,17 +476,28 @@ impl Execution {
         runs && !frame.closed && self.parked.is_none()
     }
 
-    /// The ids on the way from the root to a node.
+    /// The name of the task that a node runs.
     #[must_use]
-    pub fn path(&self, addr: NodeAddr) -> Vec<Str> {
-        let mut ids = Vec::new();
-        let mut at = Some(addr);
-        while let Some(a) = at {
-            let frame = self.frame(a.frame);
-            ids.push(Str::from(frame.id(a.node.0)));
-            at = frame.parent;
+    pub fn task_name(&self, addr: NodeAddr) -> Option<&Str> {
+        let frame = self.frame(addr.frame);
+        match frame.target(addr.node.0) {
+            Target::Task(t) => {
+                let task = &frame.loaded.plan.tasks[t as usize];
+                task.id.as_ref().map(|id| &id.name)
+            }
+            _ => None,
         }
-        ids.reverse();
-        ids
+    }
+
+    /// A node's path from the root, such as `n0/n1` or `n0[7]`.
+    #[must_use]
+    pub fn path(&self, addr: NodeAddr) -> String {
+        let frame = self.frame(addr.frame);
+        let node = addr.node.0;
+        match (frame.parent, &frame.items) {
+            (None, _) => frame.id(node).into_owned(),
+            (Some(outer), Some(_)) => format!("{}[{node}]", self.path(outer)),
+            (Some(outer), None) => format!("{}/{}", self.path(outer), frame.id(node)),
+        }
     }
 }

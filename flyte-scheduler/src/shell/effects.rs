@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use flyte_core::contract::{
     Cache, CacheLookup, JobHandle, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
-    PutOptions, ReserveOutcome, TaskContextParts,
+    Progress, PutOptions, ReserveOutcome, TaskContextParts,
 };
 use flyte_core::journal::{CacheStatus, ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Literal, Row};
@@ -25,6 +25,7 @@ pub(crate) struct World {
     /// What the uris of `blobs` begin with.
     pub(crate) root: String,
     pub(crate) launch: LaunchContext,
+    pub(crate) progress: Arc<dyn Progress>,
     pub(crate) call_timeout: Duration,
     pub(crate) send: Mailbox,
 }
@@ -419,6 +420,6 @@ pub(crate) fn parts(
         blobs: world.blobs.clone(),
         prefix: Path::from(format!("tasks/{}-{}-{}", t.project, t.domain, id.name)),
         resources: resources.clone(),
-        progress: None,
+        progress: Some(world.progress.clone()),
     })
 }

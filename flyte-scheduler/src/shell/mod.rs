@@ -22,3 +22,5 @@ pub(crate) use frames::{Follower, Frames};
 pub(crate) use mailbox::{Mailbox, Reader};
 pub(crate) use plans::PlanCache;
 pub(crate) use runs::Runs;
+#[cfg(feature = "testing")]
+pub(crate) use runs::{failure, panicked};

@@ -289,7 +289,7 @@ async fn measured<T>(mut work: Pin<Box<dyn Future<Output = T> + Send>>, pace: &P
     .await
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
     let text = panic
         .downcast_ref::<&str>()
         .map(|s| (*s).to_owned())
@@ -299,7 +299,7 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
     TaskFailure::recoverable(error)
 }
 
-fn failure(e: &TaskError) -> TaskFailure {
+pub(crate) fn failure(e: &TaskError) -> TaskFailure {
     TaskFailure {
         error: ExecutionError::new(e.origin(), e.code(), e.message()),
         recoverable: e.is_recoverable(),

@@ -1,15 +1,19 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flyte_core::compile::Sources;
+use flyte_core::contract::Expansion;
 use flyte_core::journal::{NodePhase, WorkflowPhase};
 use flyte_core::literal::{Literal, Row};
+use flyte_core::plan::Plan;
 use flyte_core::template::{
     ArrayNode, Binding, BindingData, DataMode, ExecutionMode, Node, NodeMetadata, NodeTarget,
     SuccessCriteria, TaskTemplate, WorkflowReference, WorkflowTemplate,
 };
-use flyte_scheduler::engine::{LoadedPlan, TaskFailure, successes_wanted};
+use flyte_scheduler::engine::successes_wanted;
+use flyte_scheduler::testing::Call;
 
-use crate::world::{Answer, World, everywhere, gives, interface, load, plan_of, workflow};
+use crate::world::{Answer, World, error, gives, interface, plan_of, workflow};
 use crate::{failure, int, ints, list, node, number, simple, target, unary};
 
 fn array(inner: NodeTarget) -> ArrayNode {
@@ -56,12 +60,12 @@ fn item_task() -> TaskTemplate {
     crate::world::task("item", &[("x", int()), ("k", int())], &[("o", int())])
 }
 
-fn with(change: impl FnOnce(&mut ArrayNode)) -> Arc<LoadedPlan> {
+fn with(change: impl FnOnce(&mut ArrayNode)) -> Arc<Plan> {
     let mut a = array(target("item"));
     a.bound_inputs = vec!["k".into()];
     change(&mut a);
     let w = mapped(a);
-    load(plan_of(&Sources::new(&w, &[item_task()])))
+    plan_of(&Sources::new(&w, &[item_task()]))
 }
 
 fn inputs(xs: &[i64]) -> Row {
@@ -78,18 +82,21 @@ fn adds(_: &str, inputs: &Row, _: u32) -> Answer {
 #[test]
 fn a_list_is_split_and_the_results_are_a_list() {
     let plan = with(|_| ());
-    let (outcome, world) = everywhere(&|| World::new(&plan, &inputs(&[1, 2, 3]), &adds));
+    let run = World::new(&plan, &inputs(&[1, 2, 3]), &adds).everywhere();
     assert_eq!(
-        outcome.outputs,
+        run.outputs().cloned(),
         Some(Row::from_pairs([("os", ints(&[101, 102, 103]))]))
     );
-    let phases = world.phases();
-    assert_eq!(phases["e/map"], NodePhase::Succeeded);
+    let phases = run.last_phases();
+    assert_eq!(phases["test/map"], NodePhase::Succeeded);
     for i in 0..3 {
-        assert_eq!(phases[&format!("e/map[{i}]")], NodePhase::Succeeded);
+        assert_eq!(phases[&format!("test/map[{i}]")], NodePhase::Succeeded);
     }
-    let (outcome, _) = everywhere(&|| World::new(&plan, &inputs(&[]), &adds));
-    assert_eq!(outcome.outputs, Some(Row::from_pairs([("os", ints(&[]))])));
+    let run = World::new(&plan, &inputs(&[]), &adds).everywhere();
+    assert_eq!(
+        run.outputs().cloned(),
+        Some(Row::from_pairs([("os", ints(&[]))]))
+    );
 }
 
 #[test]
@@ -97,14 +104,27 @@ fn parallelism_bounds_the_items_at_once() {
     let xs: Vec<i64> = (0..20).collect();
     for (bound, wanted) in [(None, 20), (Some(0), 20), (Some(3), 3), (Some(1), 1)] {
         let plan = with(|a| a.parallelism = bound);
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (counts, highest) = (now.clone(), most.clone());
         let mut world = World::new(&plan, &inputs(&xs), &adds);
-        let outcome = world.run(crate::world::Crash::Never);
-        assert_eq!(outcome.phase, WorkflowPhase::Succeeded);
-        assert_eq!(world.at_once, wanted, "{bound:?}");
+        world.harness = world.harness.replace_async("item", move |call: Call| {
+            let (now, most) = (counts.clone(), highest.clone());
+            async move {
+                most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                now.fetch_sub(1, Ordering::Relaxed);
+                let sum = number(&call.inputs, "x") + number(&call.inputs, "k");
+                let row = Row::from_pairs([("o", Literal::Integer(sum))]);
+                Ok(Expansion::Values(row))
+            }
+        });
+        let run = world.once();
+        assert_eq!(run.outcome().phase, WorkflowPhase::Succeeded);
+        assert_eq!(most.load(Ordering::Relaxed), wanted, "{bound:?}");
     }
     let plan = with(|a| a.parallelism = Some(2));
-    let (outcome, _) = everywhere(&|| World::new(&plan, &inputs(&[1, 2, 3, 4, 5]), &adds));
-    assert_eq!(outcome.phase, WorkflowPhase::Succeeded);
+    let run = World::new(&plan, &inputs(&[1, 2, 3, 4, 5]), &adds).everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Succeeded);
 }
 
 #[test]
@@ -130,29 +150,26 @@ fn enough_successes_are_enough() {
         x => gives("o", Literal::Integer(x)),
     };
     let plan = with(|a| a.success = Some(SuccessCriteria::MinSuccessRatio(0.5)));
-    let (outcome, world) = everywhere(&|| World::new(&plan, &inputs(&[1, -1, 3, -4]), &script));
+    let run = World::new(&plan, &inputs(&[1, -1, 3, -4]), &script).everywhere();
     let wanted = Literal::collection([
         Literal::Integer(1),
         Literal::None,
         Literal::Integer(3),
         Literal::None,
     ]);
-    assert_eq!(outcome.outputs, Some(Row::from_pairs([("os", wanted)])));
-    assert_eq!(world.phases()["e/map[1]"], NodePhase::Failed);
-    let (outcome, world) = everywhere(&|| World::new(&plan, &inputs(&[-1, -2, -3, 4]), &script));
-    assert_eq!(outcome.phase, WorkflowPhase::Failed);
-    let error = outcome.error.unwrap();
-    assert_eq!(&*error.message, "[0-2]: negative");
-    assert_eq!(world.phases()["e/map"], NodePhase::Failed);
-    let plan = with(|a| a.success = Some(SuccessCriteria::MinSuccesses(5)));
-    let (outcome, _) = everywhere(&|| World::new(&plan, &inputs(&[1]), &script));
-    assert!(
-        outcome
-            .error
-            .unwrap()
-            .message
-            .contains("5 items must succeed")
+    assert_eq!(
+        run.outputs().cloned(),
+        Some(Row::from_pairs([("os", wanted)]))
     );
+    assert_eq!(run.last_phases()["test/map[1]"], NodePhase::Failed);
+    let run = World::new(&plan, &inputs(&[-1, -2, -3, 4]), &script).everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Failed);
+    let (_, message) = error(&run);
+    assert_eq!(message, "[0-2]: negative");
+    assert_eq!(run.last_phases()["test/map"], NodePhase::Failed);
+    let plan = with(|a| a.success = Some(SuccessCriteria::MinSuccesses(5)));
+    let run = World::new(&plan, &inputs(&[1]), &script).everywhere();
+    assert!(error(&run).1.contains("5 items must succeed"));
 }
 
 #[test]
@@ -164,32 +181,23 @@ fn items_are_retried_one_by_one() {
         ..NodeMetadata::default()
     });
     let w = mapped(a);
-    let plan = load(plan_of(&Sources::new(&w, &[item_task()])));
+    let plan = plan_of(&Sources::new(&w, &[item_task()]));
     let script = |_: &str, inputs: &Row, attempt: u32| {
         let x = number(inputs, "x");
         if i64::from(attempt) < x.min(2) {
-            let mut f = failure("again");
-            f.recoverable = true;
-            return Answer::Fails(f);
+            return Answer::Fails(failure("again").recoverable());
         }
         gives("o", Literal::Integer(x))
     };
-    let (outcome, _) = everywhere(&|| World::new(&plan, &inputs(&[0, 1, 2, 3]), &script));
+    let run = World::new(&plan, &inputs(&[0, 1, 2, 3]), &script).everywhere();
     assert_eq!(
-        outcome.outputs,
+        run.outputs().cloned(),
         Some(Row::from_pairs([("os", ints(&[0, 1, 2, 3]))]))
     );
-    let never = |_: &str, _: &Row, _: u32| {
-        let mut f: TaskFailure = failure("again");
-        f.recoverable = true;
-        Answer::Fails(f)
-    };
-    let (outcome, _) = everywhere(&|| World::new(&plan, &inputs(&[0]), &never));
-    let error = outcome.error.unwrap();
-    assert!(
-        error.message.contains("[3/3] currentAttempt done"),
-        "{error}"
-    );
+    let never = |_: &str, _: &Row, _: u32| Answer::Fails(failure("again").recoverable());
+    let run = World::new(&plan, &inputs(&[0]), &never).everywhere();
+    let (_, message) = error(&run);
+    assert!(message.contains("[3/3] currentAttempt done"), "{message}");
 }
 
 #[test]
@@ -206,7 +214,7 @@ fn lists_of_different_length_are_refused() {
     w.nodes = vec![n];
     w.outputs = vec![Binding::new("os", BindingData::promise("map", "o"))];
     let pair = crate::world::task("pair", &[("a", int()), ("b", int())], &[("o", int())]);
-    let plan = load(plan_of(&Sources::new(&w, &[pair])));
+    let plan = plan_of(&Sources::new(&w, &[pair]));
     let script = |_: &str, inputs: &Row, _: u32| {
         gives(
             "o",
@@ -214,15 +222,15 @@ fn lists_of_different_length_are_refused() {
         )
     };
     let both = |a: &[i64], b: &[i64]| Row::from_pairs([("as", ints(a)), ("bs", ints(b))]);
-    let (outcome, _) = everywhere(&|| World::new(&plan, &both(&[1, 2], &[3, 4]), &script));
+    let run = World::new(&plan, &both(&[1, 2], &[3, 4]), &script).everywhere();
     assert_eq!(
-        outcome.outputs,
+        run.outputs().cloned(),
         Some(Row::from_pairs([("os", ints(&[3, 8]))]))
     );
-    let (outcome, _) = everywhere(&|| World::new(&plan, &both(&[1, 2], &[3]), &script));
-    let error = outcome.error.unwrap();
-    assert_eq!(&*error.code, "InvalidArrayLength");
-    assert_eq!(&*error.message, "`a` has 2 items and `b` has 1");
+    let run = World::new(&plan, &both(&[1, 2], &[3]), &script).everywhere();
+    let (code, message) = error(&run);
+    assert_eq!(code, "InvalidArrayLength");
+    assert_eq!(message, "`a` has 2 items and `b` has 1");
 }
 
 #[test]
@@ -245,29 +253,26 @@ fn items_can_be_workflows_with_nodes_of_their_own() {
     w.nodes = vec![n];
     w.outputs = vec![Binding::new("os", BindingData::promise("map", "o"))];
     let tasks = [unary("t")];
-    let plan = load(plan_of(
-        &Sources::new(&w, &tasks).with_sub_workflows(&[sub]),
-    ));
+    let plan = plan_of(&Sources::new(&w, &tasks).with_sub_workflows(&[sub]));
     let script =
         |_: &str, inputs: &Row, _: u32| gives("o", Literal::Integer(number(inputs, "x") + 1));
     let given = Row::from_pairs([("xs", ints(&[1, 5, 9]))]);
-    let (outcome, world) = everywhere(&|| World::new(&plan, &given, &script));
+    let run = World::new(&plan, &given, &script).everywhere();
     assert_eq!(
-        outcome.outputs,
+        run.outputs().cloned(),
         Some(Row::from_pairs([("os", ints(&[3, 7, 11]))]))
     );
-    assert_eq!(world.phases()["e/map[2]/n1"], NodePhase::Succeeded);
+    assert_eq!(run.last_phases()["test/map[2]/n1"], NodePhase::Succeeded);
 }
 
 #[test]
 fn a_list_longer_than_a_step_is_begun_step_by_step() {
     let xs: Vec<i64> = (0..20_000).collect();
     let plan = with(|_| ());
-    let mut world = World::new(&plan, &inputs(&xs), &adds);
-    let outcome = world.run(crate::world::Crash::After(3));
+    let run = World::new(&plan, &inputs(&xs), &adds).once();
     let wanted: Vec<i64> = xs.iter().map(|x| x + 100).collect();
     assert_eq!(
-        outcome.outputs,
+        run.outputs().cloned(),
         Some(Row::from_pairs([("os", ints(&wanted))]))
     );
 }

@@ -7,7 +7,7 @@ use flyte_core::template::{
 };
 use flyte_scheduler::engine::choose;
 
-use crate::world::{World, everywhere, gives};
+use crate::world::{World, error, gives};
 use crate::{failure, node, number, plan, row, simple, target, unary};
 
 fn comparison(op: Op, left: Operand, right: Operand) -> BooleanExpression {
@@ -130,7 +130,7 @@ fn what_cannot_be_judged_is_an_error_of_the_user() {
 }
 
 /// if x > 10 then big(x) elif x > 5 then (if x > 7 then seven(x) else five(x)) else small(x).
-fn nested() -> std::sync::Arc<flyte_scheduler::engine::LoadedPlan> {
+fn nested() -> std::sync::Arc<flyte_core::plan::Plan> {
     let gt = |n| comparison(Op::Gt, Operand::Var("x".into()), constant(n));
     let leaf = |id: &str, t: &str| node(id, target(t), "", "x");
     let inner = branch(
@@ -182,16 +182,16 @@ fn one_arm_runs_and_the_others_are_skipped() {
             };
             gives("o", Literal::Integer(n))
         };
-        let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", x)]), &script));
-        assert_eq!(outcome.outputs, Some(row(&[("o", wanted)])), "{x}");
-        let phases = world.phases();
+        let run = World::new(&plan, &row(&[("x", x)]), &script).everywhere();
+        assert_eq!(run.outputs().cloned(), Some(row(&[("o", wanted)])), "{x}");
+        let phases = run.last_phases();
         for (i, phase) in arms.iter().enumerate() {
-            assert_eq!(phases[&format!("e/b/n{i}")].as_str(), *phase, "{x}");
+            assert_eq!(phases[&format!("test/b/n{i}")].as_str(), *phase, "{x}");
         }
         for (i, phase) in inner.iter().flatten().enumerate() {
-            assert_eq!(phases[&format!("e/b/n1/n{i}")].as_str(), *phase, "{x}");
+            assert_eq!(phases[&format!("test/b/n1/n{i}")].as_str(), *phase, "{x}");
         }
-        assert_eq!(phases["e/b"], NodePhase::Succeeded);
+        assert_eq!(phases["test/b"], NodePhase::Succeeded);
     }
 }
 
@@ -202,10 +202,10 @@ fn an_arm_that_fails_fails_the_branch_and_so_does_no_arm_at_all() {
         "big" => crate::world::Answer::Fails(failure("too big")),
         _ => gives("o", Literal::Integer(0)),
     };
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 11)]), &script));
-    assert_eq!(outcome.phase, WorkflowPhase::Failed);
-    assert_eq!(&*outcome.error.unwrap().message, "too big");
-    assert_eq!(world.phases()["e/b"], NodePhase::Failed);
+    let run = World::new(&plan, &row(&[("x", 11)]), &script).everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Failed);
+    assert_eq!(error(&run).1, "too big");
+    assert_eq!(run.last_phases()["test/b"], NodePhase::Failed);
 
     let none = branch(
         vec![case(
@@ -219,10 +219,10 @@ fn an_arm_that_fails_fails_the_branch_and_so_does_no_arm_at_all() {
     );
     let nodes = vec![node("b", NodeTarget::Branch(none), "", "x")];
     let plan = crate::plan(&simple("none", nodes, "b", "o"), &[unary("big")]);
-    let (outcome, _) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &script));
-    let error = outcome.error.unwrap();
-    assert_eq!(&*error.code, "UserProvidedError");
-    assert_eq!(&*error.message, "[UserProvidedError] x is small");
+    let run = World::new(&plan, &row(&[("x", 1)]), &script).everywhere();
+    let (code, message) = error(&run);
+    assert_eq!(code, "UserProvidedError");
+    assert_eq!(message, "[UserProvidedError] x is small");
 }
 
 #[test]
@@ -253,6 +253,6 @@ fn an_arm_sees_what_lies_around_the_branch() {
             Literal::Integer(if name == "first" { x + 10 } else { x * 2 }),
         )
     };
-    let (outcome, _) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &script));
-    assert_eq!(outcome.outputs, Some(row(&[("o", 22)])));
+    let run = World::new(&plan, &row(&[("x", 1)]), &script).everywhere();
+    assert_eq!(run.outputs().cloned(), Some(row(&[("o", 22)])));
 }

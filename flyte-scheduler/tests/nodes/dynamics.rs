@@ -1,17 +1,16 @@
 use std::sync::Arc;
 
 use flyte_core::compile::Sources;
-use flyte_core::contract::CommandBody;
 use flyte_core::journal::{NodePhase, WorkflowPhase};
 use flyte_core::literal::{Literal, Row};
+use flyte_core::plan::Plan;
 use flyte_core::template::{Binding, BindingData, Node};
-use flyte_scheduler::engine::LoadedPlan;
 
-use crate::world::{Answer, World, everywhere, gives, id, interface, load, plan_of, workflow};
+use crate::world::{Answer, World, error, gives, interface, plan_of, workflow};
 use crate::{failure, int, node, number, plan, row, simple, target, unary};
 
 /// A chain of `n` nodes of `task`, beginning at 0.
-fn chain(n: i64, task: &str) -> Arc<LoadedPlan> {
+fn chain(n: i64, task: &str) -> Arc<Plan> {
     let mut w = workflow("dynamic", interface(&[], &[("o", int())]));
     let zero = BindingData::Scalar(Literal::Integer(0));
     let mut nodes: Vec<Node> = Vec::new();
@@ -30,10 +29,10 @@ fn chain(n: i64, task: &str) -> Arc<LoadedPlan> {
     let last = format!("dn{}", n - 1);
     w.nodes = nodes;
     w.outputs = vec![Binding::new("o", BindingData::promise(&*last, "o"))];
-    load(plan_of(&Sources::new(&w, &[unary(task)])))
+    plan_of(&Sources::new(&w, &[unary(task)]))
 }
 
-fn outer() -> Arc<LoadedPlan> {
+fn outer() -> Arc<Plan> {
     let nodes = vec![
         node("grow", target("grow"), "", "x"),
         node("after", target("inc"), "grow", "o"),
@@ -51,11 +50,11 @@ fn a_task_can_answer_with_a_plan_whose_outputs_become_its_own() {
         "grow" => Answer::Expands(chain(number(inputs, "x"), "inc")),
         _ => gives("o", Literal::Integer(number(inputs, "x") + 1)),
     };
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 4)]), &script));
-    assert_eq!(outcome.outputs, Some(row(&[("o", 5)])));
-    let phases = world.phases();
-    assert_eq!(phases["e/grow"], NodePhase::Succeeded);
-    assert_eq!(phases["e/grow/dn3"], NodePhase::Succeeded);
+    let run = World::new(&plan, &row(&[("x", 4)]), &script).everywhere();
+    assert_eq!(run.outputs().cloned(), Some(row(&[("o", 5)])));
+    let phases = run.last_phases();
+    assert_eq!(phases["test/grow"], NodePhase::Succeeded);
+    assert_eq!(phases["test/grow/dn3"], NodePhase::Succeeded);
 }
 
 #[test]
@@ -66,16 +65,16 @@ fn plans_nest_and_what_fails_inside_fails_outside() {
         ("grow", x) => gives("o", Literal::Integer(x + 1)),
         (_, x) => gives("o", Literal::Integer(x + 1)),
     };
-    let (outcome, _) = everywhere(&|| World::new(&plan, &row(&[("x", 3)]), &script));
-    assert_eq!(outcome.phase, WorkflowPhase::Succeeded);
+    let run = World::new(&plan, &row(&[("x", 3)]), &script).everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Succeeded);
     let breaks = |name: &str, inputs: &Row, _: u32| match name {
         "grow" => Answer::Expands(chain(3, "bad")),
         "bad" if number(inputs, "x") == 1 => Answer::Fails(failure("inside")),
         _ => gives("o", Literal::Integer(1)),
     };
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 3)]), &breaks));
-    assert_eq!(&*outcome.error.unwrap().message, "inside");
-    assert_eq!(world.phases()["e/grow"], NodePhase::Failed);
+    let run = World::new(&plan, &row(&[("x", 3)]), &breaks).everywhere();
+    assert_eq!(error(&run).1, "inside");
+    assert_eq!(run.last_phases()["test/grow"], NodePhase::Failed);
 }
 
 #[test]
@@ -88,16 +87,15 @@ fn a_plan_that_does_not_fit_or_never_ends_is_refused() {
             &[unary("inc")],
         ))
     };
-    let (outcome, _) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &wrong));
-    let error = outcome.error.unwrap();
-    assert_eq!(&*error.code, "DynamicWorkflowBuildFailed");
-    assert!(error.message.contains("takes no inputs"), "{error}");
+    let run = World::new(&plan, &row(&[("x", 1)]), &wrong).everywhere();
+    let (code, message) = error(&run);
+    assert_eq!(code, "DynamicWorkflowBuildFailed");
+    assert!(message.contains("takes no inputs"), "{message}");
     let forever = |_: &str, _: &Row, _: u32| Answer::Expands(chain(1, "grow"));
-    let mut world = World::new(&plan, &row(&[("x", 1)]), &forever);
-    let outcome = world.run(crate::world::Crash::Never);
-    let error = outcome.error.unwrap();
-    assert_eq!(&*error.code, "DynamicWorkflowBuildFailed");
-    assert!(error.message.contains("more than 64 deep"), "{error}");
+    let run = World::new(&plan, &row(&[("x", 1)]), &forever).once();
+    let (code, message) = error(&run);
+    assert_eq!(code, "DynamicWorkflowBuildFailed");
+    assert!(message.contains("more than 64 deep"), "{message}");
 }
 
 #[test]
@@ -107,16 +105,10 @@ fn an_abort_reaches_inside() {
         "grow" => Answer::Expands(chain(2, "inc")),
         _ => Answer::Hangs,
     };
-    let (outcome, world) = everywhere(&|| {
-        let mut w = World::new(&plan, &row(&[("x", 1)]), &script);
-        w.later(CommandBody::Abort {
-            execution: id("e"),
-            reason: "enough".into(),
-            by: "me".into(),
-        });
-        w
-    });
-    assert_eq!(outcome.phase, WorkflowPhase::Aborted);
-    assert_eq!(world.phases()["e/grow/dn0"], NodePhase::Aborted);
-    assert_eq!(world.phases()["e/grow"], NodePhase::Aborted);
+    let run = World::new(&plan, &row(&[("x", 1)]), &script)
+        .abort()
+        .everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Aborted);
+    assert_eq!(run.last_phases()["test/grow/dn0"], NodePhase::Aborted);
+    assert_eq!(run.last_phases()["test/grow"], NodePhase::Aborted);
 }

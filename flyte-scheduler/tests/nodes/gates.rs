@@ -3,7 +3,7 @@ use flyte_core::journal::{NodePhase, WorkflowPhase};
 use flyte_core::literal::{Literal, Row, SignedDuration};
 use flyte_core::template::{GateCondition, Node, NodeMetadata, NodeTarget};
 
-use crate::world::{World, everywhere, gives, id};
+use crate::world::{World, error, gives, id};
 use crate::{int, node, number, plan, row, simple, target, unary};
 
 fn gate(id: &str, condition: GateCondition) -> Node {
@@ -12,7 +12,7 @@ fn gate(id: &str, condition: GateCondition) -> Node {
 
 fn signal(name: &str, value: Literal) -> CommandBody {
     CommandBody::Signal {
-        execution: id("e"),
+        execution: id("test"),
         signal: name.into(),
         value,
     }
@@ -32,14 +32,12 @@ fn a_gate_sleeps_for_its_time_also_over_a_crash() {
     after.upstream_node_ids = vec!["wait".into()];
     let nodes = vec![gate("wait", sleep), after];
     let plan = plan(&simple("sleeps", nodes, "after", "o"), &[unary("t")]);
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 3)]), &same));
-    assert_eq!(outcome.outputs, Some(row(&[("o", 3)])));
-    let frames = world.frames();
-    let slept = frames.last().unwrap().at.since(frames[0].at);
-    assert_eq!(slept, thirty_days, "neither shorter nor longer");
+    let run = World::new(&plan, &row(&[("x", 3)]), &same).everywhere();
+    assert_eq!(run.outputs().cloned(), Some(row(&[("o", 3)])));
+    assert_eq!(run.elapsed(), thirty_days, "neither shorter nor longer");
 }
 
-fn asks() -> std::sync::Arc<flyte_scheduler::engine::LoadedPlan> {
+fn asks() -> std::sync::Arc<flyte_core::plan::Plan> {
     let ask = GateCondition::Signal {
         signal_id: "number".into(),
         literal_type: Some(int()),
@@ -52,15 +50,13 @@ fn asks() -> std::sync::Arc<flyte_scheduler::engine::LoadedPlan> {
 #[test]
 fn a_signal_becomes_an_output_and_the_first_value_counts() {
     let plan = asks();
-    let (outcome, world) = everywhere(&|| {
-        let mut w = World::new(&plan, &row(&[("x", 1)]), &same);
-        w.later(signal("another", Literal::Integer(1)));
-        w.later(signal("number", Literal::Integer(42)));
-        w.later(signal("number", Literal::Integer(43)));
-        w
-    });
-    assert_eq!(outcome.outputs, Some(row(&[("o", 42)])));
-    assert_eq!(world.phases()["e/ask"], NodePhase::Succeeded);
+    let run = World::new(&plan, &row(&[("x", 1)]), &same)
+        .later(signal("another", Literal::Integer(1)))
+        .later(signal("number", Literal::Integer(42)))
+        .later(signal("number", Literal::Integer(43)))
+        .everywhere();
+    assert_eq!(run.outputs().cloned(), Some(row(&[("o", 42)])));
+    assert_eq!(run.last_phases()["test/ask"], NodePhase::Succeeded);
 }
 
 #[test]
@@ -81,12 +77,10 @@ fn a_signal_that_comes_before_its_gate_is_kept() {
         node("after", target("t"), "ask", "o0"),
     ];
     let plan = plan(&simple("early", nodes, "after", "o"), &[unary("t")]);
-    let (outcome, _) = everywhere(&|| {
-        let mut w = World::new(&plan, &row(&[("x", 1)]), &same);
-        w.later(signal("number", Literal::Integer(7)));
-        w
-    });
-    assert_eq!(outcome.outputs, Some(row(&[("o", 7)])));
+    let run = World::new(&plan, &row(&[("x", 1)]), &same)
+        .later(signal("number", Literal::Integer(7)))
+        .everywhere();
+    assert_eq!(run.outputs().cloned(), Some(row(&[("o", 7)])));
 }
 
 #[test]
@@ -103,20 +97,16 @@ fn an_approval_passes_its_input_on_and_a_refusal_fails() {
     ];
     let plan = plan(&simple("approves", nodes, "after", "o"), &[unary("t")]);
     let answer = |value: Literal| {
-        let make = || {
-            let mut w = World::new(&plan, &row(&[("x", 5)]), &same);
-            w.later(signal("ok", value.clone()));
-            w
-        };
-        everywhere(&make).0
+        let world = World::new(&plan, &row(&[("x", 5)]), &same);
+        world.later(signal("ok", value)).everywhere()
     };
     let yes = answer(Literal::Boolean(true));
-    assert_eq!(yes.outputs, Some(row(&[("o", 5)])));
+    assert_eq!(yes.outputs().cloned(), Some(row(&[("o", 5)])));
     let no = answer(Literal::Boolean(false));
-    assert_eq!(no.phase, WorkflowPhase::Failed);
-    assert_eq!(&*no.error.unwrap().code, "ReceivedRejectSignal");
+    assert_eq!(no.outcome().phase, WorkflowPhase::Failed);
+    assert_eq!(error(&no).0, "ReceivedRejectSignal");
     let neither = answer(Literal::Integer(1));
-    assert_eq!(&*neither.error.unwrap().code, "RuntimeExecutionError");
+    assert_eq!(error(&neither).0, "RuntimeExecutionError");
 }
 
 #[test]
@@ -135,22 +125,16 @@ fn a_gate_runs_out_of_time_and_an_abort_ends_it() {
         let nodes = vec![ask, node("after", target("t"), "ask", "o0")];
         plan(&simple("late", nodes, "after", "o"), &[unary("t")])
     };
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &same));
-    let error = outcome.error.unwrap();
-    assert_eq!(&*error.code, "RetriesExhausted|TimeoutExpired");
-    assert!(error.message.contains("[1m0s] expired"), "{error}");
-    assert_eq!(world.phases()["e/ask"], NodePhase::Failed);
+    let run = World::new(&plan, &row(&[("x", 1)]), &same).everywhere();
+    let (code, message) = error(&run);
+    assert_eq!(code, "RetriesExhausted|TimeoutExpired");
+    assert!(message.contains("[1m0s] expired"), "{message}");
+    assert_eq!(run.last_phases()["test/ask"], NodePhase::Failed);
 
     let plan = asks();
-    let (outcome, world) = everywhere(&|| {
-        let mut w = World::new(&plan, &row(&[("x", 1)]), &same);
-        w.later(CommandBody::Abort {
-            execution: id("e"),
-            reason: "enough".into(),
-            by: "me".into(),
-        });
-        w
-    });
-    assert_eq!(outcome.phase, WorkflowPhase::Aborted);
-    assert_eq!(world.phases()["e/ask"], NodePhase::Aborted);
+    let run = World::new(&plan, &row(&[("x", 1)]), &same)
+        .abort()
+        .everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Aborted);
+    assert_eq!(run.last_phases()["test/ask"], NodePhase::Aborted);
 }

@@ -1,12 +1,11 @@
 use flyte_core::compile::Sources;
-use flyte_core::contract::CommandBody;
 use flyte_core::journal::{NodePhase, WorkflowPhase};
 use flyte_core::literal::{Literal, LiteralType, Row, SimpleType, Union};
 use flyte_core::template::{
     Binding, BindingData, Node, NodeTarget, OnFailure, WorkflowReference, WorkflowTemplate,
 };
 
-use crate::world::{Answer, World, everywhere, gives, id, load, plan_of, task};
+use crate::world::{Answer, World, error, gives, plan_of, task};
 use crate::{failure, int, node, row, simple, target, unary};
 
 fn error_type() -> LiteralType {
@@ -65,50 +64,44 @@ fn script(name: &str, inputs: &Row, _: u32) -> Answer {
 #[test]
 fn the_failure_node_runs_once_after_the_aborts_and_rescues_nothing() {
     let w = handled("w");
-    let plan = load(plan_of(&Sources::new(&w, &tasks())));
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &script));
-    assert_eq!(outcome.phase, WorkflowPhase::Failed);
-    assert_eq!(&*outcome.error.unwrap().message, "it broke");
-    let phases = world.phases();
-    assert_eq!(phases["e/bad"], NodePhase::Failed);
-    assert_eq!(phases["e/other"], NodePhase::Aborted);
-    assert_eq!(phases["e/fn0"], NodePhase::Succeeded);
-    assert!(!phases.contains_key("e/after"));
+    let plan = plan_of(&Sources::new(&w, &tasks()));
+    let run = World::new(&plan, &row(&[("x", 1)]), &script).everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Failed);
+    assert_eq!(error(&run).1, "it broke");
+    let phases = run.last_phases();
+    assert_eq!(phases["test/bad"], NodePhase::Failed);
+    assert_eq!(phases["test/other"], NodePhase::Aborted);
+    assert_eq!(phases["test/fn0"], NodePhase::Succeeded);
+    assert!(!phases.contains_key("test/after"));
 }
 
 #[test]
 fn a_failure_node_that_fails_gives_its_own_error() {
     let w = handled("w");
-    let plan = load(plan_of(&Sources::new(&w, &tasks())));
+    let plan = plan_of(&Sources::new(&w, &tasks()));
     let broken = |name: &str, inputs: &Row, attempt: u32| match name {
         "clean" => Answer::Fails(failure("the mop broke")),
         _ => script(name, inputs, attempt),
     };
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &broken));
-    assert_eq!(&*outcome.error.unwrap().message, "the mop broke");
-    assert_eq!(world.phases()["e/fn0"], NodePhase::Failed);
+    let run = World::new(&plan, &row(&[("x", 1)]), &broken).everywhere();
+    assert_eq!(error(&run).1, "the mop broke");
+    assert_eq!(run.last_phases()["test/fn0"], NodePhase::Failed);
 }
 
 #[test]
 fn it_does_not_run_without_a_failure_nor_on_an_abort() {
     let w = handled("w");
-    let plan = load(plan_of(&Sources::new(&w, &tasks())));
+    let plan = plan_of(&Sources::new(&w, &tasks()));
     let fine = |_: &str, _: &Row, _: u32| gives("o", Literal::Integer(2));
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &fine));
-    assert_eq!(outcome.outputs, Some(row(&[("o", 2)])));
-    assert!(!world.phases().contains_key("e/fn0"));
+    let run = World::new(&plan, &row(&[("x", 1)]), &fine).everywhere();
+    assert_eq!(run.outputs().cloned(), Some(row(&[("o", 2)])));
+    assert!(!run.last_phases().contains_key("test/fn0"));
     let hangs = |_: &str, _: &Row, _: u32| Answer::Hangs;
-    let (outcome, world) = everywhere(&|| {
-        let mut w = World::new(&plan, &row(&[("x", 1)]), &hangs);
-        w.later(CommandBody::Abort {
-            execution: id("e"),
-            reason: "enough".into(),
-            by: "me".into(),
-        });
-        w
-    });
-    assert_eq!(outcome.phase, WorkflowPhase::Aborted);
-    assert!(!world.phases().contains_key("e/fn0"));
+    let run = World::new(&plan, &row(&[("x", 1)]), &hangs)
+        .abort()
+        .everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Aborted);
+    assert!(!run.last_phases().contains_key("test/fn0"));
 }
 
 #[test]
@@ -118,25 +111,23 @@ fn sub_workflows_and_the_other_policy_have_it_too() {
     let call: Node = node("call", NodeTarget::Workflow(Some(reference)), "", "x");
     let outer = simple("outer", vec![call], "call", "o");
     let all = tasks();
-    let plan = load(plan_of(
-        &Sources::new(&outer, &all).with_sub_workflows(&[inner]),
-    ));
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &script));
-    assert_eq!(&*outcome.error.unwrap().message, "it broke");
-    assert_eq!(world.phases()["e/call/fn0"], NodePhase::Succeeded);
-    assert_eq!(world.phases()["e/call"], NodePhase::Failed);
+    let plan = plan_of(&Sources::new(&outer, &all).with_sub_workflows(&[inner]));
+    let run = World::new(&plan, &row(&[("x", 1)]), &script).everywhere();
+    assert_eq!(error(&run).1, "it broke");
+    assert_eq!(run.last_phases()["test/call/fn0"], NodePhase::Succeeded);
+    assert_eq!(run.last_phases()["test/call"], NodePhase::Failed);
 
     let mut w = handled("patient");
     w.metadata.on_failure = OnFailure::FailAfterExecutableNodesComplete;
-    let plan = load(plan_of(&Sources::new(&w, &all)));
+    let plan = plan_of(&Sources::new(&w, &all));
     let ends = |name: &str, inputs: &Row, attempt: u32| match name {
         "waits" => gives("o", Literal::Integer(3)),
         _ => script(name, inputs, attempt),
     };
-    let (outcome, world) = everywhere(&|| World::new(&plan, &row(&[("x", 1)]), &ends));
-    assert_eq!(outcome.phase, WorkflowPhase::Failed);
-    let phases = world.phases();
-    assert_eq!(phases["e/other"], NodePhase::Succeeded);
-    assert_eq!(phases["e/after"], NodePhase::Skipped);
-    assert_eq!(phases["e/fn0"], NodePhase::Succeeded);
+    let run = World::new(&plan, &row(&[("x", 1)]), &ends).everywhere();
+    assert_eq!(run.outcome().phase, WorkflowPhase::Failed);
+    let phases = run.last_phases();
+    assert_eq!(phases["test/other"], NodePhase::Succeeded);
+    assert_eq!(phases["test/after"], NodePhase::Skipped);
+    assert_eq!(phases["test/fn0"], NodePhase::Succeeded);
 }

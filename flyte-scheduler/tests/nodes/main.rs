@@ -11,13 +11,12 @@ mod timeouts;
 mod world;
 
 use flyte_core::compile::Sources;
+use flyte_core::contract::TaskError;
 use flyte_core::id::Identifier;
-use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
 use flyte_core::template::{
     Binding, BindingData, Node, NodeTarget, TaskNode, TaskTemplate, WorkflowTemplate,
 };
-use flyte_scheduler::engine::TaskFailure;
 
 pub(crate) fn int() -> LiteralType {
     LiteralType::simple(SimpleType::Integer)
@@ -64,13 +63,13 @@ pub(crate) fn simple(name: &str, nodes: Vec<Node>, from: &str, var: &str) -> Wor
     w
 }
 
-pub(crate) fn failure(text: &str) -> TaskFailure {
-    TaskFailure::permanent(ExecutionError::new(ErrorOrigin::User, "USER:Error", text))
+pub(crate) fn failure(text: &str) -> TaskError {
+    TaskError::new(text)
 }
 
 pub(crate) fn plan(
     workflow: &WorkflowTemplate,
     tasks: &[TaskTemplate],
-) -> std::sync::Arc<flyte_scheduler::engine::LoadedPlan> {
-    world::load(world::plan_of(&Sources::new(workflow, tasks)))
+) -> std::sync::Arc<flyte_core::plan::Plan> {
+    world::plan_of(&Sources::new(workflow, tasks))
 }
