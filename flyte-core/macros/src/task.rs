@@ -263,6 +263,7 @@ fn object(
             }
         }
     });
+    // What a plain function says of itself (that it may block its thread) belongs beside `needs`.
     quote! {
         #(#cfgs)*
         const _: () = {
