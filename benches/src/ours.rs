@@ -163,7 +163,7 @@ pub(crate) fn run(
         let overruns = scheduler.inline_overruns();
         let events = heard.await??;
         let heard_seconds = begun.elapsed().as_secs_f64();
-        if !scheduler.shutdown(Duration::from_secs(10)).await {
+        if !scheduler.shutdown(Duration::from_secs(10)).await.complete {
             return Err("the scheduler did not end".into());
         }
         Ok(Sample {

@@ -92,9 +92,15 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
     let mut interrupts = 0;
     let wait = handle.wait();
     tokio::pin!(wait);
+    let mut lost = None;
     let outcome = loop {
         tokio::select! {
             outcome = &mut wait => break Some(outcome),
+            // A service would go on when the cause is mended; a person is told now.
+            why = scheduler.lost() => {
+                lost = Some(why.reason);
+                break None;
+            }
             event = events.next(), if listening => match event {
                 Some(Ok(EventItem::Event(e))) if e.execution == id => view.take(&e.kind),
                 Some(_) => {}
@@ -119,7 +125,11 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
     scheduler.clone().shutdown(SHUTDOWN).await;
     let report = Report::read(&**scheduler.store(), &id).await?;
     let mut json = finish(&report, how)?;
-    if let Some(Err(WaitError::Lost(why) | WaitError::Store(why))) = &outcome {
+    let lost = match &outcome {
+        Some(Err(WaitError::Store(e))) => Some(e.to_string()),
+        _ => lost,
+    };
+    if let Some(why) = &lost {
         let refusal = Refusal::new("Lost", why.as_str())
             .at(&id.name)
             .remedy(format!("mend the cause, then: flyte-rs resume {}", id.name));
@@ -127,6 +137,7 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
         json["error"] = refusal.json();
     }
     let status = match outcome {
+        None if lost.is_some() => 1,
         None => {
             eprintln!("stopped; go on with: flyte-rs resume {}", id.name);
             143

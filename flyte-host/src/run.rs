@@ -101,6 +101,7 @@ fn refused(e: SubmitError) -> Refusal {
         SubmitError::NoPlugin(_) => "NoPlugin",
         SubmitError::Conflict { .. } => "AlreadyExists",
         SubmitError::Store(e) => return e.into(),
+        _ => "Busy",
     };
     Refusal::new(code, text)
 }

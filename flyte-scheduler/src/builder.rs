@@ -1,21 +1,33 @@
+use std::any::type_name;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_core::contract::{
     Cache, Clock, Durability, EnvironmentSecrets, FairShare, HostResources, LaunchContext, Plugin,
-    Progress, Secrets, ShardId, Store,
+    Policy, Progress, Secrets, ShardId, Store, TASK_TYPE,
 };
 use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{ObjectStore, memory::InMemory};
-use flyte_core::{Error, ErrorKind, Result};
 
+use crate::build_error::{BuildError, Problem, ProblemCode};
 use crate::clock::SystemClock;
 use crate::engine::EngineConfig;
 use crate::progress::TracedProgress;
 use crate::scheduler::Scheduler;
 
 /// Puts a scheduler together. Everything has a default: a store in memory and no plugin.
-#[derive(Debug)]
+///
+/// ```
+/// use flyte_scheduler::Scheduler;
+/// use std::time::Duration;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let scheduler = Scheduler::builder().open_max(1_000).resource(7_u8).build().await?;
+/// let report = scheduler.shutdown(Duration::from_secs(5)).await;
+/// assert!(report.complete);
+/// # Ok(()) }
+/// ```
 pub struct SchedulerBuilder {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) cache: Option<Arc<dyn Cache>>,
@@ -31,7 +43,14 @@ pub struct SchedulerBuilder {
     pub(crate) durability: Durability,
     pub(crate) slots: Option<u32>,
     pub(crate) call_timeout: Duration,
+    pub(crate) open_max: u32,
+    pub(crate) inbox_max: u32,
+    pub(crate) blocking_max: u32,
+    policy: Arc<PolicyFactory>,
+    problems: Vec<Problem>,
 }
+
+type PolicyFactory = dyn Fn() -> Box<dyn Policy> + Send + Sync;
 
 impl Default for SchedulerBuilder {
     fn default() -> Self {
@@ -50,11 +69,23 @@ impl Default for SchedulerBuilder {
             durability: Durability::Power,
             slots: None,
             call_timeout: Duration::from_secs(60),
+            open_max: Self::OPEN_MAX,
+            inbox_max: Self::INBOX_MAX,
+            blocking_max: Self::BLOCKING_MAX,
+            policy: Arc::new(|| Box::<FairShare>::default()),
+            problems: Vec::new(),
         }
     }
 }
 
 impl SchedulerBuilder {
+    /// The default of [`SchedulerBuilder::open_max`].
+    pub const OPEN_MAX: u32 = 100_000;
+    /// The default of [`SchedulerBuilder::inbox_max`].
+    pub const INBOX_MAX: u32 = 10_000;
+    /// The default of [`SchedulerBuilder::blocking_max`].
+    pub const BLOCKING_MAX: u32 = 128;
+
     /// The durable memory.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
@@ -105,10 +136,36 @@ impl SchedulerBuilder {
         self
     }
 
-    /// A value that tasks may use, by its type.
+    /// Who goes next when not everybody can; each lease of the shard begins with a fresh one.
+    /// Default: [`FairShare`].
     #[must_use]
-    pub fn resource<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        self.resources.insert(value);
+    pub fn policy<P: Policy + 'static>(
+        mut self,
+        fresh: impl Fn() -> P + Send + Sync + 'static,
+    ) -> Self {
+        self.policy = Arc::new(move || Box::new(fresh()));
+        self
+    }
+
+    /// A value that tasks may use, by its type; two of one type need a newtype.
+    #[must_use]
+    pub fn resource<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.resource_as::<T>(Arc::new(value))
+    }
+
+    /// A value that tasks may use by another type than its own, mostly a trait's:
+    /// `.resource_as::<dyn Mailer>(Arc::new(Smtp))`.
+    #[must_use]
+    pub fn resource_as<T: ?Sized + Send + Sync + 'static>(mut self, value: Arc<T>) -> Self {
+        if self.resources.get::<T>().is_some() {
+            let text = format!(
+                "two resources of the type `{}`: wrap one in a newtype",
+                type_name::<T>()
+            );
+            self.problems
+                .push(Problem::new(ProblemCode::DuplicateResource, text));
+        }
+        self.resources.insert_as::<T>(value);
         self
     }
 
@@ -126,7 +183,8 @@ impl SchedulerBuilder {
         self
     }
 
-    /// What an acknowledged submit survives; lowered to what the store has. Default `Power`.
+    /// What an acknowledged submit survives; lowered to what the store has, which
+    /// [`Health::durability`](crate::Health::durability) shows. Default `Power`.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -147,30 +205,95 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Executions that may be open before [`Scheduler::submit`] waits. What comes from other
+    /// processes counts and is not held back. Default 100,000.
+    #[must_use]
+    pub fn open_max(mut self, executions: u32) -> Self {
+        self.open_max = executions;
+        self
+    }
+
+    /// Submissions of this scheduler that may be on their way, not yet taken in by the shard,
+    /// before [`Scheduler::submit`] waits. Default 10,000.
+    #[must_use]
+    pub fn inbox_max(mut self, submissions: u32) -> Self {
+        self.inbox_max = submissions;
+        self
+    }
+
+    /// Blocking functions at once; others wait for a thread. One that outlives its attempt keeps
+    /// its thread until it returns. Default 128; a runtime has 512 such threads unless it is told
+    /// otherwise.
+    #[must_use]
+    pub fn blocking_max(mut self, functions: u32) -> Self {
+        self.blocking_max = functions;
+        self
+    }
+
     /// Claims the shard, loads its past and starts. Call it on the runtime that is to run tasks.
     ///
     /// # Errors
-    /// `Invalid` names every setting that is wrong; `Held` if another scheduler owns the shard;
-    /// whatever the store says of its past.
-    pub async fn build(self) -> Result<Scheduler> {
-        let mut wrong = Vec::new();
-        if self.slots == Some(0) {
-            wrong.push("`slots` is 0: no local job could ever start".to_owned());
+    /// [`BuildError::Invalid`] with every setting that is wrong; [`BuildError::Start`] with `Held`
+    /// if another scheduler owns the shard, and whatever the store says of its past.
+    pub async fn build(mut self) -> Result<Scheduler, BuildError> {
+        let mut problems = std::mem::take(&mut self.problems);
+        self.check(&mut problems);
+        if !problems.is_empty() {
+            return Err(BuildError::Invalid(problems));
+        }
+        Ok(Scheduler::start(self).await?)
+    }
+
+    fn check(&self, problems: &mut Vec<Problem>) {
+        let mut wrong = |code, text: String| problems.push(Problem::new(code, text));
+        let bounds = [
+            ("slots", self.slots.unwrap_or(1), "no local job could start"),
+            ("open_max", self.open_max, "nothing could be submitted"),
+            ("inbox_max", self.inbox_max, "nothing could be submitted"),
+            (
+                "blocking_max",
+                self.blocking_max,
+                "no blocking task could run",
+            ),
+        ];
+        for (name, _, why) in bounds.into_iter().filter(|b| b.1 == 0) {
+            wrong(ProblemCode::ZeroLimit, format!("`{name}` is 0: {why}"));
+        }
+        if self.call_timeout.is_zero() {
+            let text = "`call_timeout` is 0: no call of a plugin could be answered in time";
+            wrong(ProblemCode::ZeroLimit, text.into());
+        }
+        if self.owner.is_empty() {
+            let text = "`owner` is empty: others could not see who holds the shard";
+            wrong(ProblemCode::EmptyOwner, text.into());
+        }
+        if tokio::runtime::Handle::try_current().is_err() {
+            let text = "`build` was not called on a tokio runtime, which is to run tasks";
+            wrong(ProblemCode::NoRuntime, text.into());
         }
         let mut ids: Vec<&str> = self.plugins.iter().map(|p| p.info().id).collect();
         ids.sort_unstable();
         for pair in ids.windows(2).filter(|p| p[0] == p[1]) {
-            wrong.push(format!("two plugins have the id `{}`", pair[0]));
+            let text = format!("two plugins have the id `{}`", pair[0]);
+            wrong(ProblemCode::DuplicatePlugin, text);
         }
-        if !wrong.is_empty() {
-            let text = wrong.join("; ");
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "SchedulerBuilder::build",
-                text,
-            ));
+        let mut types: Vec<(&str, &str)> = Vec::new();
+        for plugin in &self.plugins {
+            let info = plugin.info();
+            types.extend(info.task_types.iter().map(|t| (t.as_str(), info.id)));
         }
-        Scheduler::start(self).await
+        types.sort_unstable();
+        for pair in types.windows(2) {
+            let [(a, x), (b, y)] = [pair[0], pair[1]];
+            if a == b && x != y {
+                let text = format!("tasks of type `{a}` are taken by the plugins `{x}` and `{y}`");
+                wrong(ProblemCode::AmbiguousTaskType, text);
+            }
+        }
+        for (_, id) in types.iter().filter(|t| t.0 == TASK_TYPE) {
+            let text = format!("plugin `{id}`: the scheduler runs tasks of type `{TASK_TYPE}`");
+            wrong(ProblemCode::AmbiguousTaskType, text);
+        }
     }
 
     pub(crate) fn engine_config(&self, epoch: u64) -> EngineConfig {
@@ -189,11 +312,26 @@ impl SchedulerBuilder {
         }
     }
 
-    pub(crate) fn policy() -> Box<FairShare> {
-        Box::default()
+    pub(crate) fn fresh_policy(&self) -> Box<dyn Policy> {
+        (self.policy)()
     }
 
     pub(crate) fn launch_context(&self) -> LaunchContext {
         LaunchContext::new(self.secrets.clone())
+    }
+}
+
+impl fmt::Debug for SchedulerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SchedulerBuilder")
+            .field("store", &self.store)
+            .field("cache", &self.cache)
+            .field("plugins", &self.plugins)
+            .field("root", &self.root)
+            .field("resources", &self.resources)
+            .field("shard", &self.shard)
+            .field("owner", &self.owner)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
     }
 }

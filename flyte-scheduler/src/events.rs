@@ -17,20 +17,32 @@ use crate::shell::Follower;
 /// How many frames are read from the journal at once.
 const CHUNK: usize = 16;
 
-struct Reader {
+/// Reads a shard's journal as events.
+pub(crate) struct Reader {
     store: Arc<dyn Store>,
-    live: Follower,
     projector: Projector,
     plans: HashMap<Digest, Arc<Plan>>,
     /// The next frame that is wanted.
-    next: JournalPosition,
+    pub(crate) next: JournalPosition,
     /// Events up to here are not given.
     after: Option<EventCursor>,
-    ready: VecDeque<Result<EventItem>>,
+    pub(crate) ready: VecDeque<Result<EventItem>>,
 }
 
 impl Reader {
-    async fn take(&mut self, frame: &JournalFrame) -> Result<()> {
+    /// From this frame on.
+    pub(crate) fn new(store: Arc<dyn Store>, next: JournalPosition) -> Self {
+        Self {
+            store,
+            projector: Projector::events_only(next.shard),
+            plans: HashMap::new(),
+            next,
+            after: None,
+            ready: VecDeque::new(),
+        }
+    }
+
+    pub(crate) async fn take(&mut self, frame: &JournalFrame) -> Result<()> {
         if frame.sequence != self.next.sequence {
             return Ok(());
         }
@@ -58,22 +70,39 @@ impl Reader {
         Ok(())
     }
 
+    /// What the journal has next; what was trimmed is told as missed.
+    pub(crate) async fn read(&mut self) -> Result<Vec<JournalFrame>> {
+        let stored = self.store.frames(self.next, CHUNK).await?;
+        let mut frames = Vec::with_capacity(stored.len());
+        for frame in &stored {
+            frames.push(JournalFrame::decode(&frame.bytes)?);
+        }
+        if let Some(first) = stored.first().filter(|f| f.position > self.next) {
+            let mut given = self.next;
+            given.sequence -= 1;
+            let cursor = |position, index| EventCursor { position, index };
+            let (from, to) = (cursor(given, u32::MAX), cursor(first.position, 0));
+            self.ready.push_back(Ok(EventItem::Lagged { from, to }));
+            self.next = first.position;
+        }
+        Ok(frames)
+    }
+
     /// Reads what the journal has; whether there was anything.
     async fn catch_up(&mut self) -> Result<bool> {
-        let frames = self.store.frames(self.next, CHUNK).await?;
-        for stored in &frames {
-            let frame = JournalFrame::decode(&stored.bytes)?;
-            self.take(&frame).await?;
+        let frames = self.read().await?;
+        for frame in &frames {
+            self.take(frame).await?;
         }
         Ok(!frames.is_empty())
     }
 
-    async fn advance(&mut self) -> Result<bool> {
+    async fn advance(&mut self, live: &mut Follower) -> Result<bool> {
         loop {
-            if !self.live.reached(self.next.sequence).await {
+            if !live.reached(self.next.sequence).await {
                 return Ok(false);
             }
-            match self.live.get(self.next.sequence) {
+            match live.get(self.next.sequence) {
                 Some(frame) => self.take(&frame).await?,
                 // It is too long ago; the journal has it.
                 None => {
@@ -90,28 +119,24 @@ impl Reader {
 #[async_trait]
 impl EventSource for Scheduler {
     async fn subscribe(&self, from: Option<EventCursor>) -> Result<EventStream> {
-        let inner = self.inner();
-        let shard = inner.lease.shard;
+        let shard = self.shard();
+        let live = self.shared().client.frames.follow();
+        let next = JournalPosition { shard, sequence: 1 };
         let mut reader = Reader {
-            store: inner.store.clone(),
-            live: inner.frames.follow(),
-            projector: Projector::events_only(shard),
-            plans: HashMap::new(),
-            next: JournalPosition { shard, sequence: 1 },
             after: from,
-            ready: VecDeque::new(),
+            ..Reader::new(self.store().clone(), next)
         };
         // Open executions are known only to one who has read from the start.
         while reader.catch_up().await? {}
         if from.is_none() {
             reader.ready.clear();
         }
-        let events = stream::unfold(reader, |mut reader| async move {
+        let events = stream::unfold((reader, live), |(mut reader, mut live)| async move {
             loop {
                 if let Some(item) = reader.ready.pop_front() {
-                    return Some((item, reader));
+                    return Some((item, (reader, live)));
                 }
-                match reader.advance().await {
+                match reader.advance(&mut live).await {
                     Ok(true) => {}
                     Ok(false) => return None,
                     Err(e) => reader.ready.push_back(Err(e)),

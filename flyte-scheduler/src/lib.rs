@@ -4,24 +4,41 @@
 //! Invariant: no global state; several schedulers live in one process.
 #![deny(missing_docs)]
 
+mod build_error;
 mod builder;
+mod client;
 mod clock;
 pub mod engine;
 mod events;
+mod execution_events;
 mod handle;
+mod health;
 pub mod outcome;
+mod parked;
 mod progress;
+mod room;
 mod scheduler;
 pub mod shard;
 mod shell;
+mod submit;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod typed;
+mod wait_cause;
+mod wait_error;
+mod waits;
 
+pub use build_error::{BuildError, Problem, ProblemCode};
 pub use builder::SchedulerBuilder;
 pub use clock::SystemClock;
-pub use engine::Outcome;
-pub use handle::{Handle, WaitError};
+pub use engine::{FailedNode, Outcome};
+pub use handle::{Handle, Outputs};
+pub use health::Health;
+pub use parked::{ParkKind, Parked};
 pub use progress::TracedProgress;
-pub use scheduler::{Scheduler, Submit, SubmitError};
+pub use scheduler::Scheduler;
+pub use shell::{LeaseLost, ShutdownReport};
+pub use submit::{Submit, SubmitError};
 pub use typed::{Launch, OutputError, TypedHandle};
+pub use wait_cause::WaitCause;
+pub use wait_error::{Deadline, WaitError};

@@ -1,125 +1,40 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use dashmap::DashMap;
-use flyte_core::compile::{CompileErrors, check_inputs};
-use flyte_core::contract::{
-    Command, CommandBody, CommandId, Enqueued, ExecutionOptions, Lease, ShardId, Store, Submission,
-};
-use flyte_core::id::{Digest, ExecutionId, Identifier, Str};
+use flyte_core::compile::check_inputs;
+use flyte_core::contract::{CommandBody, Enqueued, ShardId, Store, Submission};
+use flyte_core::id::{Digest, ExecutionId, Str};
 use flyte_core::literal::Literal;
 use flyte_core::plan::Plan;
-use flyte_core::{Error, Result};
+use flyte_core::{Error, ErrorKind, Result};
 use tokio::sync::{oneshot, watch};
 
 use crate::builder::SchedulerBuilder;
 use crate::engine::{TaskKind, unsupported};
-use crate::handle::{Handle, Wait};
-use crate::shard::Shard;
+use crate::handle::Handle;
+use crate::health::Health;
+use crate::room::{NoRoom, Place};
 use crate::shell::{
-    Children, Driver, Ended, Frames, Mailbox, Message, PlanCache, Runs, World, keep, pump,
+    LeaseLost, Leave, Mailbox, Message, Owner, Question, Shared, ShutdownReport, load,
 };
+use crate::submit::{Submit, SubmitError};
+use crate::wait_cause::WaitCause;
+use crate::waits::Wait;
 
-/// Runs executions. Cheap to clone; dropping the last clone stops taking work and leaves every
-/// execution resumable.
+/// Longer than any host waits.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Runs executions. Cheap to clone; several may live in one process, each with a shard of its own.
+///
+/// [`Scheduler::shutdown`] hands everything back. Dropping the last clone without it stops taking
+/// work at once, drops what runs in this process without charging it, and leaves every execution
+/// resumable.
 #[derive(Clone, Debug)]
 pub struct Scheduler(Arc<Inner>);
 
 #[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) plans: Arc<PlanCache>,
-    pub(crate) lease: Lease,
-    pub(crate) frames: Arc<Frames>,
-    clock: Arc<dyn flyte_core::contract::Clock>,
-    waits: Arc<DashMap<ExecutionId, watch::Sender<Wait>>>,
-    send: Mailbox,
-    commands: AtomicU64,
-    overruns: Arc<AtomicU64>,
-}
-
-/// An execution to start.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Submit {
-    /// Its name.
-    pub id: ExecutionId,
-    /// What the plan was compiled from, for lists; the plan's own id if unset.
-    pub entity: Option<Identifier>,
-    /// The inputs, defaults filled in.
-    pub inputs: BTreeMap<Str, Literal>,
-    /// How it runs.
-    pub options: ExecutionOptions,
-}
-
-impl Submit {
-    /// An execution of this name without inputs.
-    #[must_use]
-    pub fn new(id: ExecutionId) -> Self {
-        let options = ExecutionOptions::default();
-        Self {
-            id,
-            entity: None,
-            inputs: BTreeMap::new(),
-            options,
-        }
-    }
-
-    /// With one more input.
-    #[must_use]
-    pub fn with_input(mut self, name: impl Into<Str>, value: Literal) -> Self {
-        self.inputs.insert(name.into(), value);
-        self
-    }
-
-    /// With these inputs.
-    #[must_use]
-    pub fn with_inputs(mut self, inputs: BTreeMap<Str, Literal>) -> Self {
-        self.inputs = inputs;
-        self
-    }
-
-    /// With these options.
-    #[must_use]
-    pub fn with_options(mut self, options: ExecutionOptions) -> Self {
-        self.options = options;
-        self
-    }
-
-    /// Shown as an execution of this entity.
-    #[must_use]
-    pub fn with_entity(mut self, entity: Identifier) -> Self {
-        self.entity = Some(entity);
-        self
-    }
-}
-
-/// Why an execution was not started.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// The inputs do not fit.
-    #[error("{0}")]
-    Inputs(#[from] CompileErrors),
-    /// The plan has something that this version does not run.
-    #[error("{0}")]
-    Unsupported(String),
-    /// Nobody here can run a task.
-    #[error("{0}")]
-    NoPlugin(String),
-    /// The name belongs to another execution.
-    #[error("an execution `{id}` exists and differs in {difference}; choose another name")]
-    Conflict {
-        /// The name.
-        id: ExecutionId,
-        /// What differs.
-        difference: String,
-    },
-    /// The store said no.
-    #[error("{0}")]
-    Store(#[from] Error),
-}
+struct Inner(Arc<Shared>);
 
 impl Scheduler {
     /// A scheduler to configure.
@@ -128,96 +43,42 @@ impl Scheduler {
         SchedulerBuilder::default()
     }
 
+    /// The caller has checked the settings.
     pub(crate) async fn start(b: SchedulerBuilder) -> Result<Self> {
+        let host = tokio::runtime::Handle::current();
         let lease = b.store.claim(b.shard, &b.owner).await?;
-        let started = Self::start_owned(&b, lease.clone()).await;
-        if started.is_err() {
-            // The claim must not outlive a scheduler that never was.
-            b.store.release(&lease).await?;
-        }
-        started
-    }
-
-    async fn start_owned(b: &SchedulerBuilder, lease: Lease) -> Result<Self> {
-        let info = b.store.info();
         let (send, mail) = Mailbox::new();
-        let overruns = Arc::new(AtomicU64::new(0));
-        let side = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| no_thread(&e))?;
-        let plans = Arc::new(PlanCache::new(
-            b.store.clone(),
-            b.plugins.clone(),
-            b.resources.clone(),
-        ));
-        let frames = Arc::new(Frames::new());
-        let waits: Arc<DashMap<ExecutionId, watch::Sender<Wait>>> = Arc::default();
-        let told = waits.clone();
-        let config = b.engine_config(lease.epoch);
-        let durability = b.durability.min(info.durability);
-        let (children, child_effects) = tokio::sync::mpsc::unbounded_channel();
-        let mut driver = Driver {
-            children,
-            shard: Shard::new(b.shard, config, SchedulerBuilder::policy(), durability),
-            lease: lease.clone(),
-            store: b.store.clone(),
-            plans: plans.clone(),
-            world: World {
-                plugins: b.plugins.clone(),
-                cache: b.cache.clone(),
-                blobs: b.blobs.clone(),
-                root: b.root.clone(),
-                launch: b.launch_context(),
-                progress: b.progress.clone(),
-                call_timeout: b.call_timeout,
-                send: send.clone(),
-            },
-            clock: b.clock.clone(),
-            side: side.handle().clone(),
-            runs: Runs::new(
-                tokio::runtime::Handle::current(),
-                send.clone(),
-                b.resources.clone(),
-                overruns.clone(),
-                plans.clone(),
-            ),
-            slept: true,
-            frames: frames.clone(),
-            ended: Arc::new(move |e| tell(&told, e)),
+        let name = format!("flyte-{}", b.shard.0);
+        let (side, io) = match side_runtime(format!("{name}-io")) {
+            Ok(side) => side,
+            Err(e) => {
+                b.store.release(&lease).await?;
+                return Err(e);
+            }
         };
-        let open = driver.load().await?;
-        let (store, keeper) = (b.store.clone(), send.clone());
-        let (pumped, pumper) = (plans.clone(), send.clone());
-        let (held, ttl) = (lease.clone(), info.lease_ttl);
-        let (clock, told) = (b.clock.clone(), send.clone());
-        let (over, when_over) = oneshot::channel::<()>();
-        thread(format!("flyte-{}-io", b.shard.0), move || {
-            side.block_on(async move {
-                tokio::spawn(keep(store.clone(), held.clone(), ttl, keeper));
-                let children =
-                    Children::new(store.clone(), pumped.clone(), held.shard, clock, told);
-                tokio::spawn(children.run(child_effects));
-                tokio::spawn(pump(store, held, pumped, open, pumper));
-                let _driver_gone = when_over.await;
-            });
-            side.shutdown_background();
-        })?;
-        thread(format!("flyte-{}", b.shard.0), move || {
-            driver.run(mail);
-            let _io_gone = over.send(());
-        })?;
-        Ok(Self(Arc::new(Inner {
-            store: b.store.clone(),
-            plans,
-            lease,
-            frames,
-            clock: b.clock.clone(),
-            waits,
-            send,
-            commands: AtomicU64::new(0),
-            overruns,
-        })))
+        let shared = Arc::new(Shared::new(b, &lease, send, host, side));
+        let held = lease.clone();
+        let (driver, inbox) = load(&shared, lease).await?;
+        let mut owner = Owner::new(shared.clone(), mail);
+        let drive = move || {
+            let leaving = owner.serve(driver, inbox);
+            let shared = owner.shared.clone();
+            // From here on messages are refused.
+            drop(owner);
+            shared.client.close();
+            let still = shared.status.still_blocking.load(Ordering::Acquire);
+            drop(shared);
+            io.end();
+            if let Some(mut leaving) = leaving {
+                leaving.report.still_blocking = still;
+                leaving.answer();
+            }
+        };
+        if let Err(e) = thread(name, drive) {
+            shared.client.store.release(&held).await?;
+            return Err(e);
+        }
+        Ok(Self(Arc::new(Inner(shared))))
     }
 
     /// Makes a plan durable and checks that it can be run here; `submit` does the same for a plan
@@ -226,13 +87,14 @@ impl Scheduler {
     /// # Errors
     /// [`SubmitError::Unsupported`], [`SubmitError::NoPlugin`], [`SubmitError::Store`].
     pub async fn register(&self, plan: &Arc<Plan>) -> Result<Digest, SubmitError> {
-        if let Some(known) = self.0.plans.known(plan) {
+        let plans = &self.shared().plans;
+        if let Some(known) = plans.known(plan) {
             return Ok(known);
         }
         if let Some(what) = unsupported(plan) {
             return Err(SubmitError::Unsupported(what));
         }
-        let loaded = self.0.plans.put(plan).await?;
+        let loaded = plans.put(plan).await?;
         for (kind, task) in loaded.tasks.iter().zip(&plan.tasks) {
             let name = task.id.as_ref().map_or("", |id| &id.name);
             match kind {
@@ -247,50 +109,96 @@ impl Scheduler {
                 TaskKind::InProcess(_) | TaskKind::Plugin(_) => {}
             }
         }
-        self.0.plans.approve(plan, loaded.digest);
+        plans.approve(plan, loaded.digest);
         Ok(loaded.digest)
     }
 
     /// Starts an execution; when it returns the execution is durable. The same again returns the
-    /// execution that is there.
+    /// execution that is there. Waits while `open_max` executions are open, or `inbox_max`
+    /// submissions on their way.
     ///
     /// Dropped before it returns, it submitted nothing, or an execution that
     /// [`Scheduler::attach`] finds by its name.
     ///
     /// # Errors
-    /// [`SubmitError`]; nothing was started then.
+    /// [`SubmitError`], but not `Full`; nothing was started then.
     pub async fn submit(&self, plan: &Arc<Plan>, submit: Submit) -> Result<Handle, SubmitError> {
-        let loaded = self.register(plan).await?;
-        let inputs = check_inputs(plan.root(), &submit.inputs)?;
+        let digest = self.register(plan).await?;
+        let room = &self.shared().room;
+        let place = match room.enter(&submit.id) {
+            Err(NoRoom::Full) => room.wait(&submit.id).await,
+            entered => entered,
+        };
+        let place = place.map_err(|_| SubmitError::Closed)?;
+        self.enter(plan, digest, submit, place).await
+    }
+
+    /// The same without waiting for room.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was started then. [`SubmitError::Full`] gives the submission back.
+    pub async fn try_submit(
+        &self,
+        plan: &Arc<Plan>,
+        submit: Submit,
+    ) -> Result<Handle, SubmitError> {
+        let digest = self.register(plan).await?;
+        let place = match self.shared().room.enter(&submit.id) {
+            Ok(place) => place,
+            Err(NoRoom::Full) => return Err(SubmitError::Full(Box::new(submit))),
+            Err(NoRoom::Closed) => return Err(SubmitError::Closed),
+        };
+        self.enter(plan, digest, submit, place).await
+    }
+
+    async fn enter(
+        &self,
+        plan: &Plan,
+        digest: Digest,
+        submit: Submit,
+        place: Place<'_>,
+    ) -> Result<Handle, SubmitError> {
+        let shared = self.shared();
+        let id = submit.id;
         let submission = Submission {
-            id: submit.id.clone(),
-            plan: loaded,
+            id: id.clone(),
+            plan: digest,
             entity: submit.entity.unwrap_or_else(|| plan.id.clone()),
-            inputs,
+            inputs: check_inputs(plan.root(), &submit.inputs)?,
             options: submit.options,
-            submitted_at: self.0.clock.now(),
+            submitted_at: shared.builder.clock.now(),
             parent: None,
         };
+        let since = shared.client.frames.latest();
         // Somebody must be told before it can end.
-        let state = self.watch(&submit.id);
+        let state = shared.client.waits.watch(&id);
         let body = CommandBody::Submit(Box::new(submission));
-        match self.enqueue(self.0.lease.shard, body).await? {
-            Enqueued::Accepted => Ok(self.handle(submit.id, state, false)),
-            Enqueued::Existing { .. } => Ok(self.handle(submit.id, state, true)),
-            Enqueued::Conflict { difference, .. } => Err(SubmitError::Conflict {
-                id: submit.id,
-                difference,
-            }),
+        match shared.client.enqueue(self.shard(), body).await? {
+            Enqueued::Accepted => {
+                place.keep();
+                Ok(Handle {
+                    since,
+                    attached: false,
+                    ..self.handle(id, state)
+                })
+            }
+            Enqueued::Existing { shard } if shard == self.shard() => Ok(self.handle(id, state)),
+            Enqueued::Existing { .. } => Ok(self.foreign(id)),
+            Enqueued::Conflict { difference, .. } => Err(SubmitError::Conflict { id, difference }),
         }
     }
 
-    /// The handle of an execution that was submitted before, also in another life.
+    /// The handle of an execution that was submitted before, also in another life, or by another
+    /// process.
     ///
     /// # Errors
     /// `NotFound` if there is none of this name.
     pub async fn attach(&self, id: &ExecutionId) -> Result<Handle> {
-        self.0.store.locate(id).await?;
-        Ok(self.handle(id.clone(), self.watch(id), true))
+        let client = &self.shared().client;
+        if client.store.locate(id).await? != self.shard() {
+            return Ok(self.foreign(id.clone()));
+        }
+        Ok(self.handle(id.clone(), client.waits.watch(id)))
     }
 
     /// Ends an execution for good; returns when that wish is durable. The execution may belong to
@@ -299,14 +207,31 @@ impl Scheduler {
     /// # Errors
     /// `NotFound` if there is none of this name.
     pub async fn abort(&self, id: &ExecutionId, reason: &str, by: &str) -> Result<()> {
-        let shard = self.0.store.locate(id).await?;
-        let (reason, by) = (reason.to_owned(), by.to_owned());
         let body = CommandBody::Abort {
             execution: id.clone(),
-            reason,
-            by,
+            reason: reason.into(),
+            by: by.into(),
         };
-        self.enqueue(shard, body).await.map(drop)
+        self.shared().client.tell_parked(id, body).await
+    }
+
+    /// Gives a gate of an execution its value; returns when that is durable. The execution may
+    /// belong to another scheduler.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no execution of this name.
+    pub async fn signal(
+        &self,
+        id: &ExecutionId,
+        signal: impl Into<Str>,
+        value: Literal,
+    ) -> Result<()> {
+        let body = CommandBody::Signal {
+            execution: id.clone(),
+            signal: signal.into(),
+            value,
+        };
+        self.shared().client.tell(id, body).await
     }
 
     /// Lets a parked execution go on.
@@ -314,135 +239,228 @@ impl Scheduler {
     /// # Errors
     /// `NotFound` if there is none of this name.
     pub async fn release(&self, id: &ExecutionId) -> Result<()> {
-        let shard = self.0.store.locate(id).await?;
-        self.enqueue(
-            shard,
-            CommandBody::Release {
-                execution: id.clone(),
-            },
-        )
-        .await
-        .map(drop)
+        let execution = id.clone();
+        let body = CommandBody::Release { execution };
+        self.shared().client.tell_parked(id, body).await
+    }
+
+    /// What a node waits for; `path` are the ids from the root down, such as `n0/n1`. From live
+    /// state for executions of this scheduler, from the index for others.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no execution of this name, or none of its nodes has this path; what
+    /// the store says.
+    pub async fn explain(&self, id: &ExecutionId, path: &str) -> Result<WaitCause> {
+        let shared = self.shared();
+        let (answer, told) = oneshot::channel();
+        let question = Question::Explain {
+            id: id.clone(),
+            path: path.into(),
+            answer,
+        };
+        let asked = shared.send.send(Message::Ask(question));
+        match if asked {
+            told.await.ok().flatten()
+        } else {
+            None
+        } {
+            Some(Some(cause)) => Ok(cause),
+            Some(None) => {
+                let text = format!("the execution `{id}` has no node `{path}`");
+                Err(Error::new(ErrorKind::NotFound, "explain", text))
+            }
+            None => shared.client.explain(id, path).await,
+        }
+    }
+
+    /// How the scheduler is.
+    pub async fn health(&self) -> Health {
+        let shared = self.shared();
+        let (answer, open) = oneshot::channel();
+        let asked = shared.send.send(Message::Ask(Question::Open(answer)));
+        let open = match asked {
+            true => open.await.unwrap_or_default(),
+            false => Default::default(),
+        };
+        let status = &shared.status;
+        Health {
+            shard: self.shard(),
+            epoch: status.epoch.load(Ordering::Relaxed),
+            lease_lost: status.lost.borrow().clone(),
+            durability: shared.durability(),
+            open: open.open,
+            parked: open.parked,
+            inline_overruns: self.inline_overruns(),
+            blocking: status.blocking.load(Ordering::Relaxed),
+            still_blocking: status.still_blocking.load(Ordering::Relaxed),
+            store: shared
+                .client
+                .store
+                .health()
+                .await
+                .map_err(|e| e.to_string()),
+        }
+    }
+
+    /// Returns once the shard is lost, at once if it is now. The scheduler goes on to claim it
+    /// again; who would rather give up learns of it here.
+    pub async fn lost(&self) -> LeaseLost {
+        let mut lost = self.shared().status.lost.subscribe();
+        match lost.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(lost)) => lost.clone(),
+            // The sender lives as long as this scheduler.
+            _ => std::future::pending().await,
+        }
     }
 
     /// How many task types lost the right to be polled by the scheduler's own thread, because a
     /// poll took longer than `inline_poll_us_max`.
     #[must_use]
     pub fn inline_overruns(&self) -> u64 {
-        self.0.overruns.load(Ordering::Relaxed)
+        self.shared().status.overruns.load(Ordering::Relaxed)
     }
 
     /// The store.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
-        &self.0.store
+        &self.shared().client.store
     }
 
     /// The shard that this scheduler owns.
     #[must_use]
     pub fn shard(&self) -> ShardId {
-        self.0.lease.shard
+        self.shared().client.shard
     }
 
-    /// Hands everything back: attempts in this process are dropped without being charged, jobs of
-    /// plugins run on, the shard is given back. Whether that happened within `deadline`.
-    pub async fn shutdown(self, deadline: Duration) -> bool {
-        let (answer, left) = oneshot::channel();
-        if !self.0.send.send(Message::Leave(answer)) {
-            return true;
+    /// Takes no more work and hands everything back, within `deadline`: attempts in this process
+    /// may end by themselves for most of that time, what still runs then is dropped without being
+    /// charged; jobs of plugins run on; the shard is given back and the threads end.
+    ///
+    /// Dropped before it returns, it goes on nevertheless.
+    pub async fn shutdown(self, deadline: Duration) -> ShutdownReport {
+        // What is left is for the goodbye.
+        let goodbye = (deadline / 4).min(Duration::from_secs(2));
+        let answer = self.leave(deadline - goodbye);
+        let status = &self.shared().status;
+        match answer {
+            None => ShutdownReport {
+                complete: true,
+                still_blocking: status.still_blocking.load(Ordering::Acquire),
+                ..ShutdownReport::default()
+            },
+            Some(answer) => match tokio::time::timeout(deadline, answer).await {
+                Ok(Ok(report)) => report,
+                _ => ShutdownReport {
+                    still_blocking: status.still_blocking.load(Ordering::Acquire),
+                    ..ShutdownReport::default()
+                },
+            },
         }
-        tokio::time::timeout(deadline, left).await.is_ok()
     }
 
-    /// A name that no other execution of this store has: this lease's epoch, shard and owner, and
-    /// a counter.
+    /// A name that no other execution of this store has.
     pub(crate) fn fresh_name(&self) -> String {
-        let digest = self.fresh("flyte execution v1");
+        let digest = self.shared().client.fresh("flyte execution v1");
         format!("f{}", &digest.to_hex()[..19])
     }
 
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
-        &self.0
+    /// Runs until `signal` is there, then shuts down: for `main`.
+    pub async fn run_until(
+        self,
+        signal: impl Future<Output = ()>,
+        deadline: Duration,
+    ) -> ShutdownReport {
+        signal.await;
+        self.shutdown(deadline).await
     }
 
-    /// Unique for ever: of this lease's epoch and owner, and a counter.
-    fn fresh(&self, domain: &str) -> Digest {
-        let n = self.0.commands.fetch_add(1, Ordering::Relaxed);
-        let lease = &self.0.lease;
-        let seed = format!("{}/{}/{}/{n}", lease.shard, lease.epoch, lease.owner);
-        Digest::of(domain, seed.as_bytes())
+    /// `None` if the scheduler has ended.
+    fn leave(&self, patience: Duration) -> Option<oneshot::Receiver<ShutdownReport>> {
+        self.shared().room.close();
+        let (answer, left) = oneshot::channel();
+        let now = Instant::now();
+        let leave = Leave {
+            until: now.checked_add(patience.min(YEAR)).unwrap_or(now),
+            answer: Some(answer),
+        };
+        let told = self.shared().send.send(Message::Leave(leave));
+        told.then_some(left)
     }
 
-    async fn enqueue(&self, shard: ShardId, body: CommandBody) -> Result<Enqueued> {
-        let digest = self.fresh("flyte command v1");
-        let bytes = digest
-            .0
-            .first_chunk()
-            .expect("invariant: a digest has 32 bytes");
-        let id = CommandId(u128::from_le_bytes(*bytes));
-        let mut answers = self
-            .0
-            .store
-            .enqueue(shard, vec![Command { id, body }])
-            .await?;
-        Ok(answers
-            .pop()
-            .expect("invariant: one answer for one command"))
-    }
-
-    fn watch(&self, id: &ExecutionId) -> watch::Receiver<Wait> {
-        let entry = self.0.waits.entry(id.clone());
-        entry
-            .or_insert_with(|| watch::channel(Wait::Open).0)
-            .subscribe()
-    }
-
-    fn handle(&self, id: ExecutionId, state: watch::Receiver<Wait>, attached: bool) -> Handle {
+    fn handle(&self, id: ExecutionId, state: watch::Receiver<Wait>) -> Handle {
         Handle {
             id,
             state,
-            store: self.0.store.clone(),
-            attached,
+            client: self.shared().client.clone(),
+            attached: true,
+            since: None,
         }
+    }
+
+    /// Of an execution in another shard: only the store knows of it.
+    fn foreign(&self, id: ExecutionId) -> Handle {
+        self.handle(id, watch::channel(Wait::Elsewhere).1)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0.0
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let (answer, _) = oneshot::channel();
-        // After a shutdown nobody is there to leave.
-        let _gone = self.send.send(Message::Leave(answer));
+        if self.0.room.is_closed() {
+            return;
+        }
+        self.0.room.close();
+        let (until, answer) = (Instant::now(), None);
+        if self.0.send.send(Message::Leave(Leave { until, answer })) {
+            let shard = self.0.client.shard.0;
+            tracing::warn!(shard, "a scheduler was dropped without `shutdown`");
+        }
     }
 }
 
-fn thread(name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {
+/// The runtime that calls of contracts run on, in a thread of its own.
+fn side_runtime(name: String) -> Result<(tokio::runtime::Handle, Io)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| no_thread(&e))?;
+    let side = runtime.handle().clone();
+    let (over, when_over) = oneshot::channel::<()>();
+    let thread = thread(name, move || {
+        // An error is as good: nobody is left who could say more.
+        let _over = runtime.block_on(when_over);
+        runtime.shutdown_background();
+    })?;
+    Ok((side, Io { over, thread }))
+}
+
+/// The thread of the side runtime; it ends when this is dropped.
+struct Io {
+    over: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Io {
+    /// Ends it, and waits for that.
+    fn end(self) {
+        drop(self.over);
+        // A panic of a contract's call was told by its task.
+        let _panicked = self.thread.join();
+    }
+}
+
+fn thread(
+    name: String,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::JoinHandle<()>> {
     let spawned = std::thread::Builder::new().name(name).spawn(work);
-    spawned.map(drop).map_err(|e| no_thread(&e))
+    spawned.map_err(|e| no_thread(&e))
 }
 
 fn no_thread(e: &std::io::Error) -> Error {
     let text = format!("no thread of its own: {e}");
-    Error::new(flyte_core::ErrorKind::Other, "build", text)
-}
-
-fn tell(waits: &DashMap<ExecutionId, watch::Sender<Wait>>, ended: Ended) {
-    match ended {
-        // Handles keep what they were told; the entry is needed no longer.
-        Ended::Outcome(o) => {
-            if let Some((_, wait)) = waits.remove(&o.id) {
-                wait.send_replace(Wait::Ended(o));
-            }
-        }
-        Ended::Parked(id, cause) => {
-            if let Some(wait) = waits.get(&id) {
-                wait.send_replace(Wait::Parked(cause));
-            }
-        }
-        Ended::Lost(e) => {
-            for wait in waits.iter() {
-                wait.send_replace(Wait::Lost(e.to_string()));
-            }
-            waits.clear();
-        }
-    }
+    Error::new(ErrorKind::Other, "build", text)
 }

@@ -85,7 +85,7 @@ impl EventHarness for Events {
     async fn restart(&self, source: Arc<dyn EventSource>) -> Option<Arc<dyn EventSource>> {
         drop(source);
         let (scheduler, store) = self.now.lock().unwrap().take()?;
-        assert!(scheduler.shutdown(Duration::from_secs(5)).await);
+        assert!(scheduler.shutdown(Duration::from_secs(5)).await.complete);
         Some(self.start(store).await)
     }
 }

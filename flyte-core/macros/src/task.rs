@@ -263,7 +263,14 @@ fn object(
             }
         }
     });
-    // What a plain function says of itself (that it may block its thread) belongs beside `needs`.
+    // A plain function may block its thread; a dynamic one only says what to run.
+    let blocking = (!f.is_async && !dynamic).then(|| {
+        quote! {
+            fn blocking(&self) -> bool {
+                true
+            }
+        }
+    });
     quote! {
         #(#cfgs)*
         const _: () = {
@@ -298,6 +305,7 @@ fn object(
 
                 #methods
                 #needs
+                #blocking
             }
         };
     }

@@ -125,6 +125,14 @@ pub trait Task: fmt::Debug + Send + Sync + Any {
     async fn expand(&self, cx: &TaskContext, inputs: Row) -> Result<Expansion, TaskError> {
         self.run(cx, inputs).await.map(Expansion::Values)
     }
+
+    /// Whether `run` blocks its thread, because it computes or calls what is not async: it then
+    /// has a thread of the runtime's blocking pool to itself. Such code cannot be dropped: at the
+    /// deadline, or on abort, the attempt is over, [`TaskContext::is_cancelled`] says so, and
+    /// what it returns later is discarded.
+    fn blocking(&self) -> bool {
+        false
+    }
 }
 
 /// Task objects inside templates.
@@ -195,20 +203,37 @@ impl RawTask {
 #[derive(Clone, Default)]
 pub struct HostResources(Arc<HashMap<TypeId, Resource>>);
 
-/// The name of a type, and a value of it.
+/// The name of a type, and an `Arc` of it.
 type Resource = (&'static str, Arc<dyn Any + Send + Sync>);
 
 impl HostResources {
     /// Adds a value; one of the same type is replaced.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
-        Arc::make_mut(&mut self.0).insert(TypeId::of::<T>(), (type_name::<T>(), Arc::new(value)));
+        self.insert_as::<T>(Arc::new(value));
+    }
+
+    /// Adds a value under a type of its choice, for instance under a trait's.
+    ///
+    /// ```
+    /// use flyte_core::contract::HostResources;
+    /// use std::sync::Arc;
+    /// trait Mailer: Send + Sync { fn send(&self) -> u8; }
+    /// struct Fake;
+    /// impl Mailer for Fake { fn send(&self) -> u8 { 7 } }
+    /// let mut resources = HostResources::default();
+    /// resources.insert_as::<dyn Mailer>(Arc::new(Fake));
+    /// assert_eq!(resources.get::<dyn Mailer>().unwrap().send(), 7);
+    /// ```
+    pub fn insert_as<T: ?Sized + Send + Sync + 'static>(&mut self, value: Arc<T>) {
+        let resource = (type_name::<T>(), Arc::new(value) as _);
+        Arc::make_mut(&mut self.0).insert(TypeId::of::<T>(), resource);
     }
 
     /// The value of type `T`.
     #[must_use]
-    pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+    pub fn get<T: ?Sized + Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         let (_, value) = self.0.get(&TypeId::of::<T>())?;
-        value.clone().downcast().ok()
+        value.downcast_ref::<Arc<T>>().cloned()
     }
 }
 
@@ -395,7 +420,7 @@ impl TaskContext {
     ///
     /// # Errors
     /// `NotFound` if the host gave none of this type.
-    pub fn resource<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+    pub fn resource<T: ?Sized + Send + Sync + 'static>(&self) -> Result<Arc<T>> {
         self.parts.resources.get().ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,

@@ -651,26 +651,39 @@ async fn finalize_releases(h: &dyn PluginHarness) -> Outcome {
 
 /// Keeps what is pushed; closed after a terminal status.
 #[derive(Debug, Default)]
-struct Heard(Mutex<(Vec<(JobHandle, JobStatus)>, Vec<Waker>)>);
+struct Heard {
+    statuses: Mutex<Vec<(JobHandle, JobStatus)>>,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Heard {
+    fn statuses(&self) -> Vec<(JobHandle, JobStatus)> {
+        let statuses = self.statuses.lock();
+        statuses.expect("invariant: no panic while held").clone()
+    }
+}
 
 #[async_trait]
 impl StatusSink for Heard {
     fn push(&self, handle: &JobHandle, status: JobStatus) {
-        let over = status.phase.is_terminal();
-        let mut heard = self.0.lock().expect("invariant: no panic while held");
-        heard.0.push((handle.clone(), status));
-        if over {
-            heard.1.drain(..).for_each(Waker::wake);
+        {
+            let statuses = self.statuses.lock();
+            let mut statuses = statuses.expect("invariant: no panic while held");
+            statuses.push((handle.clone(), status));
         }
+        let waiting = self.waiting.lock();
+        let mut waiting = waiting.expect("invariant: no panic while held");
+        waiting.drain(..).for_each(Waker::wake);
     }
 
     async fn closed(&self) {
         poll_fn(|cx| {
-            let mut heard = self.0.lock().expect("invariant: no panic while held");
-            if heard.0.iter().any(|(_, s)| s.phase.is_terminal()) {
+            let waiting = self.waiting.lock();
+            let mut waiting = waiting.expect("invariant: no panic while held");
+            if self.statuses().iter().any(|(_, s)| s.phase.is_terminal()) {
                 return Poll::Ready(());
             }
-            heard.1.push(cx.waker().clone());
+            waiting.push(cx.waker().clone());
             Poll::Pending
         })
         .await;
@@ -707,12 +720,7 @@ async fn watch_pushes(h: &dyn PluginHarness) -> Outcome {
             launched?.handle
         }
     };
-    let heard = sink
-        .0
-        .lock()
-        .expect("invariant: no panic while held")
-        .0
-        .clone();
+    let heard = sink.statuses();
     p.finalize(&handle).await?;
     let wrong = heard.iter().find(|(of, _)| *of != handle);
     ensure!(wrong.is_none(), "under another handle: {wrong:?}");

@@ -3,7 +3,7 @@ use std::time::Duration;
 use flyte_core::contract::{Artifact, CacheKey, ReservationToken};
 use flyte_core::id::{AttemptKey, NodeAddr, Str};
 use flyte_core::journal::{CacheStatus, Change, OutputValues, Producer};
-use flyte_core::literal::{Row, SignedDuration, cache_digest, interface_digest};
+use flyte_core::literal::{Row, SignedDuration, Timestamp, cache_digest, interface_digest};
 use flyte_core::plan::{NodeSettings, Target};
 use flyte_core::template::TaskTemplate;
 
@@ -16,6 +16,11 @@ use super::{AttemptRef, CacheAnswer, CacheOwner, Effect, Engine, Execution, Node
 pub(super) enum Looked {
     /// It was asked.
     Asked,
+    /// Somebody else computes it.
+    Held {
+        holder: String,
+        ask_again: Timestamp,
+    },
     /// It has nothing; the node may begin.
     Miss(CacheStatus, Option<(CacheKey, ReservationToken)>),
 }
@@ -99,7 +104,7 @@ impl Engine {
         match self.looked.get(&(number, addr)) {
             Some(Looked::Miss(..)) => return true,
             Some(Looked::Asked) => return false,
-            None => {}
+            Some(Looked::Held { .. }) | None => {}
         }
         let attempt = ex.attempts(addr);
         if attempt > 0 {
@@ -171,9 +176,11 @@ impl Engine {
                     .insert((due, at.execution, at.addr, Timer::Extend));
                 Looked::Miss(CacheStatus::Miss, key.map(|k| (k, token)))
             }
-            CacheAnswer::Held { ask_again } => {
+            CacheAnswer::Held { holder, ask_again } => {
                 self.timers
                     .insert((ask_again, at.execution, at.addr, Timer::AskAgain));
+                let held = Looked::Held { holder, ask_again };
+                self.looked.insert(slot, held);
                 return;
             }
         };

@@ -126,6 +126,15 @@ impl Execution {
         }
     }
 
+    /// The execution that a node's current attempt started.
+    pub(super) fn child_id_of(&self, addr: NodeAddr) -> ExecutionId {
+        self.child_id(AttemptRef {
+            execution: self.number,
+            addr,
+            attempt: self.attempt(addr),
+        })
+    }
+
     /// The name of the execution that an attempt starts: the same after a crash.
     fn child_id(&self, at: AttemptRef) -> ExecutionId {
         let name = child_name(&self.id.name, &self.unique_id(at.addr), at.attempt);

@@ -4,7 +4,7 @@ use std::time::Duration;
 use flyte_core::contract::{
     Artifact, CacheKey, JobHandle, LaunchRequest, LookupRequest, ReservationToken, Task,
 };
-use flyte_core::id::{ExecutionId, NodeAddr};
+use flyte_core::id::{ExecutionId, NodeAddr, Str};
 use flyte_core::journal::{ExecutionError, WorkflowPhase};
 use flyte_core::literal::{Row, Timestamp};
 
@@ -193,4 +193,17 @@ pub struct Outcome {
     pub outputs: Option<Row>,
     /// Otherwise why.
     pub error: Option<ExecutionError>,
+    /// If it failed, the node that it failed on.
+    pub node: Option<FailedNode>,
+    /// If it was aborted, who wanted that, where it is known.
+    pub by: Option<Str>,
+}
+
+/// The node that an execution failed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedNode {
+    /// The ids from the root down, such as `n0/n1`.
+    pub path: Str,
+    /// Its last attempt, from 0.
+    pub attempt: u32,
 }

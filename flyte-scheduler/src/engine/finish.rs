@@ -7,7 +7,25 @@ use flyte_core::plan::GraphKind;
 
 use super::fail::timeout_expired;
 use super::resolve::resolve;
-use super::{AttemptRef, Effect, Engine, Outcome, TaskFailure};
+use super::{AttemptRef, Effect, Engine, Execution, FailedNode, Outcome, TaskFailure};
+
+impl Execution {
+    /// The innermost node that the execution fails on.
+    fn failed_node(&self) -> Option<FailedNode> {
+        let mut addr = self.error.as_ref()?.1?;
+        let inside = |addr| {
+            let frame = self.frames.iter().rev().find(|f| f.parent == Some(addr))?;
+            frame.failure.as_ref().map(|(_, inner)| *inner)
+        };
+        while let Some(inner) = inside(addr) {
+            addr = inner;
+        }
+        Some(FailedNode {
+            path: self.path(addr).into(),
+            attempt: self.attempt(addr),
+        })
+    }
+}
 
 impl Engine {
     /// A task that ran in this process has ended.
@@ -209,6 +227,8 @@ impl Engine {
             }
         };
         let id = ex.id.clone();
+        let by = ex.abort.as_ref().map(|a| a.1.clone());
+        let node = (phase == WorkflowPhase::Failed).then(|| ex.failed_node());
         let ended = Change::Ended {
             phase,
             outputs: outputs.clone(),
@@ -222,6 +242,8 @@ impl Engine {
             phase,
             outputs,
             error,
+            node: node.flatten(),
+            by,
         })));
     }
 

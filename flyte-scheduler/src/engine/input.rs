@@ -142,6 +142,8 @@ pub enum CacheAnswer {
     Reserved(ReservationToken),
     /// Nothing, and somebody else computes it.
     Held {
+        /// Who.
+        holder: String,
         /// When to ask again.
         ask_again: Timestamp,
     },

@@ -15,6 +15,7 @@ mod child;
 mod config;
 mod dynamic;
 mod effect;
+mod explain;
 mod fail;
 mod finish;
 mod gate;
@@ -22,6 +23,7 @@ mod handler;
 mod input;
 mod job;
 mod loaded;
+mod quarantine;
 mod recover;
 mod request;
 mod resolve;
@@ -36,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use flyte_core::contract::Policy;
-use flyte_core::id::{Digest, FrameIx, NodeAddr, Str};
+use flyte_core::id::{Digest, ExecutionId, FrameIx, NodeAddr, Str};
 use flyte_core::journal::{Change, Record};
 use flyte_core::literal::Timestamp;
 
@@ -45,7 +47,7 @@ pub use array::{array_size, successes_wanted};
 pub use branch::choose;
 pub use child::{ChildRequest, Untold, child_result};
 pub use config::EngineConfig;
-pub use effect::{AttemptRef, CacheOwner, Effect, Outcome};
+pub use effect::{AttemptRef, CacheOwner, Effect, FailedNode, Outcome};
 pub use input::{CacheAnswer, Input, TaskFailure};
 pub use loaded::{Layout, LoadedPlan, TaskKind};
 pub use resolve::{ResolveError, resolve};
@@ -108,6 +110,14 @@ pub struct Engine {
     /// What the cache has said of ready nodes.
     looked: HashMap<(u64, NodeAddr), Looked>,
     timers: BTreeSet<(Timestamp, u64, NodeAddr, Timer)>,
+    /// The number of the execution that is worked on; 0 if it is none.
+    focus: u64,
+    /// The name of a submission that is worked on.
+    submitting: Option<ExecutionId>,
+    /// Executions to park before anything is done for them.
+    quarantine: HashMap<ExecutionId, Str>,
+    /// Whether the last owner's process lives on.
+    survived: bool,
 }
 
 #[derive(Debug, Default)]
@@ -141,6 +151,10 @@ impl Engine {
             issued: HashMap::new(),
             looked: HashMap::new(),
             timers: BTreeSet::new(),
+            focus: 0,
+            submitting: None,
+            quarantine: HashMap::new(),
+            survived: false,
         }
     }
 
@@ -172,6 +186,7 @@ impl Engine {
     /// Takes what happened at `now` and decides all that follows from it.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.advance(now);
+        self.look_at(&input);
         match input {
             Input::Submit { submission, plan } => self.submit(*submission, plan),
             Input::Abort {
@@ -220,6 +235,7 @@ impl Engine {
             let Some((number, addr)) = self.backlog.pop_front() else {
                 break;
             };
+            self.focus = number;
             self.ready(number, addr);
         }
         self.settle();
@@ -269,6 +285,7 @@ impl Engine {
                 if self.state.get(number).is_none() {
                     continue;
                 }
+                self.focus = number;
                 match item {
                     Agenda::Ready(addr)
                         if !self.backlog.is_empty() || self.records.len() >= STEP_RECORDS =>

@@ -28,13 +28,16 @@ impl Engine {
     /// Takes over after the past is folded: finds out what became of what was in flight.
     pub fn recover(&mut self, now: Timestamp) {
         self.advance(now);
-        let left = self.state.left;
+        let left = self.state.left || self.survived;
         let numbers: Vec<u64> = self.state.iter().map(|e| e.number).collect();
         self.emit(0, Change::OwnerLost);
         let untold: Vec<u64> = self.state.untold.keys().copied().collect();
         untold.into_iter().for_each(|n| self.tell_parent(n));
         for number in numbers {
-            self.recover_execution(number, left);
+            self.focus = number;
+            if !self.quarantined(number) {
+                self.recover_execution(number, left);
+            }
         }
         self.settle();
     }
@@ -44,10 +47,11 @@ impl Engine {
         self.advance(now);
         // The next owner finds these nodes ready.
         self.backlog.clear();
+        self.focus = 0;
         self.emit(0, Change::OwnerLeft);
     }
 
-    fn recover_execution(&mut self, number: u64, left: bool) {
+    pub(super) fn recover_execution(&mut self, number: u64, left: bool) {
         let ex = self
             .state
             .get(number)

@@ -201,10 +201,16 @@ impl Engine {
                     numbers.push(number);
                 }
             }
+            // A policy that panics over one head names it.
+            self.focus = match numbers[..] {
+                [only] => only,
+                _ => 0,
+            };
             let Some(pick) = self.policy.pick(&heads) else {
                 break;
             };
             let number = numbers[pick];
+            self.focus = number;
             let queue = self
                 .waiting
                 .get_mut(&number)

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use flyte_core::contract::Submission;
 use flyte_core::id::{ExecutionId, Str};
-use flyte_core::journal::{Change, Opened, WorkflowPhase};
+use flyte_core::journal::{Change, Opened, ParkCause, WorkflowPhase};
 
 use super::{Engine, LoadedPlan};
 
@@ -20,6 +20,7 @@ impl Engine {
         self.know(plan);
         let number = self.state.next_number();
         self.emit(number, Change::Opened(Box::new(Opened { submission })));
+        self.quarantined(number);
     }
 
     pub(super) fn abort(&mut self, id: &ExecutionId, reason: Str, by: Str) {
@@ -31,7 +32,11 @@ impl Engine {
             .get(number)
             .expect("invariant: a named execution is open");
         if ex.phase != WorkflowPhase::Aborting {
+            let untouched = matches!(ex.parked, Some(ParkCause::Quarantined { .. }));
             self.emit(number, Change::AbortRequested { reason, by });
+            if untouched {
+                self.recover_execution(number, true);
+            }
         }
     }
 
@@ -43,8 +48,13 @@ impl Engine {
             .state
             .get(number)
             .expect("invariant: a named execution is open");
+        let untouched = matches!(ex.parked, Some(ParkCause::Quarantined { .. }));
         if ex.parked.is_some() {
             self.emit(number, Change::Released);
+        }
+        // Nobody has looked after what was in flight when the engine failed on it.
+        if untouched {
+            self.recover_execution(number, true);
         }
     }
 }

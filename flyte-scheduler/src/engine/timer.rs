@@ -53,6 +53,7 @@ impl Engine {
                 return;
             }
             self.timers.pop_first();
+            self.focus = number;
             match timer {
                 Timer::Backoff => self.ready(number, addr),
                 Timer::AskAgain => self.ask_again(number, addr),

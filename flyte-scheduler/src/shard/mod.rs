@@ -8,11 +8,13 @@ use flyte_core::Result;
 use flyte_core::contract::{
     Command, CommandBody, CommitBatch, Durability, InboxEntry, Policy, ShardId,
 };
+use flyte_core::id::{ExecutionId, Str};
 use flyte_core::journal::{JournalFrame, Record};
 use flyte_core::literal::Timestamp;
 use std::sync::Arc;
 
 use crate::engine::{Effect, Engine, EngineConfig, Input, LoadedPlan, State};
+use crate::wait_cause::WaitCause;
 
 /// Records of one frame: readers take a frame at a time.
 const FRAME_RECORDS_MAX: usize = 16_384;
@@ -26,6 +28,8 @@ pub struct Shard {
     epoch: u64,
     /// The last frame's sequence.
     sequence: u64,
+    /// The epoch of the last frame that was folded.
+    folded: u64,
     /// The last batch's number.
     number: u64,
     /// Inbox entries up to here were taken.
@@ -68,6 +72,7 @@ impl Shard {
             durability,
             epoch,
             sequence: 0,
+            folded: 0,
             number: 0,
             taken: 0,
             consumed: 0,
@@ -89,6 +94,37 @@ impl Shard {
         self.engine.state()
     }
 
+    /// The last frame's sequence.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The execution that the last call worked on: to blame if it panicked.
+    #[must_use]
+    pub fn suspect(&self) -> Option<&ExecutionId> {
+        self.engine.suspect()
+    }
+
+    /// What a node waits for; see [`Engine::explain`].
+    #[must_use]
+    pub fn explain(&self, id: &ExecutionId, path: &str) -> Option<Option<WaitCause>> {
+        self.engine.explain(id, path)
+    }
+
+    /// Says under which epoch this very process owned the shard before: attempts that it dropped
+    /// itself are not counted as lost with their host, unless somebody else came between.
+    pub fn owned_before(&mut self, epoch: u64) {
+        if self.folded == epoch {
+            self.engine.survived();
+        }
+    }
+
+    /// From here on this execution is parked instead of being worked on.
+    pub fn quarantine(&mut self, id: ExecutionId, message: Str) {
+        self.engine.quarantine(id, message);
+    }
+
     /// Makes a plan known before frames that name it are folded.
     pub fn know(&mut self, plan: Arc<LoadedPlan>) {
         self.engine.know(plan);
@@ -108,6 +144,7 @@ impl Shard {
             .with("shard", self.id.0));
         }
         self.sequence = frame.sequence;
+        self.folded = frame.epoch;
         self.engine.fold(frame);
         Ok(())
     }

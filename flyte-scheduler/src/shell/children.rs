@@ -2,15 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_core::compile::{check_inputs, launch_plan_inputs};
-use flyte_core::contract::{
-    Clock, Command, CommandBody, CommandId, Enqueued, ShardId, Store, Submission,
-};
+use flyte_core::contract::{Command, CommandBody, CommandId, Enqueued, ShardId, Submission};
 use flyte_core::id::{Digest, ExecutionId};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::{ErrorKind, Result};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Mailbox, Message, PlanCache};
+use super::{Mailbox, Message, Shared};
 use crate::engine::{AttemptRef, ChildRequest, Effect, Input};
 
 /// Child executions that are started by one call of the store.
@@ -19,28 +17,13 @@ const AT_ONCE: usize = 256;
 /// Carries what concerns other executions to their inboxes, in the order that it came: a child
 /// that is started and ended at once must be ended after it was started.
 pub(crate) struct Children {
-    store: Arc<dyn Store>,
-    plans: Arc<PlanCache>,
-    shard: ShardId,
-    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
     send: Mailbox,
 }
 
 impl Children {
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        plans: Arc<PlanCache>,
-        shard: ShardId,
-        clock: Arc<dyn Clock>,
-        send: Mailbox,
-    ) -> Self {
-        Self {
-            store,
-            plans,
-            shard,
-            clock,
-            send,
-        }
+    pub(crate) fn new(shared: Arc<Shared>, send: Mailbox) -> Self {
+        Self { shared, send }
     }
 
     /// Works until the driver is gone.
@@ -99,7 +82,7 @@ impl Children {
         if commands.is_empty() {
             return;
         }
-        let Some(answers) = self.enqueue(self.shard, commands).await else {
+        let Some(answers) = self.enqueue(self.shared.client.shard, commands).await else {
             return;
         };
         for (at, answer) in ats.into_iter().zip(answers) {
@@ -114,7 +97,7 @@ impl Children {
 
     async fn submission(&self, request: &ChildRequest) -> Result<Submission, ExecutionError> {
         let lp = &request.launch_plan;
-        let plan = self.plans.load(request.plan).await;
+        let plan = self.shared.plans.load(request.plan).await;
         let plan = plan.map_err(|e| not_started(&e.to_string()))?;
         let inputs = launch_plan_inputs(lp, request.inputs.clone())
             .and_then(|inputs| check_inputs(plan.plan.root(), &inputs))
@@ -125,7 +108,7 @@ impl Children {
             entity: lp.id.clone(),
             inputs,
             options: request.options.clone(),
-            submitted_at: self.clock.now(),
+            submitted_at: self.shared.builder.clock.now(),
             parent: Some(request.parent.clone()),
         })
     }
@@ -144,7 +127,7 @@ impl Children {
     /// Puts a command into the inbox of an execution; one that is not there needs none.
     async fn tell(&self, execution: &ExecutionId, command: Command) {
         while !self.send.is_closed() {
-            match self.store.locate(execution).await {
+            match self.shared.client.store.locate(execution).await {
                 Ok(shard) => {
                     self.enqueue(shard, vec![command]).await;
                     return;
@@ -158,7 +141,13 @@ impl Children {
     /// Until it is durable; `None` if the scheduler ends before.
     async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Option<Vec<Enqueued>> {
         while !self.send.is_closed() {
-            match self.store.enqueue(shard, commands.clone()).await {
+            match self
+                .shared
+                .client
+                .store
+                .enqueue(shard, commands.clone())
+                .await
+            {
                 Ok(answers) => return Some(answers),
                 // Each command has an id: asking again is safe.
                 Err(e) => self.pause(&e).await,

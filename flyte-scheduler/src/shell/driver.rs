@@ -1,19 +1,22 @@
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use flyte_core::contract::{Clock, CommandBody, CommitBatch, InboxEntry, Lease, LoadItem, Store};
-use flyte_core::id::ExecutionId;
+use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, LoadItem, Store};
+use flyte_core::id::Digest;
 use flyte_core::journal::{Change, JournalFrame};
 use flyte_core::literal::Timestamp;
 use flyte_core::{Error, ErrorKind, Result, Retry};
 use futures::{FutureExt, StreamExt};
-use tokio::sync::oneshot;
+use tracing::Instrument;
 
+use super::Children;
 use super::effects::World;
+use super::leave::{Leave, Leaving};
 use super::runs::{Run, Runs};
-use super::{Frames, Mailbox, PlanCache, Reader};
-use crate::engine::{Effect, Input, LoadedPlan, Outcome};
+use super::spans::Spans;
+use super::{Mailbox, PlanCache, Question, Reader, Shared};
+use crate::engine::{Effect, Input, LoadedPlan};
+use crate::parked::Parked;
 use crate::shard::{Action, Shard};
 
 /// Messages that are taken at once.
@@ -28,42 +31,66 @@ pub(crate) enum Message {
     Inbox(Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>),
     Committed(u64, Vec<Arc<JournalFrame>>, Result<()>),
     LeaseLost(Error),
-    /// Hand everything back, then answer.
-    Leave(oneshot::Sender<()>),
+    /// A blocking function has returned, and others wait for its thread.
+    Returned,
+    /// Somebody wants to know.
+    Ask(Question),
+    /// Hand everything back.
+    Leave(Leave),
 }
 
-/// Runs a shard: the only owner of its state.
-pub(crate) struct Driver {
-    pub(crate) shard: Shard,
-    pub(crate) lease: Lease,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) plans: Arc<PlanCache>,
-    pub(crate) world: World,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Runs calls of contracts.
-    pub(crate) side: tokio::runtime::Handle,
-    pub(crate) runs: Runs,
-    /// What concerns other executions, in order.
-    pub(crate) children: tokio::sync::mpsc::UnboundedSender<Effect>,
-    /// Whether the thread slept since it last polled a task.
-    pub(crate) slept: bool,
-    pub(crate) frames: Arc<Frames>,
-    pub(crate) ended: Arc<dyn Fn(Ended) + Send + Sync>,
-}
-
-/// What the API is told.
+/// How a life ends.
 #[derive(Debug)]
-pub(crate) enum Ended {
-    Outcome(Outcome),
-    Parked(ExecutionId, String),
+pub(crate) enum End {
+    /// It was told to leave.
+    Left,
     /// The shard is no longer this scheduler's.
     Lost(Error),
 }
 
+/// Runs a shard under one lease: the only owner of its state.
+pub(crate) struct Driver {
+    pub(crate) shard: Shard,
+    pub(crate) lease: Lease,
+    shared: Arc<Shared>,
+    world: World,
+    pub(crate) runs: Runs,
+    spans: Spans,
+    /// What concerns other executions, in order.
+    children: tokio::sync::mpsc::UnboundedSender<Effect>,
+    /// Whether the thread slept since it last polled a task.
+    slept: bool,
+    /// Open executions that the API was told of.
+    open: usize,
+    pub(crate) leaving: Option<Leaving>,
+}
+
 impl Driver {
+    pub(crate) fn new(shared: Arc<Shared>, lease: Lease) -> Self {
+        let b = &shared.builder;
+        let config = b.engine_config(lease.epoch);
+        let send = shared.send.of(lease.epoch);
+        let shard = Shard::new(b.shard, config, b.fresh_policy(), shared.durability());
+        let (children, effects) = tokio::sync::mpsc::unbounded_channel();
+        let worker = Children::new(shared.clone(), send.clone());
+        shared.side.spawn(worker.run(effects));
+        Self {
+            shard,
+            children,
+            world: World::new(b, send.clone()),
+            runs: Runs::new(&shared, send),
+            lease,
+            shared,
+            spans: Spans::default(),
+            slept: true,
+            open: 0,
+            leaving: None,
+        }
+    }
+
     /// Folds the past.
     pub(crate) async fn load(&mut self) -> Result<Vec<InboxEntry>> {
-        let mut items = self.store.load(&self.lease).await?;
+        let mut items = self.shared.client.store.load(&self.lease).await?;
         let mut open = Vec::new();
         while let Some(item) = items.next().await {
             match item? {
@@ -80,7 +107,7 @@ impl Driver {
                             _ => None,
                         };
                         if let Some(plan) = plan {
-                            self.shard.know(self.plans.load(plan).await?);
+                            self.shard.know(self.shared.plans.load(plan).await?);
                         }
                     }
                     self.shard.fold(&frame)?;
@@ -92,122 +119,179 @@ impl Driver {
     }
 
     /// Runs until it is told to leave, or the lease is lost. It blocks its thread.
-    pub(crate) fn run(mut self, mail: Reader) {
+    pub(crate) fn live(&mut self, mail: &Reader, inbox: Vec<InboxEntry>) -> End {
+        self.begin(inbox);
+        self.spans.recovered(self.shard.state());
         let mut actions = Vec::new();
-        self.shard.recover(self.clock.now(), &mut actions);
+        self.shard.recover(self.now(), &mut actions);
         self.act(&mut actions);
+        self.shared.client.waits.here(self.shard.state());
         let (mut batch, mut done) = (Vec::new(), Vec::new());
-        let mut leaving = None;
         loop {
-            if !self.receive(&mail, &mut batch) {
-                break;
+            if !self.receive(mail, &mut batch) {
+                return End::Left;
             }
-            let now = self.clock.now();
+            let now = self.now();
             if self.shard.next_timer().is_some_and(|due| due <= now) {
                 batch.push(Message::Input(Input::Tick));
             }
             for message in batch.drain(..) {
                 match message {
-                    Message::Leave(answer) => {
-                        self.runs.cancel_all();
-                        self.shard.leave(now, &mut actions);
-                        leaving = Some(answer);
-                    }
                     Message::LeaseLost(e) | Message::Committed(_, _, Err(e)) => {
-                        return self.lost(e);
+                        return End::Lost(e);
                     }
                     other => self.take(now, other, &mut actions),
                 }
             }
             self.act(&mut actions);
+            if self.leaving.is_some() {
+                self.leave(&mut actions);
+                if self.leaving.as_ref().is_some_and(|l| l.said) && self.shard.is_settled() {
+                    return End::Left;
+                }
+                continue;
+            }
             if self.runs.may_turn() {
                 let epoch = self.lease.epoch;
                 let slept = std::mem::take(&mut self.slept);
+                let (state, spans) = (self.shard.state(), &mut self.spans);
                 self.runs
-                    .turn(&self.world, self.shard.state(), epoch, slept, &mut done);
-                let now = self.clock.now();
+                    .turn(&self.world, state, epoch, slept, spans, &mut done);
+                let now = self.now();
                 self.shard.handle_many(now, done.drain(..), &mut actions);
                 self.act(&mut actions);
             }
-            if leaving.is_none() && self.may_step() {
-                self.shard.step(self.clock.now(), &mut actions);
+            if self.may_step() {
+                self.shard.step(self.now(), &mut actions);
                 self.act(&mut actions);
             }
-            if leaving.is_some() && self.shard.is_settled() {
-                break;
-            }
+            self.tell_open();
         }
-        if let Err(e) = self.side.block_on(self.store.release(&self.lease)) {
-            tracing::warn!(error = %e, "the shard was not given back");
-        }
-        let why = "the scheduler was shut down";
-        (self.ended)(Ended::Lost(Error::new(
-            ErrorKind::Unavailable,
-            "shutdown",
-            why,
-        )));
-        if let Some(answer) = leaving {
-            let _gone = answer.send(());
-        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.builder.clock.now()
+    }
+
+    /// Begins what keeps the lease and reads the inbox.
+    fn begin(&mut self, inbox: Vec<InboxEntry>) {
+        let shared = &self.shared;
+        let (store, send) = (&shared.client.store, &self.world.send);
+        let (ttl, lease) = (shared.info.lease_ttl, &self.lease);
+        let keep = keep(store.clone(), lease.clone(), ttl, send.clone());
+        let plans = shared.plans.clone();
+        let pump = pump(store.clone(), lease.clone(), plans, inbox, send.clone());
+        shared.side.spawn(keep);
+        shared.side.spawn(pump);
+        shared.client.frames.reset(self.shard.sequence());
+        self.open = self.shard.state().open();
+        shared.room.reset(self.open);
+        shared.held(lease);
     }
 
     fn may_step(&self) -> bool {
         self.shard.may_step() && self.runs.has_room()
     }
 
-    /// Waits for mail unless there is something to do; `false` if nobody can write any more.
-    fn receive(&mut self, mail: &Reader, batch: &mut Vec<Message>) -> bool {
-        if !self.runs.may_turn() && !self.may_step() {
-            self.slept = true;
-            // The host's runtime says nothing when it has caught up.
-            let soon = (!self.runs.is_empty()).then_some(HOST_PAUSE);
-            let timer = self.shard.next_timer();
-            let timer = timer.map(|due| Duration::from(due.since(self.clock.now())));
-            let first = match timer.into_iter().chain(soon).min() {
-                None => mail
-                    .messages
-                    .recv()
-                    .map_err(|_| RecvTimeoutError::Disconnected),
-                Some(pause) => mail.messages.recv_timeout(pause),
-            };
-            match first {
-                Ok(message) => batch.push(message),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
+    /// Drops what runs here, once what ended by itself has had its time.
+    fn leave(&mut self, actions: &mut Vec<Action>) {
+        let now = self.now();
+        let Some(leaving) = &mut self.leaving else {
+            return;
+        };
+        let over = self.runs.running() == 0 || leaving.until <= Instant::now();
+        if leaving.said || !over {
+            return;
         }
-        batch.extend(mail.messages.try_iter().take(MAIL_OF_A_TURN));
-        true
+        leaving.said = true;
+        leaving.report.cancelled = self.runs.cancel_all();
+        self.shard.leave(now, actions);
+        leaving.report.handed_back = self.shard.state().open();
+        self.act(actions);
     }
 
-    fn lost(mut self, e: Error) {
-        tracing::error!(shard = self.lease.shard.0, error = %e, "the shard is lost");
-        self.runs.cancel_all();
-        (self.ended)(Ended::Lost(e));
+    /// Tells the API how many executions are open.
+    fn tell_open(&mut self) {
+        let open = self.shard.state().open();
+        if open != self.open {
+            self.open = open;
+            self.shared.room.took(std::iter::empty(), open);
+        }
+    }
+
+    /// Waits for mail unless there is something to do; `false` if nobody can write any more.
+    fn receive(&mut self, mail: &Reader, batch: &mut Vec<Message>) -> bool {
+        let idle = match &self.leaving {
+            Some(_) => true,
+            None => !self.runs.may_turn() && !self.may_step(),
+        };
+        if idle {
+            self.slept = true;
+            // The host's runtime says nothing when it has caught up.
+            let soon = (!self.runs.is_empty() && self.leaving.is_none()).then_some(HOST_PAUSE);
+            let timer = self.shard.next_timer();
+            let timer = timer.map(|due| Duration::from(due.since(self.now())));
+            let leave = self.leaving.as_ref().and_then(Leaving::patience);
+            match mail.wait(timer.into_iter().chain(soon).chain(leave).min()) {
+                Ok(first) => batch.extend(first),
+                Err(_) => return false,
+            }
+        }
+        mail.take(MAIL_OF_A_TURN, batch);
+        true
     }
 
     fn take(&mut self, now: Timestamp, message: Message, actions: &mut Vec<Action>) {
         match message {
             Message::Input(input) => {
                 if let Input::Ended { at, .. } | Input::Expanded { at, .. } = &input {
-                    self.runs.ended(*at);
+                    let ended = self.runs.ended(*at);
+                    if let Some(leaving) = &mut self.leaving {
+                        leaving.report.finished += usize::from(ended);
+                    }
                 }
                 self.shard.handle(now, input, actions);
             }
-            Message::Inbox(entries) => {
-                for (entry, plan) in entries {
-                    self.shard.inbox(now, entry, plan, actions);
-                }
-            }
+            Message::Inbox(entries) => self.inbox(now, entries, actions),
             Message::Committed(number, frames, _) => {
                 for frame in frames {
-                    self.frames.push(frame);
+                    self.shared.client.frames.push(frame);
                 }
                 self.shard.committed(number, actions);
             }
-            Message::Leave(_) | Message::LeaseLost(_) => {
-                unreachable!("invariant: handled by `run`")
+            Message::Returned => self.runs.returned(),
+            Message::Ask(question) => question.answer(&self.shard),
+            Message::Leave(leave) => {
+                Leaving::begin(&mut self.leaving, leave);
             }
+            Message::LeaseLost(_) => unreachable!("invariant: handled by `live`"),
+        }
+    }
+
+    fn inbox(
+        &mut self,
+        now: Timestamp,
+        entries: Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.leaving.is_some() {
+            // It stays in the inbox for the next owner.
+            return;
+        }
+        let mut submitted = Vec::new();
+        for (entry, plan) in entries {
+            match &entry.command.body {
+                CommandBody::Submit(s) => submitted.push(s.id.clone()),
+                CommandBody::Release { execution } | CommandBody::Abort { execution, .. } => {
+                    let _why = self.shared.client.waits.released(execution);
+                }
+                _ => {}
+            }
+            self.shard.inbox(now, entry, plan, actions);
+        }
+        if !submitted.is_empty() {
+            self.open = self.shard.state().open();
+            self.shared.room.took(submitted.iter(), self.open);
         }
     }
 
@@ -232,25 +316,22 @@ impl Driver {
         next: &mut Vec<Action>,
     ) {
         let number = batch.number;
-        let (store, lease) = (self.store.clone(), self.lease.clone());
+        let (store, lease) = (self.shared.client.store.clone(), self.lease.clone());
         let mut commit = Box::pin(commit(store, lease, batch));
-        let runtime = self.side.enter();
+        let runtime = self.shared.side.enter();
         let at_once = commit.as_mut().now_or_never();
         drop(runtime);
         match at_once {
             Some(Ok(())) => {
-                self.take(
-                    self.clock.now(),
-                    Message::Committed(number, frames, Ok(())),
-                    next,
-                );
+                let committed = Message::Committed(number, frames, Ok(()));
+                self.take(self.now(), committed, next);
             }
             Some(Err(e)) => {
                 let _gone = self.world.send.send(Message::LeaseLost(e));
             }
             None => {
                 let send = self.world.send.clone();
-                self.side.spawn(async move {
+                self.shared.side.spawn(async move {
                     let result = commit.await;
                     let _gone = send.send(Message::Committed(number, frames, result));
                 });
@@ -274,17 +355,23 @@ impl Driver {
             Effect::Cancel { at } => self.runs.cancel(at),
             Effect::Ended(outcome) => {
                 self.runs.forget(self.shard.state());
-                (self.ended)(Ended::Outcome(*outcome));
+                self.spans.ended(&outcome.id);
+                self.shared.client.waits.ended(*outcome);
             }
-            Effect::Parked { id, cause } => (self.ended)(Ended::Parked(id, cause)),
+            Effect::Parked { id, cause } => {
+                let why = Parked::from_index(&cause.into());
+                self.shared.client.waits.parked(&id, why);
+            }
             other @ (Effect::StartChild { .. }
             | Effect::EndChild { .. }
             | Effect::TellParent { .. }) => {
-                // The other end lives as long as the scheduler's second thread.
+                // The other end lives as long as this one.
                 let _gone = self.children.send(other);
             }
             other => {
-                self.side.spawn(self.world.clone().act(other));
+                let span = self.spans.effect(self.shard.state(), &other);
+                let act = self.world.clone().act(other);
+                self.shared.side.spawn(act.instrument(span));
             }
         }
     }
@@ -308,7 +395,7 @@ async fn commit(store: Arc<dyn Store>, lease: Lease, batch: CommitBatch) -> Resu
 }
 
 /// Brings what is put into the inbox to the driver.
-pub(crate) async fn pump(
+async fn pump(
     store: Arc<dyn Store>,
     lease: Lease,
     plans: Arc<PlanCache>,
@@ -327,7 +414,7 @@ pub(crate) async fn pump(
             for entry in std::mem::take(&mut entries) {
                 after = after.max(entry.number);
                 let plan = match &entry.command.body {
-                    CommandBody::Submit(s) => match plans.load(s.plan).await {
+                    CommandBody::Submit(s) => match plan_of(&plans, s.plan, &send).await {
                         Ok(plan) => Some(plan),
                         Err(e) => {
                             // It stays in the inbox, and is looked at again by the next owner.
@@ -364,13 +451,22 @@ pub(crate) async fn pump(
     }
 }
 
+/// Reads a plan; again and again while the store says that this may help.
+async fn plan_of(plans: &PlanCache, plan: Digest, send: &Mailbox) -> Result<Arc<LoadedPlan>> {
+    const PAUSE: Duration = Duration::from_millis(200);
+    loop {
+        match plans.load(plan).await {
+            Err(e) if e.retry() != Retry::Never && !send.is_closed() => {
+                tracing::warn!(error = %e, "a plan cannot be read yet");
+                tokio::time::sleep(PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Prolongs the lease while the driver lives.
-pub(crate) async fn keep(
-    store: Arc<dyn Store>,
-    lease: Lease,
-    ttl: Option<Duration>,
-    send: Mailbox,
-) {
+async fn keep(store: Arc<dyn Store>, lease: Lease, ttl: Option<Duration>, send: Mailbox) {
     let Some(ttl) = ttl else { return };
     while !send.is_closed() {
         tokio::time::sleep(ttl / 3).await;

@@ -13,6 +13,7 @@ use flyte_idl::convert::encode_literal_map;
 use futures::StreamExt;
 
 use super::{Mailbox, Message};
+use crate::builder::SchedulerBuilder;
 use crate::engine::{AttemptRef, CacheAnswer, CacheOwner, Effect, Input, TaskFailure};
 use crate::outcome::{Files, judge};
 
@@ -34,6 +35,19 @@ pub(crate) struct World {
 const TRIES: u32 = 5;
 
 impl World {
+    pub(crate) fn new(b: &SchedulerBuilder, send: Mailbox) -> Self {
+        Self {
+            plugins: b.plugins.clone(),
+            cache: b.cache.clone(),
+            blobs: b.blobs.clone(),
+            root: b.root.clone(),
+            launch: b.launch_context(),
+            progress: b.progress.clone(),
+            call_timeout: b.call_timeout,
+            send,
+        }
+    }
+
     fn tell(&self, input: Input) {
         // A driver that is gone needs no answer.
         let _gone = self.send.send(Message::Input(input));
@@ -360,8 +374,9 @@ impl World {
                 (true, None) => return CacheAnswer::Miss,
                 (true, Some(o)) => match cache.reserve(key, &o.owner, o.ttl).await {
                     Ok(ReserveOutcome::Acquired(r)) => return CacheAnswer::Reserved(r.token),
-                    Ok(ReserveOutcome::Held { expires_at, .. }) => {
+                    Ok(ReserveOutcome::Held { owner, expires_at }) => {
                         return CacheAnswer::Held {
+                            holder: owner,
                             ask_again: expires_at,
                         };
                     }

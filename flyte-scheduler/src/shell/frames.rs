@@ -9,7 +9,8 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct Frames {
     recent: Arc<Mutex<Recent>>,
-    latest: watch::Sender<u64>,
+    /// `None` once there will be no more.
+    latest: watch::Sender<Option<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ struct Recent {
 #[derive(Debug)]
 pub(crate) struct Follower {
     recent: Arc<Mutex<Recent>>,
-    latest: watch::Receiver<u64>,
+    latest: watch::Receiver<Option<u64>>,
 }
 
 impl Frames {
@@ -32,8 +33,14 @@ impl Frames {
     pub(crate) fn new() -> Self {
         Self {
             recent: Arc::default(),
-            latest: watch::Sender::new(0),
+            latest: watch::Sender::new(Some(0)),
         }
+    }
+
+    /// What follows comes after this sequence; what was before is in the journal.
+    pub(crate) fn reset(&self, sequence: u64) {
+        *lock(&self.recent) = Recent::default();
+        self.latest.send_replace(Some(sequence));
     }
 
     pub(crate) fn push(&self, frame: Arc<JournalFrame>) {
@@ -50,7 +57,18 @@ impl Frames {
                 recent.records -= old.records.len();
             }
         }
-        self.latest.send_replace(sequence);
+        self.latest.send_replace(Some(sequence));
+    }
+
+    /// No more frames come from this scheduler.
+    pub(crate) fn close(&self) {
+        *lock(&self.recent) = Recent::default();
+        self.latest.send_replace(None);
+    }
+
+    /// The last frame that is known.
+    pub(crate) fn latest(&self) -> Option<u64> {
+        *self.latest.borrow()
     }
 
     pub(crate) fn follow(&self) -> Follower {
@@ -72,7 +90,11 @@ impl Follower {
 
     /// Waits until `sequence` is committed; `false` if it never will be by this scheduler.
     pub(crate) async fn reached(&mut self, sequence: u64) -> bool {
-        self.latest.wait_for(|at| *at >= sequence).await.is_ok()
+        let there = |at: &Option<u64>| at.is_none_or(|at| at >= sequence);
+        self.latest
+            .wait_for(there)
+            .await
+            .is_ok_and(|at| at.is_some())
     }
 }
 

@@ -6,21 +6,32 @@
 //!
 //! Invariant: a lease is kept and the inbox read by a thread that never polls user code.
 
+mod blame;
+mod blocking;
 mod children;
 mod driver;
 mod effects;
 mod frames;
+mod leave;
 mod mailbox;
+mod owner;
 mod pace;
 mod plans;
+mod question;
 mod runs;
+mod shared;
+mod spans;
 
 pub(crate) use children::Children;
-pub(crate) use driver::{Driver, Ended, Message, keep, pump};
-pub(crate) use effects::World;
+pub(crate) use driver::{Driver, End, Message};
 pub(crate) use frames::{Follower, Frames};
+pub(crate) use leave::Leave;
+pub use leave::ShutdownReport;
 pub(crate) use mailbox::{Mailbox, Reader};
+pub(crate) use owner::{Owner, load};
 pub(crate) use plans::PlanCache;
-pub(crate) use runs::Runs;
+pub(crate) use question::Question;
 #[cfg(feature = "testing")]
 pub(crate) use runs::{failure, panicked};
+pub use shared::LeaseLost;
+pub(crate) use shared::Shared;

@@ -12,10 +12,14 @@ use flyte_core::contract::{
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
 use futures::FutureExt;
+use tracing::Instrument;
 
+use super::blame::said;
+use super::blocking::{Blocking, Thread};
 use super::effects::{World, parts};
 use super::pace::{Pace, Paces};
-use super::{Mailbox, Message, PlanCache};
+use super::spans::Spans;
+use super::{Mailbox, Message, PlanCache, Shared};
 use crate::engine::{AttemptRef, Input, State, TaskFailure};
 
 /// An attempt of a Rust task that may begin.
@@ -31,7 +35,9 @@ pub(crate) struct Run {
 #[derive(Debug)]
 pub(crate) struct Runs {
     waiting: VecDeque<Run>,
-    running: HashMap<AttemptRef, tokio::task::AbortHandle>,
+    /// Blocking ones that wait for a thread.
+    blocked: VecDeque<Run>,
+    running: HashMap<AttemptRef, Running>,
     /// Tasks that the host's runtime was given and has not polled yet.
     unpolled: Arc<AtomicUsize>,
     parts: HashMap<u64, Arc<TaskContextParts>>,
@@ -41,6 +47,14 @@ pub(crate) struct Runs {
     send: Mailbox,
     resources: HostResources,
     plans: Arc<PlanCache>,
+    blocking: Blocking,
+}
+
+/// What ends an attempt that runs.
+#[derive(Debug)]
+enum Running {
+    Future(tokio::task::AbortHandle),
+    Function(Thread),
 }
 
 type Work = Pin<Box<dyn Future<Output = Result<Row, TaskFailure>> + Send>>;
@@ -53,24 +67,21 @@ impl Runs {
     /// How long a turn may take.
     const TURN_TIME: Duration = Duration::from_millis(2);
 
-    pub(crate) fn new(
-        host: tokio::runtime::Handle,
-        send: Mailbox,
-        resources: HostResources,
-        overruns: Arc<std::sync::atomic::AtomicU64>,
-        plans: Arc<PlanCache>,
-    ) -> Self {
+    pub(crate) fn new(shared: &Shared, send: Mailbox) -> Self {
+        let status = &shared.status;
         Self {
             waiting: VecDeque::new(),
+            blocked: VecDeque::new(),
             running: HashMap::new(),
             unpolled: Arc::default(),
             parts: HashMap::new(),
             last: None,
-            paces: Paces::new(overruns),
-            host,
+            paces: Paces::new(status.overruns.clone()),
+            host: shared.host.clone(),
+            blocking: Blocking::new(shared),
+            resources: shared.builder.resources.clone(),
             send,
-            resources,
-            plans,
+            plans: shared.plans.clone(),
         }
     }
 
@@ -92,21 +103,34 @@ impl Runs {
         !self.waiting.is_empty() && self.unpolled.load(Ordering::Relaxed) < Self::UNPOLLED_MAX
     }
 
-    /// An attempt that ran on the host's runtime has ended.
-    pub(crate) fn ended(&mut self, at: AttemptRef) {
-        self.running.remove(&at);
+    /// An attempt that ran on the host's runtime has ended; whether it ran.
+    pub(crate) fn ended(&mut self, at: AttemptRef) -> bool {
+        self.running.remove(&at).is_some()
     }
 
     pub(crate) fn cancel(&mut self, at: AttemptRef) {
-        if let Some(task) = self.running.remove(&at) {
-            task.abort();
+        if let Some(running) = self.running.remove(&at) {
+            running.cancel();
         }
     }
 
-    /// Drops every task.
-    pub(crate) fn cancel_all(&mut self) {
+    /// Attempts that run on the host's runtime.
+    pub(crate) fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Ends every attempt; returns how many ran.
+    pub(crate) fn cancel_all(&mut self) -> usize {
         self.waiting.clear();
-        self.running.drain().for_each(|(_, task)| task.abort());
+        self.blocked.clear();
+        self.running.drain().map(|(_, r)| r.cancel()).count()
+    }
+
+    /// A blocking function has returned: others may begin.
+    pub(crate) fn returned(&mut self) {
+        while let Some(run) = self.blocked.pop_back() {
+            self.waiting.push_front(run);
+        }
     }
 
     /// Forgets what executions that are over had in common.
@@ -124,6 +148,7 @@ impl Runs {
         state: &State,
         epoch: u64,
         slept: bool,
+        spans: &mut Spans,
         done: &mut Vec<Input>,
     ) {
         let host = self.host.clone();
@@ -143,16 +168,36 @@ impl Runs {
                 continue;
             }
             let at = run.at;
+            let thread = match run.task.blocking() {
+                false => None,
+                true => match self.blocking.thread() {
+                    Some(thread) => Some(thread),
+                    None => {
+                        self.blocked.push_back(run);
+                        continue;
+                    }
+                },
+            };
             let resources = self.resources.clone();
             let shared = self.parts_of(at.execution, || parts(world, &ex.id, epoch, &resources));
-            let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, None);
+            let over = thread.as_ref().map(Thread::over);
+            let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, over);
             if run.task.is_dynamic() {
-                self.expand(at, run.task, cx, run.inputs);
+                let span = spans.attempt(ex, at);
+                self.expand(at, run.task, cx, run.inputs, span);
                 continue;
             }
             let tag = run.task.typetag_name();
+            let mut work = work(run.task, cx, run.inputs);
+            let span = spans.attempt(ex, at);
+            if !span.is_none() {
+                work = Box::pin(work.instrument(span));
+            }
+            if let Some(thread) = thread {
+                self.block(at, thread, work);
+                continue;
+            }
             let pace = self.paces.of(tag);
-            let work = work(run.task, cx, run.inputs);
             if !pace.is_inline() {
                 self.spawn(at, work, Some(pace));
                 if !self.may_turn() {
@@ -198,11 +243,32 @@ impl Runs {
             let _gone = send.send(Message::Input(Input::Ended { at, result }));
         };
         let task = self.host.spawn(work);
-        self.running.insert(at, task.abort_handle());
+        let running = Running::Future(task.abort_handle());
+        self.running.insert(at, running);
+    }
+
+    /// Gives a blocking function a thread of the host's runtime.
+    fn block(&mut self, at: AttemptRef, mut thread: Thread, work: Work) {
+        let (send, host) = (self.send.clone(), self.host.clone());
+        let held = thread.hold();
+        self.running.insert(at, Running::Function(thread));
+        self.host.spawn_blocking(move || {
+            let result = host.block_on(work);
+            drop(held);
+            // A driver that is gone, or has another lease, wants no answer.
+            let _gone = send.send(Message::Input(Input::Ended { at, result }));
+        });
     }
 
     /// Asks a dynamic task, always on the host's runtime: it makes a plan.
-    fn expand(&mut self, at: AttemptRef, task: Arc<dyn Task>, cx: TaskContext, inputs: Row) {
+    fn expand(
+        &mut self,
+        at: AttemptRef,
+        task: Arc<dyn Task>,
+        cx: TaskContext,
+        inputs: Row,
+        span: tracing::Span,
+    ) {
         let (send, plans) = (self.send.clone(), self.plans.clone());
         let work = async move {
             let asked = AssertUnwindSafe(task.expand(&cx, inputs)).catch_unwind();
@@ -227,8 +293,9 @@ impl Runs {
             // A driver that is gone needs no answer.
             let _gone = send.send(Message::Input(input));
         };
-        let task = self.host.spawn(work);
-        self.running.insert(at, task.abort_handle());
+        let task = self.host.spawn(work.instrument(span));
+        let running = Running::Future(task.abort_handle());
+        self.running.insert(at, running);
     }
 
     fn parts_of(
@@ -244,6 +311,15 @@ impl Runs {
         let parts = self.parts.entry(execution).or_insert_with(make).clone();
         self.last = Some((execution, parts.clone()));
         parts
+    }
+}
+
+impl Running {
+    fn cancel(self) {
+        match self {
+            Self::Future(task) => task.abort(),
+            Self::Function(thread) => thread.give_up(),
+        }
     }
 }
 
@@ -290,11 +366,7 @@ async fn measured<T>(mut work: Pin<Box<dyn Future<Output = T> + Send>>, pace: &P
 }
 
 pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "the task panicked".into());
+    let text = said(panic).unwrap_or_else(|| "the task panicked".into());
     let error = ExecutionError::new(ErrorOrigin::User, "USER:Panic", text);
     TaskFailure::recoverable(error)
 }

@@ -159,6 +159,8 @@ impl<'h> World<'h> {
                         phase: *phase,
                         outputs: outputs.clone(),
                         error: error.as_deref().cloned(),
+                        node: None,
+                        by: None,
                     });
                 }
             }

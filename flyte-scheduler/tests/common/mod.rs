@@ -1,7 +1,11 @@
 //! What several tests of this folder need.
 #![allow(dead_code)] // Not every test needs all of it.
 
+pub(crate) mod call;
+pub(crate) mod store;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use flyte_core::compile::{Sources, compile, single_task_workflow};
@@ -17,6 +21,26 @@ pub(crate) fn one_task(task: &dyn Task) -> Arc<Plan> {
     let template = RawTask::template_of(task).unwrap();
     let workflow = single_task_workflow(&template).unwrap();
     compile(&Sources::new(&workflow, &[template])).unwrap()
+}
+
+/// Waits for a condition; one that never comes is a failure.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Counts when it is dropped.
+pub(crate) fn drops(count: &Arc<AtomicU32>) -> impl Send + use<> {
+    struct Guard(Arc<AtomicU32>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    Guard(count.clone())
 }
 
 /// Computes for `ms` milliseconds without giving the thread back.

@@ -1,0 +1,144 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flyte_core::Result;
+use flyte_core::contract::{
+    Command, CommandBody, CommandId, Enqueued, JournalPosition, Lease, Query, ShardId, Store,
+};
+use flyte_core::id::{Digest, ExecutionId};
+use flyte_core::journal::{ExecutionRow, IndexRow, NodeRow};
+
+use crate::parked::Parked;
+use crate::shell::Frames;
+use crate::wait_cause::WaitCause;
+use crate::waits::Waits;
+
+/// What the API and its handles need: it keeps no scheduler alive.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) waits: Waits,
+    pub(crate) frames: Frames,
+    pub(crate) shard: ShardId,
+    pub(crate) owner: String,
+    /// Unique for ever: a lease's shard, epoch and owner.
+    seed: String,
+    next: AtomicU64,
+}
+
+impl Client {
+    pub(crate) fn new(store: Arc<dyn Store>, lease: &Lease) -> Self {
+        Self {
+            store,
+            waits: Waits::default(),
+            frames: Frames::new(),
+            shard: lease.shard,
+            owner: lease.owner.to_string(),
+            seed: format!("{}/{}/{}", lease.shard, lease.epoch, lease.owner),
+            next: AtomicU64::new(0),
+        }
+    }
+
+    /// The scheduler has ended.
+    pub(crate) fn close(&self) {
+        self.waits.close();
+        self.frames.close();
+    }
+
+    /// Unique for ever in its domain.
+    pub(crate) fn fresh(&self, domain: &str) -> Digest {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        Digest::of(domain, format!("{}/{n}", self.seed).as_bytes())
+    }
+
+    /// Puts a command into an inbox, of this scheduler or of another.
+    pub(crate) async fn enqueue(&self, shard: ShardId, body: CommandBody) -> Result<Enqueued> {
+        let digest = self.fresh("flyte command v1");
+        let bytes = digest
+            .0
+            .first_chunk()
+            .expect("invariant: a digest has 32 bytes");
+        let id = CommandId(u128::from_le_bytes(*bytes));
+        let mut answers = self
+            .store
+            .enqueue(shard, vec![Command { id, body }])
+            .await?;
+        Ok(answers
+            .pop()
+            .expect("invariant: one answer for one command"))
+    }
+
+    /// Tells whoever owns the execution.
+    pub(crate) async fn tell(&self, id: &ExecutionId, body: CommandBody) -> Result<()> {
+        let shard = self.store.locate(id).await?;
+        self.enqueue(shard, body).await.map(drop)
+    }
+
+    /// The same for what ends a parking: who waits from now on waits for what comes of it.
+    pub(crate) async fn tell_parked(&self, id: &ExecutionId, body: CommandBody) -> Result<()> {
+        let was = self.waits.released(id);
+        let told = self.tell(id, body).await;
+        if let (Err(_), Some(why)) = (&told, was) {
+            self.waits.parked(id, why);
+        }
+        told
+    }
+
+    /// The execution's row, and up to where the index reflects each journal.
+    pub(crate) async fn row(
+        &self,
+        id: &ExecutionId,
+    ) -> Result<(Option<ExecutionRow>, Vec<JournalPosition>)> {
+        let execution = id.clone();
+        let query = Query::Execution { execution };
+        let page = self.store.query(&query).await?;
+        let row = page.items.into_iter().find_map(|row| match row {
+            IndexRow::Execution(e) => Some(*e),
+            _ => None,
+        });
+        Ok((row, page.watermark))
+    }
+
+    /// The row of a node that `wanted` is true of.
+    pub(crate) async fn node(
+        &self,
+        id: &ExecutionId,
+        wanted: impl Fn(&NodeRow) -> bool,
+    ) -> Result<Option<NodeRow>> {
+        let mut from = None;
+        loop {
+            let query = Query::Nodes {
+                execution: id.clone(),
+                frame: None,
+                limit: 1000,
+                from,
+            };
+            let page = self.store.query(&query).await?;
+            let found = page.items.into_iter().find_map(|row| match row {
+                IndexRow::Node(n) if wanted(&n) => Some(*n),
+                _ => None,
+            });
+            from = page.next;
+            if found.is_some() || from.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// What a node waits for, as far as the index knows.
+    pub(crate) async fn explain(&self, id: &ExecutionId, path: &str) -> Result<WaitCause> {
+        let Some(row) = self.row(id).await?.0 else {
+            self.store.locate(id).await?;
+            return Ok(WaitCause::NotBegun);
+        };
+        let node = self.node(id, |n| &*n.path == path).await?;
+        let phase = node.map(|n| n.phase);
+        Ok(match (phase, &row.parked) {
+            (Some(phase), _) if phase.is_terminal() => WaitCause::Over(phase),
+            (phase, _) if row.phase.is_terminal() => WaitCause::Over(phase.unwrap_or_default()),
+            (_, Some(why)) => WaitCause::Parked(Parked::from_index(why)),
+            (Some(phase), None) => WaitCause::Elsewhere(phase),
+            (None, None) => WaitCause::NotBegun,
+        })
+    }
+}

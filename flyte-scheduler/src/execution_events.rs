@@ -1,0 +1,138 @@
+//! The events of one execution: its frames are picked out before they are projected, so that a
+//! reader pays for its own execution only.
+
+use std::time::Duration;
+
+use flyte_core::Result;
+use flyte_core::contract::{EventStream, JournalPosition, ShardId};
+use flyte_core::id::ExecutionId;
+use flyte_core::journal::{Change, JournalFrame};
+use futures::{FutureExt, StreamExt, stream};
+
+use crate::events::Reader;
+use crate::handle::Handle;
+use crate::shell::Follower;
+
+/// How long to wait before the journal of another process is read again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// The same where this scheduler tells; another may hold the shard for a while.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+struct Following {
+    id: ExecutionId,
+    reader: Reader,
+    /// `None` for an execution of another process.
+    live: Option<Follower>,
+    /// Its number in the shard, once it was seen.
+    number: Option<u64>,
+    over: bool,
+}
+
+pub(crate) fn of(handle: &Handle) -> EventStream {
+    let handle = handle.clone();
+    let begin = async move {
+        match Following::begin(&handle).await {
+            Ok(following) => following.stream(),
+            Err(e) => stream::once(async { Err(e) }).boxed(),
+        }
+    };
+    begin.into_stream().flatten().boxed()
+}
+
+impl Following {
+    async fn begin(handle: &Handle) -> Result<Self> {
+        let client = &handle.client;
+        // Before the journal is read, so that nothing falls between.
+        let live = client.frames.follow();
+        let (shard, sequence) = match handle.since {
+            Some(since) => (client.shard, since + 1),
+            None => first_frame(handle).await?,
+        };
+        let next = JournalPosition { shard, sequence };
+        Ok(Self {
+            id: handle.id.clone(),
+            reader: Reader::new(client.store.clone(), next),
+            live: (shard == client.shard).then_some(live),
+            number: None,
+            over: false,
+        })
+    }
+
+    fn stream(self) -> EventStream {
+        let next = |mut this: Self| async move {
+            loop {
+                if let Some(item) = this.reader.ready.pop_front() {
+                    return Some((item, this));
+                }
+                if this.over {
+                    return None;
+                }
+                match this.advance().await {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(e) => this.reader.ready.push_back(Err(e)),
+                }
+            }
+        };
+        stream::unfold(self, next).boxed()
+    }
+
+    /// Takes what is next; `false` if nothing will come any more.
+    async fn advance(&mut self) -> Result<bool> {
+        let sequence = self.reader.next.sequence;
+        if let Some(live) = &mut self.live {
+            match tokio::time::timeout(PATIENCE, live.reached(sequence)).await {
+                Ok(false) => return Ok(false),
+                Ok(true) => {
+                    if let Some(frame) = live.get(sequence) {
+                        self.take(&frame).await?;
+                        return Ok(true);
+                    }
+                }
+                Err(_nobody_tells) => {}
+            }
+        }
+        let frames = self.reader.read().await?;
+        // Without its beginning nothing can be told of the execution.
+        self.over |= self.number.is_none() && self.reader.next.sequence != sequence;
+        for frame in &frames {
+            self.take(frame).await?;
+        }
+        if frames.is_empty() && self.live.is_none() {
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(true)
+    }
+
+    async fn take(&mut self, frame: &JournalFrame) -> Result<()> {
+        let mut own = Vec::new();
+        for record in &frame.records {
+            if let Change::Opened(o) = &record.change
+                && o.submission.id == self.id
+            {
+                self.number = Some(record.execution);
+            }
+            if self.number == Some(record.execution) {
+                self.over |= matches!(record.change, Change::Ended { .. });
+                own.push(record.clone());
+            }
+        }
+        let own = JournalFrame {
+            records: own,
+            ..*frame
+        };
+        self.reader.take(&own).await
+    }
+}
+
+/// A frame that is not after the execution's first, and near it.
+async fn first_frame(handle: &Handle) -> Result<(ShardId, u64)> {
+    let (row, watermark) = handle.client.row(&handle.id).await?;
+    if let Some(row) = row {
+        return Ok((row.shard, row.first_sequence));
+    }
+    // It is not in the index yet: it opens after what the index reflects.
+    let shard = handle.client.store.locate(&handle.id).await?;
+    let seen = watermark.iter().find(|w| w.shard == shard);
+    Ok((shard, seen.map_or(0, |w| w.sequence) + 1))
+}
