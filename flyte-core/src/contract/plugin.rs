@@ -162,26 +162,36 @@ pub trait Plugin: Debug + Send + Sync {
 ///
 /// ```
 /// use flyte_core::contract::{JobHandle, JobPhase, JobStatus, StatusSink};
-/// use std::sync::Mutex;
+/// use futures::channel::mpsc::{UnboundedSender, unbounded};
+/// use futures::channel::oneshot;
+/// use futures::future::{FutureExt, Shared};
 ///
-/// /// Listens until a job is over.
-/// #[derive(Debug, Default)]
-/// struct Last(Mutex<Option<JobPhase>>);
+/// /// Statuses go into a channel; whoever listens drops the other end of `gone` when it goes.
+/// #[derive(Debug)]
+/// struct Channel {
+///     statuses: UnboundedSender<(JobHandle, JobStatus)>,
+///     gone: Shared<oneshot::Receiver<()>>,
+/// }
 ///
 /// #[async_trait::async_trait]
-/// impl StatusSink for Last {
-///     fn push(&self, _: &JobHandle, status: JobStatus) {
-///         *self.0.lock().unwrap() = Some(status.phase);
+/// impl StatusSink for Channel {
+///     fn push(&self, handle: &JobHandle, status: JobStatus) {
+///         // Nobody misses what nobody hears.
+///         let _gone = self.statuses.unbounded_send((handle.clone(), status));
 ///     }
 ///     async fn closed(&self) {
-///         let over = || self.0.lock().unwrap().as_ref().is_some_and(JobPhase::is_terminal);
-///         futures::future::poll_fn(|_| if over() { ().into() } else { std::task::Poll::Pending }).await
+///         let _dropped = self.gone.clone().await;
 ///     }
 /// }
 ///
-/// let sink = Last::default();
+/// let (statuses, mut heard) = unbounded();
+/// let (listens, gone) = oneshot::channel();
+/// let sink = Channel { statuses, gone: gone.shared() };
 /// let handle = JobHandle::new(1, b"job-7".to_vec())?;
 /// sink.push(&handle, JobStatus::new(2, JobPhase::Aborted));
+/// assert_eq!(heard.try_recv().unwrap().1.phase, JobPhase::Aborted);
+/// assert!(sink.closed().now_or_never().is_none());
+/// drop(listens);
 /// futures::executor::block_on(sink.closed());
 /// # Ok::<_, flyte_core::Error>(())
 /// ```
