@@ -126,7 +126,10 @@ impl Scheduler {
         let digest = self.register(plan).await?;
         let room = &self.shared().room;
         let place = match room.enter(&submit.id) {
-            Err(NoRoom::Full) => room.wait(&submit.id).await,
+            Err(NoRoom::Full) => {
+                self.shared().meters.waited();
+                room.wait(&submit.id).await
+            }
             entered => entered,
         };
         let place = place.map_err(|_| SubmitError::Closed)?;

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, LoadItem, Store};
@@ -59,6 +60,10 @@ pub(crate) struct Driver {
     slept: bool,
     /// Open executions that the API was told of.
     open: usize,
+    /// Overruns, blocking functions, and those whose attempts are over, as they were measured.
+    measured: (u64, usize, usize),
+    /// Since when a batch is on its way.
+    committing: Option<Instant>,
     pub(crate) leaving: Option<Leaving>,
 }
 
@@ -70,13 +75,15 @@ impl Driver {
         let shard = Shard::new(b.shard, config, b.fresh_policy(), shared.durability());
         Self {
             shard,
-            world: World::new(b, send.clone()),
+            world: World::new(&shared, send.clone()),
             runs: Runs::new(&shared, send),
             lease,
             shared,
             spans: Spans::default(),
             slept: true,
             open: 0,
+            measured: (0, 0, 0),
+            committing: None,
             leaving: None,
         }
     }
@@ -155,6 +162,7 @@ impl Driver {
                 self.act(&mut actions);
             }
             self.tell_open();
+            self.measure();
         }
     }
 
@@ -175,6 +183,9 @@ impl Driver {
         shared.client.frames.reset(self.shard.sequence());
         self.open = self.shard.state().open();
         shared.room.reset(self.open);
+        shared.meters.open(self.open);
+        // What was counted under an earlier lease.
+        self.measured.0 = shared.status.overruns.load(Ordering::Relaxed);
         shared.held(lease);
     }
 
@@ -199,12 +210,29 @@ impl Driver {
         self.act(actions);
     }
 
+    /// Measures what changes without a message.
+    fn measure(&mut self) {
+        let status = &self.shared.status;
+        let now = (
+            status.overruns.load(Ordering::Relaxed),
+            status.blocking.load(Ordering::Relaxed),
+            status.still_blocking.load(Ordering::Relaxed),
+        );
+        if now != self.measured {
+            let meters = &self.shared.meters;
+            meters.overruns(now.0 - self.measured.0);
+            meters.blocking(now.1, now.2);
+            self.measured = now;
+        }
+    }
+
     /// Tells the API how many executions are open.
     fn tell_open(&mut self) {
         let open = self.shard.state().open();
         if open != self.open {
             self.open = open;
             self.shared.room.took(std::iter::empty(), open);
+            self.shared.meters.open(open);
         }
     }
 
@@ -243,6 +271,9 @@ impl Driver {
             }
             Message::Inbox(entries) => self.inbox(now, entries, actions),
             Message::Committed(number, frames, _) => {
+                let took = self.committing.take().map(|begun| begun.elapsed());
+                let meters = &self.shared.meters;
+                meters.committed(&frames, took.unwrap_or_default());
                 for frame in frames {
                     self.shared.client.frames.push(frame);
                 }
@@ -281,6 +312,7 @@ impl Driver {
         if !submitted.is_empty() {
             self.open = self.shard.state().open();
             self.shared.room.took(submitted.iter(), self.open);
+            self.shared.meters.open(self.open);
         }
     }
 
@@ -305,6 +337,7 @@ impl Driver {
         next: &mut Vec<Action>,
     ) {
         let number = batch.number;
+        self.committing = Some(Instant::now());
         let (store, lease) = (self.shared.client.store.clone(), self.lease.clone());
         let mut commit = Box::pin(commit(store, lease, batch));
         let runtime = self.shared.side.enter();
