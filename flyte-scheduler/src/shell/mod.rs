@@ -20,6 +20,8 @@ mod question;
 mod runs;
 mod shared;
 mod spans;
+mod threads;
+mod upkeep;
 
 pub(crate) use driver::{Driver, End, Message};
 pub(crate) use frames::{Follower, Frames};
@@ -31,3 +33,4 @@ pub(crate) use plans::PlanCache;
 pub(crate) use question::Question;
 pub use shared::LeaseLost;
 pub(crate) use shared::Shared;
+pub(crate) use threads::{side_runtime, thread};
