@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{CommandBody, ShardId, Store};
+use flyte_core::contract::{CommandBody, Lease, ShardId, Store};
 use flyte_core::id::{ExecutionId, Str};
 use flyte_core::literal::Literal;
 use flyte_core::{Error, ErrorKind, Result};
@@ -43,17 +43,14 @@ impl Scheduler {
     pub(crate) async fn start(b: SchedulerBuilder) -> Result<Self> {
         let host = tokio::runtime::Handle::current();
         let lease = b.store.claim(b.shard, &b.owner).await?;
+        let mut claimed = Claimed {
+            lease: Some((b.store.clone(), lease.clone())),
+            host: host.clone(),
+        };
         let (send, mail) = Mailbox::new();
         let name = format!("flyte-{}", b.shard.0);
-        let (side, io) = match side_runtime(format!("{name}-io")) {
-            Ok(side) => side,
-            Err(e) => {
-                b.store.release(&lease).await?;
-                return Err(e);
-            }
-        };
+        let (side, io) = side_runtime(format!("{name}-io"))?;
         let shared = Arc::new(Shared::new(b, &lease, send, host, side));
-        let held = lease.clone();
         let (driver, inbox) = load(&shared, lease).await?;
         let mut owner = Owner::new(shared.clone(), mail);
         let drive = move || {
@@ -70,10 +67,8 @@ impl Scheduler {
                 leaving.answer();
             }
         };
-        if let Err(e) = thread(name, drive) {
-            shared.client.store.release(&held).await?;
-            return Err(e);
-        }
+        thread(name, drive)?;
+        claimed.lease = None;
         Ok(Self(Arc::new(Inner(shared))))
     }
 
@@ -287,6 +282,26 @@ impl Scheduler {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.0.0
+    }
+}
+
+/// A claim that must not outlive a start that failed, or was dropped.
+struct Claimed {
+    lease: Option<(Arc<dyn Store>, Lease)>,
+    host: tokio::runtime::Handle,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let Some((store, lease)) = self.lease.take() else {
+            return;
+        };
+        // To give back what was given back already does nothing.
+        self.host.spawn(async move {
+            if let Err(e) = store.release(&lease).await {
+                tracing::warn!(error = %e, "the shard was not given back");
+            }
+        });
     }
 }
 

@@ -103,6 +103,8 @@ pub struct Engine {
     quarantine: HashMap<ExecutionId, Str>,
     /// Whether the last owner's process lives on.
     survived: bool,
+    /// Whether no node begins any more.
+    paused: bool,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +141,7 @@ impl Engine {
             submitting: None,
             quarantine: HashMap::new(),
             survived: false,
+            paused: false,
         }
     }
 

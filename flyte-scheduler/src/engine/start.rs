@@ -34,7 +34,7 @@ impl Engine {
         };
         let frame = ex.frame(addr.frame);
         let waits = matches!(ex.node(addr), NodeState::Ready | NodeState::Backoff);
-        if frame.closed || frame.ending || !waits || !ex.may_start() {
+        if frame.closed || frame.ending || !waits || !ex.may_start() || self.paused {
             return;
         }
         if ex.node(addr) == NodeState::Backoff {

@@ -282,6 +282,7 @@ impl Driver {
             Message::Returned => self.runs.returned(),
             Message::Ask(question) => question.answer(&self.shard),
             Message::Leave(leave) => {
+                self.shard.pause();
                 Leaving::begin(&mut self.leaving, leave);
             }
             Message::LeaseLost(_) => unreachable!("invariant: handled by `live`"),
