@@ -83,6 +83,7 @@ fn plan(shape: &Shape, suspend: bool) -> Done<Arc<Plan>> {
         graphs: vec![graph.build()],
         tasks,
         launch_plans: Vec::new(),
+        children: Vec::new(),
         branches: Vec::new(),
         gates: Vec::new(),
         arrays: Vec::new(),

@@ -43,6 +43,12 @@ pub fn generated_name(execution: &str, unique_node_id: &str, attempt: u32) -> St
     for_parts(50, &[execution, unique_node_id, &attempt.to_string()])
 }
 
+/// The name of the execution that an attempt of a launch plan node starts, at most 20 bytes.
+#[must_use]
+pub fn child_name(execution: &str, unique_node_id: &str, attempt: u32) -> String {
+    fixed_length_id_64(&format!("{execution}-{unique_node_id}-{attempt}"), 20)
+}
+
 fn base32(bytes: &[u8]) -> String {
     let mut out = String::new();
     let (mut bits, mut held) = (0u32, 0);

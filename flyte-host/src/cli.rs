@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_core::id::Tenant;
 
 /// Runs flytekit workflows on this machine, durably.
@@ -44,10 +44,49 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Give a signal that a gate of an execution waits for.
+    Signal {
+        execution: String,
+        /// The signal's name.
+        signal: String,
+        /// Its value; `true` or `false` for an approval.
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+        #[command(flatten)]
+        whose: Whose,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run the training pipeline of the examples, written in Rust; the second time it is cached.
+    #[cfg(feature = "demo")]
+    Demo {
+        /// How much each tree corrects the ones before.
+        #[arg(long, default_value_t = 0.3)]
+        learning_rate: f64,
+        /// How many trees.
+        #[arg(long, default_value_t = 40)]
+        trees: u32,
+        /// Draws who is held out, and what each tree sees.
+        #[arg(long, default_value_t = 7)]
+        seed: u32,
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what there is.
     Get {
         #[command(subcommand)]
         what: What,
+    },
+    /// Draw a workflow, launch plan or task.
+    Graph(GraphArguments),
+    /// Draw nodes and attempts of an execution over time, as SVG.
+    Timeline {
+        execution: String,
+        #[command(flatten)]
+        whose: Whose,
+        /// Where the picture goes; `-` is stdout.
+        #[arg(short, long, value_name = "FILE", default_value = "-")]
+        out: PathBuf,
     },
     /// Say whether a run would work here.
     Doctor {
@@ -154,6 +193,36 @@ pub(crate) struct RunArguments {
     pub(crate) rest: Vec<String>,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct GraphArguments {
+    /// What the picture is written as.
+    #[arg(long, value_enum, default_value_t = Format::Svg)]
+    pub(crate) format: Format,
+    /// Where the picture goes; `-` is stdout.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) out: PathBuf,
+    /// Put pinned flytekit, and the requirements.txt beside the file, into .flyte/venv.
+    #[arg(long)]
+    pub(crate) install: bool,
+    /// The Python interpreter.
+    #[arg(long)]
+    pub(crate) python: Option<PathBuf>,
+    /// A Python file; a package made by `pyflyte package`; a folder of .pb files or of Python code.
+    pub(crate) file: PathBuf,
+    /// The workflow, launch plan or task.
+    pub(crate) entity: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// A picture.
+    Svg,
+    /// Graphviz's language.
+    Dot,
+    /// A Mermaid flow chart.
+    Mermaid,
+}
+
 impl Arguments {
     pub(crate) fn json(&self) -> bool {
         match &self.command {
@@ -161,7 +230,11 @@ impl Arguments {
             Command::Resume { json, .. }
             | Command::Abort { json, .. }
             | Command::Release { json, .. }
+            | Command::Signal { json, .. }
             | Command::Doctor { json } => *json,
+            Command::Graph(_) | Command::Timeline { .. } => false,
+            #[cfg(feature = "demo")]
+            Command::Demo { json, .. } => *json,
             Command::Get { what } => match what {
                 What::Executions { json, .. }
                 | What::Execution { json, .. }

@@ -1,6 +1,7 @@
 use flyte_core::ErrorKind;
 use flyte_core::contract::{Command as Wish, CommandBody, CommandId};
 use flyte_core::id::{Digest, ExecutionId};
+use flyte_core::literal::{Literal, from_text};
 use flyte_core::plan::Plan;
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ use crate::doctor::doctor;
 use crate::fail::{Refusal, Result};
 use crate::follow::{Follow, follow};
 use crate::machine::{Machine, shown};
+use crate::picture::{graph, timeline};
 use crate::python::Python;
 use crate::report::{Report, seconds};
 use crate::run::run;
@@ -43,7 +45,35 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
             let body = |execution| CommandBody::Release { execution };
             tell(&execution, &whose, json, body).await
         }
+        Command::Signal {
+            execution,
+            signal,
+            value,
+            whose,
+            json,
+        } => {
+            let value = signal_value(&execution, &whose, &signal, &value).await?;
+            let body = |execution| CommandBody::Signal {
+                execution,
+                signal: signal.into(),
+                value,
+            };
+            tell(&execution, &whose, json, body).await
+        }
+        #[cfg(feature = "demo")]
+        Command::Demo {
+            learning_rate,
+            trees,
+            seed,
+            json,
+        } => crate::demo::demo(learning_rate, trees, seed, json).await,
         Command::Get { what } => get(what).await,
+        Command::Graph(a) => graph(&a),
+        Command::Timeline {
+            execution,
+            whose,
+            out,
+        } => timeline(&execution, &whose, &out).await,
         Command::Doctor { json } => doctor(json).await,
     }
 }
@@ -66,14 +96,22 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
     for row in wanted {
         if row.phase.is_terminal() {
             eprintln!("{} is over: {}", row.id.name, row.phase);
-            all.push(Report::read(&*machine.store, &row.id).await?.json(None));
+            all.push(
+                Report::read(&*machine.store, &row.id)
+                    .await?
+                    .json(None, false),
+            );
             continue;
         }
         let running = match machine.scheduler(row.shard).await {
             Ok(running) => running,
             Err(e) if e.kind() == ErrorKind::Held => {
                 eprintln!("{} is being run: {}", row.id.name, e.message());
-                all.push(Report::read(&*machine.store, &row.id).await?.json(None));
+                all.push(
+                    Report::read(&*machine.store, &row.id)
+                        .await?
+                        .json(None, false),
+                );
                 worst = 1;
                 continue;
             }
@@ -107,6 +145,26 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
     Ok(worst)
 }
 
+/// The value that a gate waits for, as its type says.
+async fn signal_value(name: &str, whose: &Whose, signal: &str, text: &str) -> Result<Literal> {
+    let machine = Machine::open()?;
+    let (id, _) = machine.find(name, whose).await?;
+    let row = Report::read(&*machine.store, &id).await?.execution;
+    let plan = Plan::from_bytes(&machine.store.get_plan(row.plan).await?)?;
+    let Some(wanted) = plan.signal_type(signal) else {
+        let all: Vec<&str> = plan.signals().into_iter().collect();
+        let remedy = match all.is_empty() {
+            true => "it has no gates".to_owned(),
+            false => format!("its signals are: {}", all.join(", ")),
+        };
+        let text = format!("`{name}` waits for no signal `{signal}`");
+        return Err(Refusal::new("UnknownSignal", text)
+            .at("SIGNAL")
+            .remedy(remedy));
+    };
+    from_text(text, &wanted).map_err(|e| Refusal::new("BadInput", e.to_string()).at("VALUE"))
+}
+
 /// Tells the owner of an execution to do something; if nobody owns it, this program does.
 async fn tell(
     name: &str,
@@ -120,7 +178,7 @@ async fn tell(
     if report.execution.phase.is_terminal() {
         eprintln!("{name} is over: {}", report.execution.phase);
         if json {
-            println!("{}", report.json(None));
+            println!("{}", report.json(None, false));
         }
         return Ok(0);
     }
@@ -158,7 +216,7 @@ async fn tell(
         }
         Err(e) if e.kind() == ErrorKind::Held => {
             eprintln!("{name}: its owner was told");
-            Report::read(&*machine.store, &id).await?.json(None)
+            Report::read(&*machine.store, &id).await?.json(None, false)
         }
         Err(e) => return Err(e.into()),
     };
@@ -214,7 +272,7 @@ async fn get(what: What) -> Result<u8> {
         }
         What::Execution { name, whose, json } => {
             let (id, _) = machine.find(&name, &whose).await?;
-            let value = Report::read(&*machine.store, &id).await?.json(None);
+            let value = Report::read(&*machine.store, &id).await?.json(None, false);
             match json {
                 true => println!("{value}"),
                 false => println!("{value:#}"),
@@ -224,7 +282,7 @@ async fn get(what: What) -> Result<u8> {
             let (id, _) = machine.find(&name, &whose).await?;
             let report = Report::read(&*machine.store, &id).await?;
             if json {
-                println!("{}", report.json(None)["nodes"]);
+                println!("{}", report.json(None, true)["nodes"]);
             }
             for n in report.nodes.iter().filter(|_| !json) {
                 println!(

@@ -20,6 +20,8 @@ use crate::view::View;
 pub(crate) struct Follow {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
+    /// Whether the items of arrays are listed.
+    pub(crate) items: bool,
     /// Nodes that the plan has.
     pub(crate) nodes: u64,
     pub(crate) types: Option<Vec<LiteralType>>,
@@ -155,7 +157,7 @@ pub(crate) fn finish(report: &Report, how: &Follow) -> Result<Value> {
         std::fs::write(path, bytes)
             .map_err(|e| Refusal::new("Io", e.to_string()).at(path.display()))?;
     }
-    let json = report.json(how.types.as_deref());
+    let json = report.json(how.types.as_deref(), how.items);
     if !how.quiet {
         eprintln!("{} in {} s", e.phase, json["seconds"]);
         report.explain();

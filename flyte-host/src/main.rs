@@ -4,12 +4,15 @@ mod archive;
 mod cli;
 mod code;
 mod commands;
+#[cfg(feature = "demo")]
+mod demo;
 mod doctor;
 mod fail;
 mod follow;
 mod inputs;
 mod machine;
 mod package;
+mod picture;
 mod python;
 mod report;
 mod run;

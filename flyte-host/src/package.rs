@@ -29,6 +29,8 @@ pub(crate) struct Package {
 pub(crate) struct Chosen {
     pub(crate) entity: Identifier,
     pub(crate) plan: Arc<Plan>,
+    /// Plans of the executions that it starts, those that they start first.
+    pub(crate) children: Vec<Arc<Plan>>,
     pub(crate) launch_plan: Option<LaunchPlanTemplate>,
 }
 
@@ -212,6 +214,34 @@ impl Package {
             let text = format!("the workflow of `{full}` is not in the package");
             return Err(Refusal::new("BadPackage", text).at(full));
         };
+        let mut children = Vec::new();
+        let plan = self.compile(workflow, full, &mut Vec::new(), &mut children)?;
+        let entity = lp
+            .as_ref()
+            .map_or_else(|| workflow.id.clone(), |l| l.id.clone());
+        Ok(Chosen {
+            entity,
+            plan,
+            children,
+            launch_plan: lp,
+        })
+    }
+
+    /// Compiles a workflow, and first those that its launch plans start.
+    fn compile(
+        &self,
+        workflow: &WorkflowTemplate,
+        place: &str,
+        around: &mut Vec<Identifier>,
+        children: &mut Vec<Arc<Plan>>,
+    ) -> Result<Arc<Plan>> {
+        if around.contains(&workflow.id) {
+            let text = format!(
+                "`{}` starts itself by a launch plan, which is not supported",
+                workflow.id.name
+            );
+            return Err(Refusal::new("Unsupported", text).at(place));
+        }
         let subs: Vec<WorkflowTemplate> = self
             .workflows
             .iter()
@@ -223,15 +253,27 @@ impl Package {
             .with_launch_plans(&self.launch_plans)
             .with_strict(false);
         let plan =
-            compile(&sources).map_err(|e| Refusal::new("CompileError", e.to_string()).at(full))?;
-        let entity = lp
-            .as_ref()
-            .map_or_else(|| workflow.id.clone(), |l| l.id.clone());
-        Ok(Chosen {
-            entity,
-            plan,
-            launch_plan: lp,
-        })
+            compile(&sources).map_err(|e| Refusal::new("CompileError", e.to_string()).at(place))?;
+        if plan.launch_plans.is_empty() {
+            return Ok(plan);
+        }
+        around.push(workflow.id.clone());
+        let mut linked = Plan::clone(&plan);
+        for lp in &plan.launch_plans {
+            let started = self
+                .workflows
+                .iter()
+                .find(|w| Some(&w.id) == lp.spec.workflow_id.as_ref());
+            let Some(started) = started else {
+                let text = format!("the workflow of launch plan `{}` is not here", lp.id.name);
+                return Err(Refusal::new("BadPackage", text).at(place));
+            };
+            let child = self.compile(started, &lp.id.name, around, children)?;
+            linked.link(&lp.id, Plan::digest_of(&child.to_bytes()));
+            children.push(child);
+        }
+        around.pop();
+        Ok(Arc::new(linked))
     }
 }
 

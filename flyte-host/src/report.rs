@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flyte_core::contract::{Query, Store};
@@ -79,21 +80,40 @@ impl Report {
         })
     }
 
-    /// The one object of `--json`.
-    pub(crate) fn json(&self, types: Option<&[LiteralType]>) -> Value {
+    /// How many items of each array are in which phase, by the array's path.
+    fn items(&self) -> BTreeMap<&str, BTreeMap<&str, u64>> {
+        let mut out: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+        for n in &self.nodes {
+            if let Some((array, _)) = n.path.strip_suffix(']').and_then(|p| p.rsplit_once('[')) {
+                let counts = out.entry(array).or_default();
+                *counts.entry(n.phase.as_str()).or_default() += 1;
+            }
+        }
+        out
+    }
+
+    /// The one object of `--json`. The items of arrays, and what runs inside them, are counted
+    /// unless `items` says to list them.
+    pub(crate) fn json(&self, types: Option<&[LiteralType]>, items: bool) -> Value {
         let e = &self.execution;
         let seconds = |from: Option<_>, to: Option<_>| match (from, to) {
             (Some(a), Some(b)) => seconds(a, b),
             _ => 0.0,
         };
+        let counts = self.items();
         let nodes: Vec<Value> = self
             .nodes
             .iter()
+            .filter(|n| items || !n.path.contains('['))
             .map(|n| {
-                json!({
+                let mut node = json!({
                     "id": &*n.path, "phase": n.phase.as_str(), "attempts": n.attempts,
                     "cache": n.cache.as_str(), "seconds": seconds(n.started_at, n.ended_at),
-                })
+                });
+                if let Some(items) = counts.get(&*n.path) {
+                    node["items"] = json!(items);
+                }
+                node
             })
             .collect();
         let error = e

@@ -9,7 +9,7 @@ use crate::follow::{Follow, follow};
 use crate::inputs::collect;
 use crate::machine::{Machine, Running, cores};
 use crate::python::Python;
-use crate::source::{Source, load};
+use crate::source::{Source, open};
 use crate::state::State;
 
 /// Runs one execution from its code to its end.
@@ -20,17 +20,14 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
         .expect("invariant: at least one is required");
     let tenant = Tenant::new(a.project.as_str(), a.domain.as_str());
     let state = State::open()?;
-    if !a.file.exists() {
-        return Err(
-            Refusal::new("FileNotFound", "there is no such file or folder").at(a.file.display()),
-        );
-    }
-    let file = std::path::absolute(&a.file).unwrap_or_else(|_| a.file.clone());
-    let python = match a.install {
-        true => Python::install(&state, &file)?,
-        false => Python::find(&state, a.python.as_deref())?,
-    };
-    let source = load(&state, &python, &file, a.source.as_deref(), &tenant)?;
+    let (python, source) = open(
+        &state,
+        &a.file,
+        a.install,
+        a.python.as_deref(),
+        a.source.as_deref(),
+        &tenant,
+    )?;
     let chosen = source.package.choose(entity)?;
     let inputs = collect(&chosen, words, a.inputs_file.as_deref())?;
     let mut options = options(&a, &python, &source)?;
@@ -54,11 +51,15 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
         .with_inputs(inputs)
         .with_options(options)
         .with_entity(chosen.entity.clone());
+    for child in &chosen.children {
+        running.scheduler.register(child).await.map_err(refused)?;
+    }
     let submitted = running.scheduler.submit(&chosen.plan, submit).await;
     let handle = submitted.map_err(refused)?;
     let how = Follow {
         json: a.json,
         quiet: a.quiet,
+        items: a.items,
         outputs_pb: a.outputs_pb.clone(),
         ..Follow::default()
     };

@@ -27,8 +27,29 @@ enum Kind {
     Folder,
 }
 
-/// Reads FILE; `code` is what `--source` says.
-pub(crate) fn load(
+/// Finds an interpreter, and reads FILE with it; `code` is what `--source` says.
+pub(crate) fn open(
+    state: &State,
+    file: &Path,
+    install: bool,
+    python: Option<&Path>,
+    code: Option<&Path>,
+    tenant: &Tenant,
+) -> Result<(Python, Source)> {
+    if !file.exists() {
+        let text = "there is no such file or folder";
+        return Err(Refusal::new("FileNotFound", text).at(file.display()));
+    }
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
+    let python = match install {
+        true => Python::install(state, &file)?,
+        false => Python::find(state, python)?,
+    };
+    let source = load(state, &python, &file, code, tenant)?;
+    Ok((python, source))
+}
+
+fn load(
     state: &State,
     python: &Python,
     file: &Path,

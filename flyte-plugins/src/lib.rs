@@ -2,4 +2,5 @@
 #![deny(missing_docs)]
 
 #[cfg(feature = "process")]
+#[cfg(feature = "process")]
 pub use flyte_plugin_process as process;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flyte_core::contract::{
     Cache, Clock, Durability, EnvironmentSecrets, FairShare, HostResources, LaunchContext, Plugin,
-    Policy, Secrets, ShardId, Store, TASK_TYPE,
+    Policy, Progress, Secrets, ShardId, Store, TASK_TYPE,
 };
 use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{ObjectStore, memory::InMemory};
@@ -13,6 +13,7 @@ use flyte_core::object_store::{ObjectStore, memory::InMemory};
 use crate::build_error::{BuildError, Problem, ProblemCode};
 use crate::clock::SystemClock;
 use crate::engine::EngineConfig;
+use crate::progress::TracedProgress;
 use crate::scheduler::Scheduler;
 
 /// Puts a scheduler together. Everything has a default: a store in memory and no plugin.
@@ -35,6 +36,7 @@ pub struct SchedulerBuilder {
     pub(crate) root: String,
     pub(crate) secrets: Arc<dyn Secrets>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) progress: Arc<dyn Progress>,
     pub(crate) resources: HostResources,
     pub(crate) shard: ShardId,
     pub(crate) owner: String,
@@ -60,6 +62,7 @@ impl Default for SchedulerBuilder {
             root: String::new(),
             secrets: Arc::new(EnvironmentSecrets::default()),
             clock: Arc::new(SystemClock::default()),
+            progress: Arc::new(TracedProgress),
             resources: HostResources::default(),
             shard: ShardId(0),
             owner: format!("process {}", std::process::id()),
@@ -123,6 +126,13 @@ impl SchedulerBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Where progress and log lines of tasks go. Default: `tracing`, target `flyte::task`.
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
         self
     }
 

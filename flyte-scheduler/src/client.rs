@@ -1,12 +1,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flyte_core::Result;
 use flyte_core::contract::{
-    Command, CommandBody, CommandId, Enqueued, JournalPosition, Lease, Query, ShardId, Store,
+    Command, CommandBody, CommandId, Enqueued, JournalPosition, Lease, Query, RawTask, ShardId,
+    Store,
 };
-use flyte_core::id::{Digest, ExecutionId};
+use flyte_core::id::{Digest, ExecutionId, Str};
 use flyte_core::journal::{ExecutionRow, IndexRow, NodeRow};
+use flyte_core::literal::{Literal, castable, infer};
+use flyte_core::plan::Plan;
+use flyte_core::{Error, ErrorKind, Result};
 
 use crate::parked::Parked;
 use crate::shell::Frames;
@@ -45,11 +48,15 @@ impl Client {
         self.frames.close();
     }
 
+    /// Unique for ever in its domain.
+    pub(crate) fn fresh(&self, domain: &str) -> Digest {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        Digest::of(domain, format!("{}/{n}", self.seed).as_bytes())
+    }
+
     /// Puts a command into an inbox, of this scheduler or of another.
     pub(crate) async fn enqueue(&self, shard: ShardId, body: CommandBody) -> Result<Enqueued> {
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
-        let seed = format!("{}/{n}", self.seed);
-        let digest = Digest::of("flyte command v1", seed.as_bytes());
+        let digest = self.fresh("flyte command v1");
         let bytes = digest
             .0
             .first_chunk()
@@ -78,6 +85,35 @@ impl Client {
             self.waits.parked(id, why);
         }
         told
+    }
+
+    /// Gives a signal, if a gate of the execution waits for it and the value fits.
+    pub(crate) async fn signal(&self, id: &ExecutionId, signal: Str, value: Literal) -> Result<()> {
+        // An execution that is still in the inbox has no row; the engine ignores what nobody
+        // waits for.
+        if let Some(row) = self.row(id).await?.0 {
+            let plan = Plan::from_bytes(&self.store.get_plan(row.plan).await?)?;
+            let wrong = |kind, text| Err(Error::new(kind, "signal", text).with("signal", &signal));
+            match plan.signal_type(&signal) {
+                Some(wanted) if !infer(&value).is_ok_and(|t| castable(&t, &wanted)) => {
+                    let text = format!("the value of a signal must be a `{wanted}`");
+                    return wrong(ErrorKind::Invalid, text);
+                }
+                // A plan that a dynamic task answers with may have gates of its own.
+                None if !is_dynamic(&plan) => {
+                    let all: Vec<&str> = plan.signals().into_iter().collect();
+                    let text = format!("no gate waits for it; there are: {}", all.join(", "));
+                    return wrong(ErrorKind::NotFound, text);
+                }
+                _ => {}
+            }
+        }
+        let body = CommandBody::Signal {
+            execution: id.clone(),
+            signal,
+            value,
+        };
+        self.tell(id, body).await
     }
 
     /// The execution's row, and up to where the index reflects each journal.
@@ -137,4 +173,10 @@ impl Client {
             (None, None) => WaitCause::NotBegun,
         })
     }
+}
+
+/// Whether a task of a plan may answer with a plan of its own.
+fn is_dynamic(plan: &Plan) -> bool {
+    let tasks = plan.tasks.iter().filter_map(|t| RawTask::read(t).ok());
+    tasks.into_iter().any(|t| t.is_dynamic())
 }

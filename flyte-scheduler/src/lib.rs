@@ -16,11 +16,15 @@ mod health;
 mod meters;
 pub mod outcome;
 mod parked;
+mod progress;
 mod room;
 mod scheduler;
 pub mod shard;
 mod shell;
 mod submit;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod typed;
 mod wait_cause;
 mod wait_error;
 mod waits;
@@ -34,8 +38,10 @@ pub use health::Health;
 #[cfg(feature = "metrics")]
 pub use meters::{METRICS, Metric};
 pub use parked::{ParkKind, Parked};
+pub use progress::TracedProgress;
 pub use scheduler::Scheduler;
 pub use shell::{LeaseLost, ShutdownReport};
 pub use submit::{Submit, SubmitError};
+pub use typed::{Launch, OutputError, TypedHandle};
 pub use wait_cause::WaitCause;
 pub use wait_error::{Deadline, WaitError};

@@ -1,7 +1,7 @@
 use std::fmt;
 
 use flyte_core::contract::JobHandle;
-use flyte_core::id::Str;
+use flyte_core::id::{ExecutionId, Str};
 use flyte_core::journal::{NodePhase, TaskPhase};
 use flyte_core::literal::Timestamp;
 
@@ -58,6 +58,21 @@ pub enum WaitCause {
         /// The phase that was last heard of.
         phase: TaskPhase,
     },
+    /// A gate waits for a signal.
+    Signal {
+        /// Which.
+        signal: Str,
+    },
+    /// A gate sleeps.
+    Time {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// The execution that it started is not over.
+    Child {
+        /// Which.
+        execution: ExecutionId,
+    },
     /// Nodes inside it are not over: the paths of those that have begun.
     Inside(Vec<Str>),
     /// The execution waits for a person.
@@ -99,6 +114,9 @@ impl fmt::Display for WaitCause {
             Self::Job { attempt, phase, .. } => {
                 write!(f, "the job of attempt {attempt} is {phase}")
             }
+            Self::Signal { signal } => write!(f, "waits for the signal `{signal}`"),
+            Self::Time { until } => write!(f, "sleeps until {until}"),
+            Self::Child { execution } => write!(f, "waits for the execution {execution}"),
             Self::Inside(ids) => write!(f, "waits for nodes inside it: {}", ids.join(", ")),
             Self::Parked(why) => write!(f, "the execution is parked: {why}"),
             Self::Ending => f.write_str("the execution is being ended"),

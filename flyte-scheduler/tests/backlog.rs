@@ -43,6 +43,7 @@ fn plan() -> Arc<LoadedPlan> {
         graphs: vec![b.build()],
         tasks: vec![Arc::new(task)],
         launch_plans: Vec::new(),
+        children: Vec::new(),
         branches: Vec::new(),
         gates: Vec::new(),
         arrays: Vec::new(),

@@ -3,8 +3,10 @@
 
 mod blobs;
 #[cfg(feature = "sqlite")]
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use blobs::local_blobs;
+#[cfg(feature = "sqlite")]
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteCache, SqliteRegistry, SqliteStore};

@@ -81,6 +81,16 @@ impl StoreHarness for Files {
             .unwrap();
         n == 1
     }
+
+    async fn lose_index(&self, _: &Arc<dyn Store>) -> bool {
+        let file = rusqlite::Connection::open(self.last.lock().unwrap().clone()).unwrap();
+        file.execute_batch(
+            "DELETE FROM indexed; DELETE FROM index_executions; DELETE FROM index_nodes;
+             DELETE FROM index_attempts;",
+        )
+        .unwrap();
+        true
+    }
 }
 
 #[async_trait::async_trait]

@@ -1,18 +1,18 @@
 """What is refused by name before anything runs.
 
-Covers: Branch | if/elif/else.
-No oracle: local execution takes the branch, which the engine does not run yet.
-Expect: {"exit": 2, "phase": null, "outputs": null, "error": "Unsupported", "message": "branch"}
+Covers: Map | map_task over a list.
+No oracle: local execution maps, which the engine does not do for this entrypoint yet.
+Expect: {"exit": 2, "phase": null, "outputs": null, "error": "Unsupported", "message": "map task"}
 """
 
-from flytekit import conditional, task, workflow
+from flytekit import map_task, task, workflow
 
 
 @task
-def one() -> int:
-    return 1
+def double(x: int) -> int:
+    return 2 * x
 
 
 @workflow
-def wf(x: int = 1) -> int:
-    return conditional("c").if_(x > 0).then(one()).else_().then(one())
+def wf(xs: list[int] = [1, 2]) -> list[int]:
+    return map_task(double)(x=xs)

@@ -1,7 +1,4 @@
-//! Flyte's wire messages, and their conversion to and from the model.
-//!
-//! The messages are written in `.proto` files of our own and agree with flyteidl 1.16 field by
-//! field; a test in `tests/` holds them against the installed package.
+#![doc = include_str!("../README.md")]
 //!
 //! Invariant: nothing here decides; what is wrong with a template is the compiler's to say.
 #![deny(missing_docs)]

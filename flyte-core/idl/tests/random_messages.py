@@ -3,6 +3,8 @@
 usage: random_messages.py make           prints `type hex` for each message
        random_messages.py compare FILE   reads pairs of lines from FILE: `type hex` as it was made,
                                          `type hex` as it came back; exit 1 if two differ
+       random_messages.py recode FILE    decodes each `type hex` and prints it encoded again, without
+                                         what flyteidl does not know
 """
 
 import importlib
@@ -93,6 +95,13 @@ def main():
             for i in range(EACH):
                 message = message_factory.GetMessageClass(descriptor)()
                 fill(random.Random(f"{name}/{i}"), message, 0)
+                print(name, message.SerializeToString().hex() or "-")
+        return 0
+    if sys.argv[1] == "recode":
+        with open(sys.argv[2]) as f:
+            for name, text in map(str.split, f):
+                message = message_factory.GetMessageClass(found[name]).FromString(bytes.fromhex(text.replace("-", "")))
+                message.DiscardUnknownFields()
                 print(name, message.SerializeToString().hex() or "-")
         return 0
     compared, wrong = 0, 0

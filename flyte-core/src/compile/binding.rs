@@ -236,11 +236,14 @@ impl<'a> Place<'_, 'a> {
 /// The inputs of a branch or approve node: whatever its bindings bring, typed by the whole
 /// variable that they come from.
 ///
-/// A binding that brings nothing is reported here, and is no input.
+/// A binding that brings nothing is reported here, and is no input. In a `strict` graph the way
+/// into the variable counts: Flyte's compiler does not follow it, so that no condition on an
+/// attribute compiles there.
 pub(super) fn discover(
     node: &str,
     bindings: &[Binding],
     scope: &Scope<'_>,
+    strict: bool,
     errors: &mut Vec<CompileError>,
 ) -> VariableMap {
     let mut out = VariableMap::new();
@@ -248,9 +251,11 @@ pub(super) fn discover(
         let t = match b.binding.as_ref().map(BindingData::data) {
             Some(BindingData::Promise(p)) => {
                 let mut ignored = Vec::new();
-                scope
-                    .find(p, node, &mut ignored)
-                    .map(|target| target.whole.clone())
+                let target = scope.find(p, node, &mut ignored);
+                target.and_then(|target| match strict {
+                    true => type_at(target.indexed, &p.attr_path).ok(),
+                    false => Some(target.whole.clone()),
+                })
             }
             Some(BindingData::Scalar(l)) => infer(l).ok(),
             _ => None,

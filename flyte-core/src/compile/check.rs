@@ -3,15 +3,18 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::binding::{check_bindings, check_discovered, discover};
 use super::branch;
+use super::closure::END_NODE_ID;
 use super::error::Report;
 use super::quantity::is_quantity;
 use super::requirements::{Library, children};
 use super::scope::{Producer, Scope};
 use super::{CompileError, CompileErrorCode as Code};
+use crate::id::Str;
 use crate::limits::{NAME_BYTES_MAX, PLAN_NODES_MAX};
+use crate::literal::{LiteralType, SimpleType, TypeKind};
 use crate::template::{
-    GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, TaskNode, TypedInterface,
-    Variable, VariableMap, WorkflowReference, WorkflowTemplate,
+    ArrayNode, GateCondition, Node, NodeTarget, OutputReference, START_NODE_ID, SuccessCriteria,
+    TaskNode, TypedInterface, Variable, VariableMap, WorkflowReference, WorkflowTemplate,
 };
 
 /// A workflow whose bindings hold.
@@ -74,7 +77,7 @@ fn workflow<'a>(
         inputs: Cow::Borrowed(&interface.inputs),
         ..Scope::default()
     };
-    let user = |n: &&Node| !matches!(&*n.id, START_NODE_ID | "end-node");
+    let user = |n: &&Node| !matches!(&*n.id, START_NODE_ID | END_NODE_ID);
     let (mut nodes, mut interfaces) = (Vec::new(), Vec::new());
     let mut promises: Vec<Vec<&OutputReference>> = Vec::new();
     if w.nodes.iter().filter(user).count() == 0 {
@@ -123,7 +126,7 @@ fn workflow<'a>(
     }
     let mut outputs = Vec::new();
     check_bindings(
-        "end-node",
+        END_NODE_ID,
         &w.outputs,
         &interface.outputs,
         &scope,
@@ -231,7 +234,7 @@ pub(super) fn node_interface<'a>(
             launch_plan(library, id, node, errors)
         }
         Some(NodeTarget::Branch(b)) => {
-            let inputs = discover(&node.id, &node.inputs, scope, errors);
+            let inputs = discover(&node.id, &node.inputs, scope, library.strict, errors);
             check_discovered(&node.id, &node.inputs, &inputs, scope, promises, errors);
             let outputs = branch::check(library, &node.id, b, &inputs, scope, promises, errors);
             Interface {
@@ -249,7 +252,7 @@ pub(super) fn node_interface<'a>(
         }
         Some(NodeTarget::Gate(Some(gate))) => match gate {
             GateCondition::Approve { .. } => {
-                let inputs = discover(&node.id, &node.inputs, scope, errors);
+                let inputs = discover(&node.id, &node.inputs, scope, library.strict, errors);
                 check_discovered(&node.id, &node.inputs, &inputs, scope, promises, errors);
                 Interface {
                     outputs: Cow::Owned(inputs.clone()),
@@ -282,7 +285,13 @@ pub(super) fn node_interface<'a>(
             GateCondition::Sleep { .. } => empty(),
         },
         Some(NodeTarget::Array(a)) => match &a.node {
-            Some(inner) => node_interface(library, inner, scope, &mut Vec::new(), errors),
+            Some(inner) => {
+                let own = node_interface(library, inner, scope, &mut Vec::new(), errors);
+                match a.is_original_sub_node_interface {
+                    Some(true) => wrapped(a, &own),
+                    _ => own,
+                }
+            }
             None => {
                 errors.report(
                     Code::ValueRequired,
@@ -295,6 +304,44 @@ pub(super) fn node_interface<'a>(
     };
     aliases(node, &interface.outputs, errors);
     interface
+}
+
+/// The interface of a list of nodes whose own interface is that of one item. (The SDK wraps the
+/// interface of a map task itself.)
+fn wrapped(array: &ArrayNode, item: &Interface<'_>) -> Interface<'static> {
+    let list = |v: &Variable, partial: bool| {
+        let mut v = v.clone();
+        v.literal_type = v.literal_type.map(|t| {
+            let none = LiteralType::simple(SimpleType::None);
+            let optional = match &t.kind {
+                TypeKind::Union(variants) => variants.iter().any(|v| v.kind == none.kind),
+                _ => false,
+            };
+            LiteralType::collection(match partial && !optional {
+                true => LiteralType::union([t, none]),
+                false => t,
+            })
+        });
+        v
+    };
+    let input = |(name, v): (&Str, &Variable)| {
+        let v = match array.bound_inputs.contains(name) {
+            true => v.clone(),
+            false => list(v, false),
+        };
+        (name.clone(), v)
+    };
+    // Where items may fail, their places hold nothing.
+    let partial = match array.success {
+        None => false,
+        Some(SuccessCriteria::MinSuccessRatio(r)) => r < 1.0,
+        Some(SuccessCriteria::MinSuccesses(_)) => true,
+    };
+    let output = |(name, v): (&Str, &Variable)| (name.clone(), list(v, partial));
+    Interface {
+        inputs: Cow::Owned(item.inputs.iter().map(input).collect()),
+        outputs: Cow::Owned(item.outputs.iter().map(output).collect()),
+    }
 }
 
 fn overrides(id: &str, task: &TaskNode, errors: &mut Vec<CompileError>) {

@@ -68,9 +68,9 @@ pub fn launch_plan_closure(
         );
     }
     Ok(LaunchPlanClosure {
-        active: false,
         expected_inputs: Some(expected),
         expected_outputs: Some(interface.outputs),
+        ..LaunchPlanClosure::default()
     })
 }
 

@@ -27,6 +27,7 @@ pub(super) fn lower(library: &Library<'_>, checked: &[Checked<'_>]) -> Result<Pl
             graphs: Vec::new(),
             tasks: Vec::new(),
             launch_plans: Vec::new(),
+            children: Vec::new(),
             branches: Vec::new(),
             gates: Vec::new(),
             arrays: Vec::new(),
@@ -161,6 +162,7 @@ impl<'a> Lower<'_, 'a> {
         let next = self.plan.launch_plans.len() as u32;
         *self.launch_plans.entry(&lp.id).or_insert_with(|| {
             self.plan.launch_plans.push(Arc::new(lp.clone()));
+            self.plan.children.push(None);
             next
         })
     }
@@ -178,11 +180,8 @@ impl<'a> Lower<'_, 'a> {
         w: &Checked<'a>,
         up: u16,
     ) -> Result<u32, CompileErrors> {
-        let mut arms = Vec::new();
-        for child in children(node) {
-            let graph = self.single(child, GraphKind::Arm, w, up + 1)?;
-            arms.push(self.push_extra(graph));
-        }
+        let graph = self.inner(&children(node), GraphKind::Arms, w, up + 1)?;
+        let arms = self.push_extra(graph);
         self.plan.branches.push(BranchPlan {
             template: branch.clone(),
             arms,
@@ -199,7 +198,7 @@ impl<'a> Lower<'_, 'a> {
         up: u16,
     ) -> Result<u32, CompileErrors> {
         let inner = array.node.as_ref().expect("invariant: checked");
-        let graph = self.single(inner, GraphKind::Item, w, up + 1)?;
+        let graph = self.inner(&[inner], GraphKind::Item, w, up + 1)?;
         let item = self.push_extra(graph);
         let split = node
             .inputs
@@ -219,22 +218,21 @@ impl<'a> Lower<'_, 'a> {
         Ok(self.plan.arrays.len() as u32 - 1)
     }
 
-    /// A graph of one node that sees the scope around it.
-    fn single(
+    /// A graph of nodes that see the scope around them, and not each other. It has no outputs of
+    /// its own: which node's count is known at run time.
+    fn inner(
         &mut self,
-        node: &'a Node,
+        nodes: &[&'a Node],
         kind: GraphKind,
         w: &Checked<'a>,
         up: u16,
     ) -> Result<Graph, CompileErrors> {
-        let (mut p, mut e) = (Vec::new(), Vec::new());
-        let i = node_interface(self.library, node, &w.scope, &mut p, &mut e);
         let mut b = GraphBuilder::new(w.template.id.clone(), kind);
         b.policy(OnFailure::FailImmediately, w.template.interruptible);
-        b.interface(&VariableMap::new(), &i.outputs);
-        self.node(&mut b, node, &i.inputs, &i.outputs, w, up)?;
-        for var in 0..i.outputs.len() as u16 {
-            b.output(Bound::Source(Source::output(0, var)));
+        for node in nodes {
+            let (mut p, mut e) = (Vec::new(), Vec::new());
+            let i = node_interface(self.library, node, &w.scope, &mut p, &mut e);
+            self.node(&mut b, node, &i.inputs, &i.outputs, w, up)?;
         }
         Ok(b.build())
     }

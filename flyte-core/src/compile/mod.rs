@@ -6,6 +6,7 @@
 mod binding;
 mod branch;
 mod check;
+mod closure;
 mod error;
 mod inputs;
 mod launch_plan;
@@ -18,6 +19,7 @@ mod task;
 
 use std::sync::Arc;
 
+pub use closure::{CompiledClosure, CompiledWorkflow, Connections, END_NODE_ID, compile_closure};
 pub use error::{CompileError, CompileErrorCode, CompileErrors};
 pub use inputs::check_inputs;
 pub use launch_plan::{launch_plan_closure, launch_plan_inputs};

@@ -11,10 +11,53 @@ use crate::literal::{Row, Timestamp};
 /// Results of tasks by what went into them.
 ///
 /// Keys are kept in parts, so that a miss can be explained. Times are measured by the cache's
-/// own clock. Every call may be dropped: it then happened or it did not, and may be made again.
+/// own clock.
 ///
+/// A cache does not read blobs. Whoever uses a hit looks whether what its outputs point at is
+/// still there and whole; if not, it reports that, counts it as a miss, and replaces the entry.
+/// A cache that stays unreachable is no reason to fail: the task runs, and its record says that
+/// the lookup failed.
+///
+/// - MUST [cache.cancel]: a call may be dropped at any await; it then happened or it did not, and
+///   may be made again.
 /// - MUST [cache.tenant]: nothing of one tenant is ever returned for another.
 /// - MUST [cache.unreachable]: a cache that cannot be asked says `Unavailable`, never `Miss`.
+///
+/// ```
+/// use flyte_core::contract::*;
+/// use flyte_core::id::{AttemptKey, Digest, ExecutionId, NodeAddr, Tenant};
+/// use flyte_core::literal::{Literal, Row, Timestamp};
+/// use flyte_core::memory::MemoryCache;
+/// use std::{sync::Arc, time::Duration};
+///
+/// # futures::executor::block_on(async {
+/// let cache: Arc<dyn Cache> = Arc::new(MemoryCache::new(Arc::new(ManualClock::default())));
+/// let key = CacheKey {
+///     tenant: Tenant::default(),
+///     task: "double".into(),
+///     cache_version: "1".into(),
+///     interface: Digest::of("docs", b"int -> int"),
+///     inputs: vec![("x".into(), Digest::of("docs", b"21"))],
+/// };
+/// // Only one computes it:
+/// let ttl = Duration::from_secs(60);
+/// let ReserveOutcome::Acquired(mine) = cache.reserve(&key, "me", ttl).await? else { panic!() };
+/// assert!(matches!(cache.reserve(&key, "you", ttl).await?, ReserveOutcome::Held { .. }));
+/// let producer = AttemptKey {
+///     execution: ExecutionId::new(Tenant::default(), "e1"),
+///     addr: NodeAddr::default(),
+///     attempt: 0,
+/// };
+/// let outputs = Row::from_pairs([("o0", Literal::Integer(42))]);
+/// let artifact = Artifact { outputs, producer, created_at: Timestamp::UNIX_EPOCH };
+/// cache.put(&key, &artifact, &PutOptions::default().with_token(mine.token)).await?;
+/// assert_eq!(cache.get(&key).await?, CacheLookup::Hit(Box::new(artifact)));
+///
+/// let other = CacheKey { cache_version: "2".into(), ..key };
+/// let why = CacheExplanation::Differs(vec!["cache_version".into()]);
+/// assert_eq!(cache.explain(&other).await?, why);
+/// # Ok::<_, flyte_core::Error>(()) }).unwrap();
+/// ```
 #[async_trait]
 pub trait Cache: Debug + Send + Sync {
     /// Looks a result up.
@@ -30,6 +73,8 @@ pub trait Cache: Debug + Send + Sync {
     ///   durable cache).
     /// - MUST [cache.put.first]: without `overwrite`, a result that is there stays and is no error.
     /// - MUST [cache.put.overwrite]: with `overwrite` the new one replaces it.
+    /// - MUST [cache.put.free]: without a token it is taken, also while somebody holds the key:
+    ///   only tasks that are serialised need one.
     /// - MUST [cache.put.token]: under a token that expired or is another's it is refused
     ///   (`StaleLease`) and changes nothing.
     async fn put(&self, key: &CacheKey, artifact: &Artifact, options: &PutOptions) -> Result<()>;
@@ -60,7 +105,8 @@ pub trait Cache: Debug + Send + Sync {
 
     /// Forgets one result; whether there was one.
     ///
-    /// - MUST [cache.invalidate]: `get` misses afterwards.
+    /// - MUST [cache.invalidate]: `get` misses afterwards, and the next `put` is found: so a hit
+    ///   whose data is gone is replaced.
     async fn invalidate(&self, key: &CacheKey) -> Result<bool>;
 
     /// Forgets results that nobody has read for `grace` and that are not among `roots`.
@@ -71,6 +117,9 @@ pub trait Cache: Debug + Send + Sync {
 }
 
 /// What identifies a result, in parts.
+///
+/// An input's digest is that of its canonical bytes, or of the `hash` that the literal carries in
+/// place of them; ignored inputs are left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CacheKey {
     /// Whose it is.

@@ -9,6 +9,9 @@ use crate::literal::{SignedDuration, Timestamp};
 /// - MUST [clock.wall]: `now` is the wall clock; it may jump either way.
 /// - MUST [clock.monotonic]: `monotonic` never falls and does not follow jumps of the wall clock.
 ///
+/// A scheduler lets its own time stand still while the wall clock is set back, also over a
+/// restart: see `event.time` of [`EventSource`](super::EventSource).
+///
 /// ```
 /// use flyte_core::contract::{Clock, ManualClock};
 /// use std::time::Duration;

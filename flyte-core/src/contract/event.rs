@@ -16,9 +16,56 @@ use crate::literal::{Row, Timestamp};
 /// - MUST [event.once_at_least]: following `subscribe` from a cursor misses nothing; after a crash
 ///   an event may come again, under the same execution and sequence.
 /// - MUST [event.order]: events of one execution come in the order of their sequence.
+/// - MUST [event.cursor]: cursors rise over all executions of a scheduler.
+/// - MUST [event.time]: `occurred_at` never falls along the cursors, though the wall clock does.
+/// - MUST [event.fields]: an execution's first event names its plan and its last carries its
+///   outputs or its error; events of nodes name the node as Flyte does.
 /// - MUST [event.lag]: a subscriber that is too slow gets [`EventItem::Lagged`] with what it
 ///   missed, and never slows the engine.
 /// - MUST [event.replay]: `subscribe(Some(cursor))` replays what came after it, then goes live.
+///
+/// A source of one event, which everybody gets who asks from the start:
+///
+/// ```
+/// use flyte_core::contract::*;
+/// use flyte_core::id::{Digest, ExecutionId, Tenant};
+/// use flyte_core::journal::WorkflowPhase;
+/// use flyte_core::literal::Timestamp;
+/// use futures::{StreamExt, stream};
+///
+/// #[derive(Debug)]
+/// struct Once(Event);
+///
+/// #[async_trait::async_trait]
+/// impl EventSource for Once {
+///     async fn subscribe(&self, from: Option<EventCursor>) -> flyte_core::Result<EventStream> {
+///         let wanted = from.is_some_and(|at| at < self.0.cursor);
+///         let item = EventItem::Event(Box::new(self.0.clone()));
+///         Ok(stream::iter(wanted.then_some(Ok(item))).boxed())
+///     }
+/// }
+///
+/// let kind = EventKind::Workflow {
+///     phase: WorkflowPhase::Running,
+///     error: None,
+///     outputs: None,
+///     plan: Some(Digest::of("docs", b"a plan")),
+/// };
+/// let cursor = EventCursor {
+///     position: JournalPosition { shard: ShardId(0), sequence: 1 },
+///     index: 0,
+/// };
+/// let execution = ExecutionId::new(Tenant::default(), "e1");
+/// let source = Once(Event {
+///     cursor, execution, sequence: 0, occurred_at: Timestamp::UNIX_EPOCH, kind,
+/// });
+/// # futures::executor::block_on(async {
+/// let all: Vec<_> = source.subscribe(Some(EventCursor::default())).await?.collect().await;
+/// assert_eq!(all.len(), 1);
+/// let new: Vec<_> = source.subscribe(None).await?.collect().await;
+/// assert!(new.is_empty());
+/// # Ok::<_, flyte_core::Error>(()) }).unwrap();
+/// ```
 #[async_trait]
 pub trait EventSource: Debug + Send + Sync {
     /// Events after `from` (`None`: only new ones).

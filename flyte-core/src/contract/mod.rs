@@ -9,6 +9,7 @@
 mod cache;
 mod clock;
 mod event;
+mod expansion;
 mod plugin;
 mod policy;
 mod registry;
@@ -22,6 +23,7 @@ pub use cache::{
 };
 pub use clock::{Clock, ManualClock};
 pub use event::{Event, EventCursor, EventItem, EventKind, EventSource, EventStream, NodeRef};
+pub use expansion::Expansion;
 pub use plugin::{
     AttemptLocations, JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest,
     Launched, LookupRequest, Plugin, PluginCapabilities, PluginInfo, Prepared, StatusSink,

@@ -16,20 +16,25 @@ use crate::{Error, ErrorKind, Result};
 /// Runs a kind of task elsewhere: in a process, a cluster, a service.
 ///
 /// The scheduler makes a handle durable before it relies on it, may repeat every call after a
-/// crash, and wraps each in `call_timeout`; a call that timed out counts as `Ambiguous`.
+/// crash, and wraps each in `call_timeout`; a call that timed out counts as `Ambiguous`. It asks
+/// `lookup` before it launches again what may have been launched, and before it gives up an
+/// attempt without a handle. It drops statuses that are older than the last or come after the end,
+/// and frees what a job occupied when an observation confirms the end.
 ///
 /// - MUST [plugin.cancel]: a call that is dropped half-way leaves nothing that its repetition, or
 ///   `lookup`, would not find.
-/// - MUST [plugin.secrets]: a secret's value appears in no handle, status, record or log.
+/// - MUST [plugin.secrets]: a secret is resolved inside `launch` only, and its value appears in
+///   nothing that `prepare` made, in no handle, status, record or log.
+/// - MUST [plugin.capabilities]: a method whose capability is not set answers `Unsupported`.
 ///
-/// A plugin that counts to the number it is given, and is over at once:
+/// A plugin that gives back what it is given, and is over at once:
 ///
 /// ```
 /// use std::sync::Arc;
 /// use flyte_core::contract::*;
-/// use flyte_core::literal::Row;
+/// use flyte_core::literal::{Literal, Row};
 /// use flyte_core::template::TaskTemplate;
-/// use flyte_core::Result;
+/// use flyte_core::{Error, ErrorKind, Result};
 ///
 /// #[derive(Debug)]
 /// struct Echo(PluginInfo);
@@ -46,17 +51,37 @@ use crate::{Error, ErrorKind, Result};
 ///         }).collect()
 ///     }
 ///     async fn lookup(&self, requests: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {
-///         requests.iter().map(|_| Ok(None)).collect()
+///         requests.iter().map(|_| Err(unsupported("lookup"))).collect()
 ///     }
 ///     async fn observe(&self, handles: &[JobHandle]) -> Vec<Result<JobStatus>> {
 ///         handles.iter().map(|_| Ok(JobStatus::new(u64::MAX, JobPhase::Missing))).collect()
 ///     }
 ///     async fn abort(&self, _: &JobHandle, _: &str) -> Result<()> { Ok(()) }
 ///     async fn finalize(&self, _: &JobHandle) -> Result<()> { Ok(()) }
-///     async fn watch(&self, _: Arc<dyn StatusSink>) -> Result<()> { Ok(()) }
+///     async fn watch(&self, _: Arc<dyn StatusSink>) -> Result<()> { Err(unsupported("watch")) }
 /// }
+///
+/// fn unsupported(call: &'static str) -> Error {
+///     Error::new(ErrorKind::Unsupported, call, "echoes are over at once")
+/// }
+///
 /// let p: Arc<dyn Plugin> = Arc::new(Echo(PluginInfo::new("echo", ["echo"])));
-/// assert_eq!(p.info().id, "echo");
+/// # use flyte_core::id::*;
+/// # let key = AttemptKey {
+/// #     execution: ExecutionId::new(Tenant::default(), "e1"),
+/// #     addr: NodeAddr::default(),
+/// #     attempt: 0,
+/// # };
+/// # let id = Identifier::new(ResourceType::Task, "echo", "1");
+/// # let template = TaskTemplate::new(id, "echo", Default::default());
+/// let inputs = Row::from_pairs([("x", Literal::Integer(7))]);
+/// let prepared = p.prepare(&template, &inputs)?;
+/// let request = LaunchRequest::new(key, template.into(), inputs.clone()).with_prepared(prepared);
+/// let cx = LaunchContext::new(Arc::new(EnvironmentSecrets::default()));
+/// let launched = futures::executor::block_on(p.launch(&cx, vec![request])).remove(0)?;
+/// let phase = launched.status.unwrap().phase;
+/// assert_eq!(phase, JobPhase::Succeeded(JobOutputs::Inline(inputs)));
+/// # Ok::<_, Error>(())
 /// ```
 #[async_trait]
 pub trait Plugin: Debug + Send + Sync {
@@ -81,6 +106,8 @@ pub trait Plugin: Debug + Send + Sync {
     ///   not touch the others.
     /// - MUST [plugin.launch.handle]: handles are at most [`HANDLE_BYTES_MAX`] bytes and enough
     ///   for `observe`, `abort` and `finalize` in another process.
+    /// - MUST [plugin.launch.status]: a status that comes with a launch is as good as one that is
+    ///   observed: later ones are not older, and do not contradict it if it is terminal.
     /// - MUST [plugin.launch.ambiguous]: an error after which the job may exist is `Ambiguous`.
     async fn launch(
         &self,
@@ -94,13 +121,18 @@ pub trait Plugin: Debug + Send + Sync {
     /// - MUST [plugin.lookup.none]: `None` only if there is no such job.
     async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>>;
 
-    /// How jobs are, in order.
+    /// How jobs are, in order. The scheduler chooses how many it asks after at once, and how
+    /// often.
     ///
     /// - MUST [plugin.observe.order]: one answer for each handle, in order.
     /// - MUST [plugin.observe.version]: the version of one job's status never falls, and a
     ///   terminal status stays.
-    /// - MUST [plugin.observe.missing]: [`JobPhase::Missing`] only if the backend said that it does
-    ///   not know the job; an `Err` if it could not be asked.
+    /// - MUST [plugin.observe.outputs]: success carries the outputs, one for each that the task
+    ///   declares, or the prefix that the launch was given; the files there are not judged.
+    /// - MUST [plugin.observe.missing]: [`JobPhase::Missing`] if the backend says that it does not
+    ///   know the job, and only then.
+    /// - MUST [plugin.observe.unknown]: an `Err` whose advice is not `Never` if the backend could
+    ///   not be asked.
     async fn observe(&self, handles: &[JobHandle]) -> Vec<Result<JobStatus>>;
 
     /// Asks a job to end; returns when that was accepted. A later `observe` confirms the end.
@@ -113,21 +145,63 @@ pub trait Plugin: Debug + Send + Sync {
     /// after an abort.
     ///
     /// - MUST [plugin.finalize.idempotent]: again is no error.
+    /// - MUST [plugin.finalize.releases]: afterwards the backend holds nothing for the job that
+    ///   costs something: no process, finalizer, token or reservation.
     async fn finalize(&self, handle: &JobHandle) -> Result<()>;
 
-    /// Pushes statuses into `sink` until it is dropped; called once, only if the capability `push`
+    /// Pushes statuses into `sink` until it is closed; called once, only if the capability `push`
     /// is set. `observe` stays as the safety net.
     ///
-    /// - MUST [plugin.watch.end]: returns when `sink.is_closed()`.
+    /// - MUST [plugin.watch.pushes]: what happens to jobs of this plugin from now on is pushed, the
+    ///   end above all, without anybody asking.
+    /// - MUST [plugin.watch.end]: returns soon after `sink.closed()`.
     async fn watch(&self, sink: Arc<dyn StatusSink>) -> Result<()>;
 }
 
 /// Takes the statuses that a plugin pushes.
+///
+/// ```
+/// use flyte_core::contract::{JobHandle, JobPhase, JobStatus, StatusSink};
+/// use futures::channel::mpsc::{UnboundedSender, unbounded};
+/// use futures::channel::oneshot;
+/// use futures::future::{FutureExt, Shared};
+///
+/// /// Statuses go into a channel; whoever listens drops the other end of `gone` when it goes.
+/// #[derive(Debug)]
+/// struct Channel {
+///     statuses: UnboundedSender<(JobHandle, JobStatus)>,
+///     gone: Shared<oneshot::Receiver<()>>,
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl StatusSink for Channel {
+///     fn push(&self, handle: &JobHandle, status: JobStatus) {
+///         // Nobody misses what nobody hears.
+///         let _gone = self.statuses.unbounded_send((handle.clone(), status));
+///     }
+///     async fn closed(&self) {
+///         let _dropped = self.gone.clone().await;
+///     }
+/// }
+///
+/// let (statuses, mut heard) = unbounded();
+/// let (listens, gone) = oneshot::channel();
+/// let sink = Channel { statuses, gone: gone.shared() };
+/// let handle = JobHandle::new(1, b"job-7".to_vec())?;
+/// sink.push(&handle, JobStatus::new(2, JobPhase::Aborted));
+/// assert_eq!(heard.try_recv().unwrap().1.phase, JobPhase::Aborted);
+/// assert!(sink.closed().now_or_never().is_none());
+/// drop(listens);
+/// futures::executor::block_on(sink.closed());
+/// # Ok::<_, flyte_core::Error>(())
+/// ```
+#[async_trait]
 pub trait StatusSink: Debug + Send + Sync {
     /// A status; late, repeated and reordered ones are dropped by version.
     fn push(&self, handle: &JobHandle, status: JobStatus);
-    /// Whether nobody listens any more.
-    fn is_closed(&self) -> bool;
+
+    /// Returns when nobody listens any more; may be dropped.
+    async fn closed(&self);
 }
 
 /// What a plugin is.
@@ -181,7 +255,7 @@ pub struct Prepared {
 }
 
 /// Names of a task and its attempt as a backend shows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskIdentity {
     /// The workflow that the execution runs, as `project:domain:name`.
     pub workflow: String,
@@ -194,7 +268,7 @@ pub struct TaskIdentity {
 }
 
 /// Where an attempt's files are; each attempt has an output prefix of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttemptLocations {
     /// `inputs.pb` (`{{.input}}`).
     pub inputs: String,
@@ -248,6 +322,33 @@ pub struct LaunchRequest {
     pub interruptible: bool,
     /// When the attempt will be ended.
     pub deadline: Option<Timestamp>,
+}
+
+impl LaunchRequest {
+    /// A request without files, names and environment, under epoch 1.
+    #[must_use]
+    pub fn new(key: AttemptKey, template: Arc<TaskTemplate>, inputs: Row) -> Self {
+        Self {
+            key,
+            epoch: 1,
+            template,
+            inputs,
+            prepared: Prepared::default(),
+            locations: AttemptLocations::default(),
+            identity: TaskIdentity::default(),
+            envs: BTreeMap::new(),
+            parameters: BTreeMap::new(),
+            interruptible: false,
+            deadline: None,
+        }
+    }
+
+    /// With what `prepare` made.
+    #[must_use]
+    pub fn with_prepared(mut self, prepared: Prepared) -> Self {
+        self.prepared = prepared;
+        self
+    }
 }
 
 /// A started job.

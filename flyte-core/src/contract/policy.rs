@@ -6,7 +6,8 @@ use crate::literal::Timestamp;
 
 /// Decides who goes next when not everybody can.
 ///
-/// One instance belongs to one shard; it is asked only while ready nodes wait for a slot.
+/// One instance belongs to one shard; it is asked only while ready nodes wait for a slot, and sees
+/// of each execution that waits its tenant, priority and age.
 ///
 /// - MUST [policy.deterministic]: the same calls give the same answers; no clock, no randomness.
 /// - MUST [policy.in_range]: the answer is a place in `heads`; `None` only if `heads` is empty.
@@ -22,6 +23,14 @@ use crate::literal::Timestamp;
 ///         heads.iter().enumerate().min_by_key(|(_, h)| h.ready_since).map(|(i, _)| i)
 ///     }
 /// }
+///
+/// use flyte_core::id::{ExecutionId, Tenant};
+/// use flyte_core::literal::Timestamp;
+/// let (young, old) = ["young", "old"].map(|n| ExecutionId::new(Tenant::default(), n)).into();
+/// let at = Timestamp::from_unix_millis;
+/// let heads = [QueueHead::new(&young, 9, at(20), 0), QueueHead::new(&old, 0, at(10), 3)];
+/// assert_eq!(Oldest.pick(&heads), Some(1));
+/// assert_eq!(Oldest.pick(&[]), None);
 /// ```
 pub trait Policy: Debug + Send {
     /// The place in `heads` of the one that goes next.

@@ -11,6 +11,33 @@ use crate::template::{LaunchPlanTemplate, TaskTemplate, WorkflowTemplate};
 /// Immutable versions of tasks, workflows and launch plans.
 ///
 /// - MUST [registry.tenant]: nothing of one tenant is ever returned for another.
+/// - MUST [registry.cancel]: a call may be dropped at any await; it then happened or it did not,
+///   and may be made again.
+///
+/// ```
+/// use flyte_core::contract::{Entity, Registered, Registry};
+/// use flyte_core::id::{Identifier, ResourceType, Tenant};
+/// use flyte_core::memory::MemoryRegistry;
+/// use flyte_core::template::{TaskTemplate, TypedInterface};
+/// use flyte_core::ErrorKind;
+///
+/// # futures::executor::block_on(async {
+/// let registry: std::sync::Arc<dyn Registry> = std::sync::Arc::new(MemoryRegistry::default());
+/// let id = Identifier::new(ResourceType::Task, "double", "v1");
+/// let task = TaskTemplate::new(id.clone(), "container", TypedInterface::default());
+/// assert_eq!(registry.register(&Entity::Task(task.clone())).await?, Registered::Created);
+/// assert_eq!(registry.register(&Entity::Task(task.clone())).await?, Registered::Unchanged);
+///
+/// let mut other = task.clone();
+/// other.metadata.retries = Some(3);
+/// let refused = registry.register(&Entity::Task(other)).await.unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+/// assert!(refused.message().contains("metadata.retries"));
+///
+/// let latest = registry.latest(ResourceType::Task, &Tenant::default(), "double").await?;
+/// assert_eq!(latest.id()?, &id);
+/// # Ok::<_, flyte_core::Error>(()) }).unwrap();
+/// ```
 #[async_trait]
 pub trait Registry: Debug + Send + Sync {
     /// Stores a version.
@@ -36,12 +63,16 @@ pub trait Registry: Debug + Send + Sync {
     /// - MUST [registry.list.paging]: following `next` gives each match exactly once.
     async fn list(&self, query: &ListQuery) -> Result<Page<Identifier>>;
 
-    /// Makes one version of a launch plan the active one of its name.
+    /// Makes one version of a launch plan the active one of its name, in one step.
     ///
+    /// - MUST [registry.activate.kind]: an unknown version is `NotFound`, and what is no launch
+    ///   plan is `Invalid`; the active version stays.
     /// - MUST [registry.activate.one]: at most one version of a name is active at any moment.
     async fn activate(&self, id: &Identifier) -> Result<()>;
 
     /// Makes a launch plan's version inactive.
+    ///
+    /// - MUST [registry.deactivate]: `active` no longer gives it; another version stays active.
     async fn deactivate(&self, id: &Identifier) -> Result<()>;
 
     /// The active version of a launch plan's name.
@@ -51,7 +82,7 @@ pub trait Registry: Debug + Send + Sync {
 
     /// Hides (or shows again) a name in lists and in `latest`; `get` still finds its versions.
     ///
-    /// - MUST [registry.archive]: as said.
+    /// - MUST [registry.archive]: as said; a name without versions is `NotFound`.
     async fn archive(
         &self,
         kind: ResourceType,

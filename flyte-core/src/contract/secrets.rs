@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use crate::template::Secret;
 use crate::{Error, ErrorKind, Result};
 
-/// Where secrets come from. Called by plugins inside `launch` only.
+/// Where secrets come from. Only [`LaunchContext`](super::LaunchContext) holds them, so that
+/// nothing but a plugin's `launch` can ask.
 ///
 /// - MUST [secrets.found]: a secret that exists is returned whole.
+/// - MUST [secrets.version]: a source that keeps versions gives the one that `group_version`
+///   names, or `NotFound`; one that keeps none does not look at it.
 /// - MUST [secrets.missing]: one that does not is `NotFound`, and the error names group and key.
 /// - MUST [secrets.silent]: no error, `Debug` form or log holds a secret's value.
 ///

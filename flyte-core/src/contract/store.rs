@@ -17,29 +17,46 @@ use crate::literal::{Literal, Row, Timestamp};
 ///
 /// The journal's frames are opaque here and the only truth. The index that [`Store::query`]
 /// reads is made from them by [`Projector`](crate::journal::Projector) and may lag, never lead.
-/// Calls may be dropped at any await: the call then took effect or it did not; ids, numbers and
-/// epochs make it safe to repeat.
+///
+/// - MUST [store.cancel]: a call may be dropped at any await. It then took effect or it did not,
+///   and making it again with the same ids, number and lease has the effect once.
+/// - MUST [store.fenced]: `load`, `inbox` and `wait` under a stale lease are `StaleLease`.
 ///
 /// [`MemoryStore`](crate::memory::MemoryStore) is the reference.
 ///
 /// ```
-/// use flyte_core::contract::{ShardId, Store};
+/// use flyte_core::contract::{CommitBatch, Durability, JournalPosition, ShardId, Store};
 /// use flyte_core::memory::MemoryStore;
-/// # async fn f() -> flyte_core::Result<()> {
+/// use flyte_core::{Error, ErrorKind};
+///
+/// # futures::executor::block_on(async {
 /// let store: std::sync::Arc<dyn Store> = std::sync::Arc::new(MemoryStore::default());
 /// let lease = store.claim(ShardId(0), "me").await?;
+/// assert_eq!(store.claim(ShardId(0), "you").await.unwrap_err().kind(), ErrorKind::Held);
+///
+/// let frames = vec!["what happened".into()];
+/// let batch = CommitBatch { number: 1, frames, consumed: 0, durability: Durability::Memory };
+/// store.commit(&lease, batch.clone()).await?;
+/// // Was the answer lost? The same batch may be asked again.
+/// store.commit(&lease, batch).await?;
+/// let start = JournalPosition { shard: ShardId(0), sequence: 1 };
+/// assert_eq!(store.frames(start, 10).await?.len(), 1);
+///
 /// store.release(&lease).await?;
-/// # Ok(()) }
+/// assert_eq!(store.renew(&lease).await.unwrap_err().kind(), ErrorKind::StaleLease);
+/// # Ok::<_, Error>(()) }).unwrap();
 /// ```
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
     /// What it is and promises.
     fn info(&self) -> StoreInfo;
 
-    /// Puts commands into a shard's inbox; needs no lease and works from any process.
+    /// Puts commands into a shard's inbox; needs no lease and works from any process. It is the
+    /// only way in: submissions, signals, aborts, releases, starts and ends of children.
     ///
     /// Answers one [`Enqueued`] for each command, in order.
     ///
+    /// - MUST [store.enqueue.kinds]: a command of every kind is read as it was given.
     /// - MUST [store.enqueue.durable]: durable when it returns.
     /// - MUST [store.enqueue.idempotent]: a command id that is or was there is not added again
     ///   and answers as the first time.
@@ -50,12 +67,15 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// - MUST [store.enqueue.wake]: the shard's owner is woken, in another process too.
     async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>>;
 
-    /// Takes a shard.
+    /// Takes a shard. Epochs are fencing tokens.
     ///
+    /// - MUST [store.claim.ends]: a lease ends as [`StoreInfo::lease_ttl`] says: that long after
+    ///   the claim or the last `renew`, by the store's own clock; or, for `None`, with its process.
     /// - MUST [store.claim.exclusive]: at most one unexpired lease of a shard exists; a claim of a
     ///   held shard is `Held` and names the owner.
     /// - MUST [store.claim.epoch]: epochs of one shard strictly rise.
-    /// - MUST [store.claim.version]: a shard written by a newer version is `NewerVersion`.
+    /// - MUST [store.claim.version]: a shard written by a newer version is not claimed:
+    ///   `NewerVersion` names both versions. Other shards are not touched by that.
     async fn claim(&self, shard: ShardId, owner: &str) -> Result<Lease>;
 
     /// Prolongs a lease; returns how long it now lasts (`None`: until this process ends).
@@ -70,12 +90,17 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Appends frames to the shard's journal and consumes inbox entries, in one step.
     ///
+    /// A caller has one commit of a lease in flight. An error that is `Ambiguous` is not guessed
+    /// at: the same batch is asked again.
+    ///
     /// - MUST [store.commit.atomic]: all of the batch or nothing.
     /// - MUST [store.commit.durable]: durable at the level of `batch.durability` on return.
     /// - MUST [store.commit.fenced]: under a stale lease it is `StaleLease` and changes nothing.
     /// - MUST [store.commit.numbered]: `batch.number` follows the lease's last by one; the same
     ///   number with the same bytes again succeeds without effect, other bytes or a gap are
     ///   `Invalid`.
+    /// - MUST [store.commit.opaque]: frames are kept byte for byte, whatever is in them, and get
+    ///   the shard's next positions, from 1 and without gap.
     /// - MUST [store.commit.consume]: entries up to `batch.consumed` are gone from the inbox.
     /// - MUST [store.commit.joined]: commits of different leases do not wait for each other's
     ///   durability one by one (a store without a disk has nothing to join).
@@ -115,6 +140,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// - MUST [store.query.tenant]: rows of another tenant are never given.
     /// - MUST [store.query.lags]: shows committed frames only, and says up to which
     ///   ([`Page::watermark`]).
+    /// - MUST [store.query.rebuilt]: an index that was lost is made from the journal again.
     /// - MUST [store.query.paging]: following `next` gives each row that was there at the start
     ///   exactly once.
     async fn query(&self, query: &Query) -> Result<Page<IndexRow>>;
@@ -131,6 +157,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn locate(&self, execution: &ExecutionId) -> Result<ShardId>;
 
     /// The shards that have a journal or an inbox, and who holds them.
+    ///
+    /// - MUST [store.shards]: each once, by number, with the owner of an unexpired lease.
     async fn shards(&self) -> Result<Vec<(ShardId, Option<String>)>>;
 
     /// The tenants that have executions here, for tools of an operator.
@@ -138,23 +166,31 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// - MUST [store.tenants]: each tenant of an acknowledged submission once, sorted.
     async fn tenants(&self) -> Result<Vec<Tenant>>;
 
-    /// Keeps a snapshot of a shard; `load` starts from the newest.
+    /// Keeps a snapshot of a shard, for `load` to begin with. `Unsupported` if
+    /// [`StoreInfo::fleet`] is not set.
     ///
+    /// - MUST [store.snapshot.loads]: `load` gives the newest, then the frames after its
+    ///   `through` and no others.
     /// - MUST [store.snapshot.fenced]: under a stale lease it is `StaleLease`.
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()>;
 
-    /// Drops frames before `before`.
+    /// Drops frames before `before`. `Unsupported` if [`StoreInfo::fleet`] is not set.
     ///
+    /// - MUST [store.trim.fenced]: under a stale lease it is `StaleLease`.
+    /// - MUST [store.trim.index]: rows of the index outlive the frames that they came from.
     /// - MUST [store.trim.guarded]: frames after the newest snapshot stay.
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()>;
 
-    /// Takes from, or gives back to, a limit that all shards share.
+    /// Takes from, or gives back to, a limit that all shards share. `Unsupported` if
+    /// [`StoreInfo::fleet`] is not set.
     ///
     /// - MUST [store.credits.bound]: the sum of what is out never passes the pool's capacity.
     /// - MUST [store.credits.fenced]: what a holder with a stale epoch held is free again.
     async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit>;
 
     /// Whether the store is in order.
+    ///
+    /// - MUST [store.health]: a store in order names no problem and says how many bytes it has.
     async fn health(&self) -> Result<StoreHealth>;
 }
 

@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use object_store::ObjectStore;
 use object_store::path::Path;
 
+use super::Expansion;
+use crate::author::ResourceNeed;
 use crate::id::{AttemptKey, ExecutionId, NodeAddr};
 use crate::journal::ErrorOrigin;
 use crate::literal::{Document, Row, Timestamp};
@@ -31,8 +33,25 @@ pub const TASK_TYPE: &str = "rust-task";
 /// - MUST [task.run.outputs]: `run` returns a value for each declared output, in order.
 /// - MUST [task.run.cancel]: `run` may be dropped at any await, at the deadline or on abort, and
 ///   leaves nothing that a later attempt cannot cope with.
-/// - MUST [task.run.error]: any error is a USER failure that is not retried, unless it is marked
-///   recoverable; a panic is `USER:Panic` of that attempt and is retried.
+/// - MUST [task.run.error]: an error of its own is a USER failure that is not retried, unless it
+///   is marked recoverable.
+///
+/// A host that runs tasks owes them, whatever they do:
+///
+/// - MUST [task.host.error]: any error by `?` ends the node as a USER failure, without retry.
+/// - MUST [task.host.recoverable]: `recoverable` and `retry_after` make it retryable, as often as
+///   the template allows; the next attempt does not start before the delay is over.
+/// - MUST [task.host.panic]: a panic is `USER:Panic` of that attempt, retryable; the host lives.
+/// - MUST [task.host.outputs]: outputs that are not the declared ones fail the attempt.
+/// - MUST [task.host.context]: the attempt's key, number, deadline and fencing token are in the
+///   context; numbers of attempts rise from 0.
+/// - MUST [task.host.places]: `outputs`, `raw` and `checkpoint` are shared with no other attempt;
+///   what an attempt left at its checkpoint is what the next one finds.
+/// - MUST [task.host.resources]: what was given to the host is found by its type; what was not is
+///   `NotFound`, which names the type.
+/// - MUST [task.host.told]: progress and log lines reach the host, under the attempt's key.
+/// - MUST [task.host.abort]: after an abort the attempt is dropped at its next await, and
+///   `is_cancelled` says so to code that cannot be dropped.
 ///
 /// ```
 /// use flyte_core::contract::{Task, TaskContext, TaskError};
@@ -61,6 +80,10 @@ pub const TASK_TYPE: &str = "rust-task";
 ///         Ok(Row::from_pairs([("o0", Literal::Integer(x + 1))]))
 ///     }
 /// }
+///
+/// let inputs = Row::from_pairs([("x", Literal::Integer(41))]);
+/// let outputs = futures::executor::block_on(AddOne.run(&TaskContext::test(), inputs)).unwrap();
+/// assert_eq!(outputs.get("o0"), Some(&Literal::Integer(42)));
 /// ```
 #[typetag::serde(tag = "type")]
 #[async_trait]
@@ -70,6 +93,38 @@ pub trait Task: fmt::Debug + Send + Sync + Any {
 
     /// Does the work.
     async fn run(&self, cx: &TaskContext, inputs: Row) -> Result<Row, TaskError>;
+
+    /// Values of the host that `run` asks for: a scheduler that was not given one refuses the task
+    /// when it is submitted.
+    fn needs(&self) -> &'static [ResourceNeed] {
+        &[]
+    }
+
+    /// Whether a scheduler asks [`Task::expand`] instead of [`Task::run`]; the same for every
+    /// object of one type.
+    fn is_dynamic(&self) -> bool {
+        false
+    }
+
+    /// Answers a dynamic task: with values, or with a plan that computes them in this node's
+    /// place. A scheduler never calls `run` of a dynamic task.
+    ///
+    /// - MUST [task.expand.outputs]: the answer has the declared outputs ([`Expansion::check`]),
+    ///   each of a type that may be cast to the declared one; a plan takes no inputs: the task's
+    ///   own are constants in it.
+    ///
+    /// It only says what to run. The scheduler stores the plan under its digest, in the record
+    /// that opens the plan's frame, and does not ask the same attempt again, also after a
+    /// restart. An attempt that ended before that record was durable is lost; its successor is
+    /// asked anew and may answer otherwise. Once the frame is open, a failure inside it is the
+    /// node's own: the task's retries apply to failures of `expand` alone.
+    ///
+    /// # Errors
+    /// As `run`; a plan that cannot be compiled has the code [`Expansion::BUILD_FAILED`].
+    /// Cancellation is that of `run`, too.
+    async fn expand(&self, cx: &TaskContext, inputs: Row) -> Result<Expansion, TaskError> {
+        self.run(cx, inputs).await.map(Expansion::Values)
+    }
 
     /// Whether `run` blocks its thread, because it computes or calls what is not async: it then
     /// has a thread of the runtime's blocking pool to itself. Such code cannot be dropped: at the
@@ -190,10 +245,36 @@ impl fmt::Debug for HostResources {
     }
 }
 
-/// Takes what a task says about its progress.
+/// Takes what a task says while it runs. Called on the thread that runs the task: it returns soon.
+///
+/// ```
+/// use flyte_core::contract::{Progress, TaskContext};
+/// use flyte_core::id::AttemptKey;
+/// use std::sync::{Arc, Mutex};
+///
+/// #[derive(Debug, Default)]
+/// struct Lines(Mutex<Vec<String>>);
+///
+/// impl Progress for Lines {
+///     fn report(&self, key: &AttemptKey, done: u64, total: u64, message: &str) {
+///         self.log(key, &format!("{done}/{total} {message}"));
+///     }
+///     fn log(&self, key: &AttemptKey, line: &str) {
+///         self.0.lock().unwrap().push(format!("attempt {}: {line}", key.attempt));
+///     }
+/// }
+///
+/// let lines = Arc::new(Lines::default());
+/// let cx = TaskContext::test_with_progress(lines.clone());
+/// cx.log("begun");
+/// cx.progress(1, 3, "files");
+/// assert_eq!(*lines.0.lock().unwrap(), ["attempt 0: begun", "attempt 0: 1/3 files"]);
+/// ```
 pub trait Progress: fmt::Debug + Send + Sync {
     /// Done of total, and a text.
     fn report(&self, key: &AttemptKey, done: u64, total: u64, message: &str);
+    /// A line for people.
+    fn log(&self, key: &AttemptKey, line: &str);
 }
 
 /// What is the same for all attempts of an execution; given to [`TaskContext::new`].
@@ -209,7 +290,7 @@ pub struct TaskContextParts {
     pub prefix: Path,
     /// Values of the host.
     pub resources: HostResources,
-    /// Where progress goes.
+    /// Where progress and log lines go; `None` drops them.
     pub progress: Option<Arc<dyn Progress>>,
 }
 
@@ -245,13 +326,23 @@ impl TaskContext {
     /// A context for a test: a fresh execution, blobs in memory.
     #[must_use]
     pub fn test() -> Self {
+        Self::test_of(None)
+    }
+
+    /// As [`TaskContext::test`], and what the task says goes to `progress`.
+    #[must_use]
+    pub fn test_with_progress(progress: Arc<dyn Progress>) -> Self {
+        Self::test_of(Some(progress))
+    }
+
+    fn test_of(progress: Option<Arc<dyn Progress>>) -> Self {
         let parts = TaskContextParts {
             execution: ExecutionId::new(crate::id::Tenant::default(), "test"),
             epoch: 1,
             blobs: Arc::new(object_store::memory::InMemory::new()),
             prefix: Path::from("test"),
             resources: HostResources::default(),
-            progress: None,
+            progress,
         };
         Self::new(Arc::new(parts), NodeAddr::default(), 0, None, None)
     }
@@ -346,6 +437,13 @@ impl TaskContext {
     pub fn progress(&self, done: u64, total: u64, message: &str) {
         if let Some(p) = &self.parts.progress {
             p.report(&self.key(), done, total, message);
+        }
+    }
+
+    /// Writes a line to the attempt's log.
+    pub fn log(&self, line: &str) {
+        if let Some(p) = &self.parts.progress {
+            p.log(&self.key(), line);
         }
     }
 

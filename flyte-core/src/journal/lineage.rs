@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::open_frame::OpenFrame;
 use super::{Change, JournalFrame};
 use crate::contract::{JournalPosition, Query, Store};
 use crate::id::{AttemptKey, ExecutionId, FrameIx, NodeAddr, Str};
@@ -21,13 +22,6 @@ pub struct Lineage {
     /// The frame that a node opened.
     opened: HashMap<NodeAddr, FrameIx>,
     made: HashMap<NodeAddr, AttemptKey>,
-}
-
-#[derive(Debug)]
-struct OpenFrame {
-    plan: Arc<Plan>,
-    graph: u32,
-    parent: Option<NodeAddr>,
 }
 
 /// Where a value, or a part of it, came from.
@@ -75,7 +69,7 @@ impl Lineage {
             opened: HashMap::new(),
             made: HashMap::new(),
         };
-        lineage.open(Arc::new(Plan::from_bytes(&bytes)?), 0, None);
+        lineage.open(Arc::new(Plan::from_bytes(&bytes)?), 0, None, None);
         let mut next = JournalPosition {
             shard: row.shard,
             sequence: row.first_sequence,
@@ -103,13 +97,14 @@ impl Lineage {
                     parent,
                     graph,
                     plan,
+                    items,
                     ..
                 } => {
                     let plan = match plan {
                         Some(d) => Arc::new(Plan::from_bytes(&store.get_plan(*d).await?)?),
                         None => self.frames[parent.frame.0 as usize].plan.clone(),
                     };
-                    self.open(plan, *graph, Some(*parent));
+                    self.open(plan, *graph, Some(*parent), *items);
                 }
                 Change::Succeeded {
                     addr,
@@ -132,7 +127,7 @@ impl Lineage {
         Ok(false)
     }
 
-    fn open(&mut self, plan: Arc<Plan>, graph: u32, parent: Option<NodeAddr>) {
+    fn open(&mut self, plan: Arc<Plan>, graph: u32, parent: Option<NodeAddr>, items: Option<u32>) {
         if let Some(parent) = parent {
             let ix = FrameIx(self.frames.len() as u32);
             self.opened.insert(parent, ix);
@@ -141,6 +136,7 @@ impl Lineage {
             plan,
             graph,
             parent,
+            items,
         });
     }
 
@@ -155,30 +151,64 @@ impl Lineage {
         self.origins(FrameIx(0), &graph.outputs[place])
     }
 
-    /// The origins of an input of a node, such as `n0/n1`.
+    /// The origins of an input of a node, such as `n0/n1`, or of an item, such as `n0[7]`.
     ///
     /// # Errors
     /// `NotFound` if there is no such node or input, or a producer has not made its output yet.
     pub fn input(&self, node: &str, name: &str) -> Result<Vec<Origin>> {
-        let addr = self.find(node)?;
+        let mut addr = self.find(node)?;
+        let mut rest = Vec::new();
+        let frame = &self.frames[addr.frame.0 as usize];
+        if let (Some(_), Some(array)) = (frame.items, frame.parent) {
+            // An item takes its part of what the array node got.
+            rest.push(PathStep::Index(addr.node.0 as i32));
+            addr = array;
+        }
         let graph = self.graph(addr.frame);
         let names = graph.input_names_of(addr.node.0);
         let place = names.iter().position(|n| **n == *name);
         let place =
             place.ok_or_else(|| missing(format!("node `{node}` binds no input `{name}`")))?;
-        self.origins(addr.frame, &graph.bindings(addr.node.0)[place])
+        if !self.splits(addr, place) {
+            rest.clear();
+        }
+        let mut out = Vec::new();
+        self.trace(
+            addr.frame,
+            &graph.bindings(addr.node.0)[place],
+            &rest,
+            &mut out,
+        )?;
+        Ok(out)
+    }
+
+    /// Whether an array node gives each item its part of an input.
+    fn splits(&self, addr: NodeAddr, input: usize) -> bool {
+        let frame = &self.frames[addr.frame.0 as usize];
+        match frame.record(addr.node.0).target {
+            Target::Array(a) => frame.plan.arrays[a as usize]
+                .split
+                .contains(&(input as u32)),
+            _ => false,
+        }
     }
 
     fn find(&self, path: &str) -> Result<NodeAddr> {
         let mut frame = FrameIx(0);
         let mut found = None;
-        for id in path.split('/') {
+        for part in path.split('/').flat_map(|p| p.split_inclusive('[')) {
+            // `n0[7]` comes as `n0[` and `7]`.
+            let id = part.trim_end_matches('[');
             if let Some(addr) = found {
                 let opened = self.opened.get(&addr);
                 frame = *opened.ok_or_else(|| missing(format!("nothing runs inside `{path}`")))?;
             }
-            let graph = self.graph(frame);
-            let node = (0..graph.len() as u32).find(|n| graph.id_of(*n) == id);
+            let open = &self.frames[frame.0 as usize];
+            let node = match (open.items, id.strip_suffix(']')) {
+                (Some(n), Some(item)) => item.parse().ok().filter(|i: &u32| *i < n),
+                (None, None) => (0..open.len()).find(|n| open.id(*n) == id),
+                _ => None,
+            };
             let node = node.ok_or_else(|| missing(format!("no node `{path}`")))?;
             found = Some(NodeAddr::new(frame.0, node));
         }
@@ -186,8 +216,7 @@ impl Lineage {
     }
 
     fn graph(&self, ix: FrameIx) -> &Graph {
-        let frame = &self.frames[ix.0 as usize];
-        &frame.plan.graphs[frame.graph as usize]
+        self.frames[ix.0 as usize].graph()
     }
 
     fn origins(&self, ix: FrameIx, bound: &Bound) -> Result<Vec<Origin>> {
@@ -261,22 +290,74 @@ impl Lineage {
         if source.node == Source::INPUTS {
             return self.frame_input(at, source.var as usize, path, out);
         }
-        let addr = NodeAddr::new(at.0, source.node);
-        let graph = self.graph(at);
-        if let Target::SubWorkflow(_) = graph.nodes[source.node as usize].target {
-            let inner = self.opened.get(&addr);
-            let inner = *inner.ok_or_else(|| self.not_made(addr))?;
-            let bound = &self.graph(inner).outputs[source.var as usize];
-            return self.trace(inner, bound, &path, out);
-        }
+        self.output_of(
+            NodeAddr::new(at.0, source.node),
+            source.var as usize,
+            path,
+            out,
+        )
+    }
+
+    /// Follows an output of a node to who made it, perhaps inside the node's own frame.
+    fn output_of(
+        &self,
+        addr: NodeAddr,
+        var: usize,
+        path: Vec<PathStep>,
+        out: &mut Vec<Origin>,
+    ) -> Result<()> {
+        let frame = &self.frames[addr.frame.0 as usize];
+        let name = frame.output_names(addr.node.0).iter().nth(var);
+        let name = name.cloned().unwrap_or_else(|| "".into());
         let key = self.made.get(&addr).ok_or_else(|| self.not_made(addr))?;
-        let output = graph
-            .output_names_of(source.node)
-            .iter()
-            .nth(source.var as usize);
+        let inner = self.opened.get(&addr).copied();
+        match (frame.record(addr.node.0).target, inner) {
+            (Target::SubWorkflow(_) | Target::Task(_), Some(inner)) => {
+                let bound = &self.graph(inner).outputs[var];
+                return self.trace(inner, bound, &path, out);
+            }
+            (Target::Branch(_), Some(inner)) => {
+                // The arm that ran; the others made nothing.
+                let arms = &self.frames[inner.0 as usize];
+                let ran = |n: &u32| self.made.contains_key(&NodeAddr::new(inner.0, *n));
+                let arm = (0..arms.len())
+                    .find(ran)
+                    .ok_or_else(|| self.not_made(addr))?;
+                let place = arms.output_names(arm).iter().position(|n| *n == name);
+                let place = place.ok_or_else(|| self.not_made(addr))?;
+                return self.output_of(NodeAddr::new(inner.0, arm), place, path, out);
+            }
+            (Target::Array(_), Some(inner)) => {
+                let all = 0..self.frames[inner.0 as usize].len();
+                let (items, rest) = match path.split_first() {
+                    Some((PathStep::Index(i), rest)) => {
+                        let i = u32::try_from(*i).unwrap_or(u32::MAX);
+                        (i..i.saturating_add(1).min(all.end), rest.to_vec())
+                    }
+                    _ => (all, Vec::new()),
+                };
+                for item in items.map(|i| NodeAddr::new(inner.0, i)) {
+                    // An item that failed made nothing.
+                    if self.made.contains_key(&item) {
+                        self.output_of(item, var, rest.clone(), out)?;
+                    }
+                }
+                return Ok(());
+            }
+            (Target::Gate(_), _) => {
+                // An approval passes its inputs on; a signal's value is the gate's own.
+                let graph = frame.graph();
+                let node = frame.place(addr.node.0);
+                let names = graph.input_names_of(node);
+                if let Some(i) = names.iter().position(|n| *n == name) {
+                    return self.trace(addr.frame, &graph.bindings(node)[i], &path, out);
+                }
+            }
+            _ => {}
+        }
         let origin = Origin::Attempt {
             key: key.clone(),
-            output: output.cloned().unwrap_or_else(|| "".into()),
+            output: name,
             path,
         };
         push(out, origin);
@@ -310,7 +391,7 @@ impl Lineage {
     }
 
     fn not_made(&self, addr: NodeAddr) -> Error {
-        let id = self.graph(addr.frame).id_of(addr.node.0);
+        let id = self.frames[addr.frame.0 as usize].id(addr.node.0);
         missing(format!("node `{id}` has made nothing yet"))
     }
 }

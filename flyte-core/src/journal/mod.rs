@@ -8,6 +8,7 @@
 
 mod frame;
 mod lineage;
+mod open_frame;
 mod phase;
 mod projector;
 mod record;
@@ -18,6 +19,8 @@ pub use frame::{FRAME_MAGIC, FRAME_VERSION, FrameError, JournalFrame};
 pub use lineage::{Lineage, Origin};
 pub use phase::{CacheStatus, ErrorOrigin, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
 pub use projector::{Projection, Projector};
-pub use record::{Change, Charge, Opened, OutputValues, ParkCause, Producer, Record, Retrying};
+pub use record::{
+    Change, Charge, Opened, OutputValues, Overdue, ParkCause, Producer, Record, Retrying,
+};
 pub use row::{AttemptRow, ExecutionRow, IndexRow, NodeRow};
 pub use select::select;

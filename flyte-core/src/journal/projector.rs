@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::open_frame::OpenFrame;
 use super::{
     AttemptRow, CacheStatus, Change, ErrorOrigin, ExecutionError, ExecutionRow, IndexRow,
     JournalFrame, NodePhase, NodeRow, TaskPhase, WorkflowPhase,
@@ -8,14 +9,14 @@ use super::{
 use crate::Result;
 use crate::contract::{Event, EventCursor, EventKind, JournalPosition, NodeRef, ShardId, TaskLog};
 use crate::id::{AttemptKey, Digest, NodeAddr, Str};
-use crate::literal::{Names, Row, Timestamp};
+use crate::literal::{Row, Timestamp};
 use crate::names::for_parts;
 use crate::plan::{Plan, Target};
 
 /// Makes rows and events from frames; the same frames give the same rows and events everywhere.
 ///
 /// It starts at a shard's first frame and keeps what it needs of open executions only.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Projector {
     shard: ShardId,
     rows: bool,
@@ -31,17 +32,17 @@ pub struct Projection {
     pub events: Vec<Event>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     row: ExecutionRow,
-    frames: Vec<(Arc<Plan>, u32, Option<NodeAddr>)>,
+    frames: Vec<OpenFrame>,
     /// Nodes that are not over, or whose publication is awaited.
     nodes: HashMap<NodeAddr, Live>,
     sequence: u64,
 }
 
 /// What is kept of a node while something can still happen to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Live {
     node: NodeRef,
     row: NodeRow,
@@ -112,7 +113,12 @@ impl Projector {
                 };
                 let mut open = Open {
                     row,
-                    frames: vec![(plan, 0, None)],
+                    frames: vec![OpenFrame {
+                        plan,
+                        graph: 0,
+                        parent: None,
+                        items: None,
+                    }],
                     nodes: HashMap::new(),
                     sequence: 0,
                 };
@@ -249,18 +255,18 @@ impl Out {
 
 impl Open {
     fn reference(&self, addr: NodeAddr) -> NodeRef {
-        let (plan, graph, parent) = &self.frames[addr.frame.0 as usize];
-        let id = plan.graphs[*graph as usize].id_of(addr.node.0);
-        let outer = parent.map(|p| (self.reference(p), self.attempt(p)));
-        let (path, unique_id, retry_group) = match outer {
-            None => (id.to_owned(), for_parts(20, &[id]), String::new()),
+        let frame = &self.frames[addr.frame.0 as usize];
+        let id = frame.id(addr.node.0);
+        let outer = frame.parent.map(|p| (self.reference(p), self.attempt(p)));
+        let path = frame.path(outer.as_ref().map(|(o, _)| &*o.path), addr.node.0);
+        let (unique_id, retry_group) = match outer {
+            None => (for_parts(20, &[&id]), String::new()),
             Some((outer, attempt)) => {
                 let attempt = attempt.to_string();
-                let unique = for_parts(20, &[&outer.unique_id, &attempt, id]);
-                (format!("{}/{id}", outer.path), unique, attempt)
+                (for_parts(20, &[&outer.unique_id, &attempt, &id]), attempt)
             }
         };
-        let name = &plan.graphs[*graph as usize].settings_of(addr.node.0).name;
+        let name = &frame.settings(addr.node.0).name;
         NodeRef {
             addr,
             path: path.into(),
@@ -278,8 +284,7 @@ impl Open {
     }
 
     fn outputs(&self, addr: NodeAddr, values: &super::OutputValues) -> Row {
-        let (plan, graph, _) = &self.frames[addr.frame.0 as usize];
-        let names: &Names = plan.graphs[*graph as usize].output_names_of(addr.node.0);
+        let names = self.frames[addr.frame.0 as usize].output_names(addr.node.0);
         let given = names
             .iter()
             .zip(values)
@@ -290,9 +295,9 @@ impl Open {
     fn live(&mut self, addr: NodeAddr, at: Timestamp) -> &mut Live {
         if !self.nodes.contains_key(&addr) {
             let node = self.reference(addr);
-            let (plan, graph, _) = &self.frames[addr.frame.0 as usize];
-            let target: Str = match plan.graphs[*graph as usize].nodes[addr.node.0 as usize].target
-            {
+            let frame = &self.frames[addr.frame.0 as usize];
+            let plan = &frame.plan;
+            let target: Str = match frame.record(addr.node.0).target {
                 Target::Task(t) => plan.tasks[t as usize]
                     .id
                     .as_ref()
@@ -339,18 +344,42 @@ impl Open {
     fn change(&mut self, change: &Change, plan: Option<Arc<Plan>>, out: &mut Out) {
         let at = out.at;
         match change {
-            Change::FrameOpened { parent, graph, .. } => {
-                let plan = plan.unwrap_or_else(|| self.frames[parent.frame.0 as usize].0.clone());
-                self.frames.push((plan, *graph, Some(*parent)));
-                self.row(*parent, at);
-                out.node(self, *parent, NodePhase::Queued, true);
-                out.node(self, *parent, NodePhase::Running, true);
+            Change::FrameOpened {
+                parent,
+                attempt,
+                graph,
+                items,
+                ..
+            } => {
+                let outer = &self.frames[parent.frame.0 as usize];
+                let is_task = matches!(outer.record(parent.node.0).target, Target::Task(_));
+                let plan = plan.unwrap_or_else(|| outer.plan.clone());
+                self.frames.push(OpenFrame {
+                    plan,
+                    graph: *graph,
+                    parent: Some(*parent),
+                    items: *items,
+                });
+                self.row(*parent, at).attempts = attempt + 1;
+                if is_task {
+                    // What a dynamic task gave back runs from here on.
+                    out.task(self, *parent, TaskPhase::Succeeded, 0);
+                    out.node(self, *parent, NodePhase::DynamicRunning, true);
+                } else if *attempt == 0 {
+                    out.node(self, *parent, NodePhase::Queued, true);
+                    out.node(self, *parent, NodePhase::Running, true);
+                }
             }
             Change::Started { addr, attempt } => {
+                let frame = &self.frames[addr.frame.0 as usize];
+                let is_task = matches!(frame.record(addr.node.0).target, Target::Task(_));
                 self.row(*addr, at).attempts = attempt + 1;
                 if *attempt == 0 {
                     out.node(self, *addr, NodePhase::Queued, false);
                     out.node(self, *addr, NodePhase::Running, false);
+                }
+                if !is_task {
+                    return;
                 }
                 let key = AttemptKey {
                     execution: self.row.id.clone(),
@@ -396,7 +425,12 @@ impl Open {
                 row.outputs = outputs;
                 row.cache = *cache;
                 row.producer = producer.as_ref().map(|p| p.key.clone());
-                out.task(self, *addr, TaskPhase::Succeeded, 0);
+                if self
+                    .attempt_mut(*addr)
+                    .is_some_and(|a| a.ended_at.is_none())
+                {
+                    out.task(self, *addr, TaskPhase::Succeeded, 0);
+                }
                 out.node(self, *addr, NodePhase::Succeeded, false);
             }
             Change::AttemptFailed { addr, error, .. } => {
@@ -479,6 +513,8 @@ impl Open {
             | Change::Launched { .. }
             | Change::Finalized { .. }
             | Change::FrameEnding { .. }
+            | Change::FailureHandling { .. }
+            | Change::ParentTold
             | Change::OwnerLost
             | Change::OwnerLeft
             | Change::Signalled { .. } => {}

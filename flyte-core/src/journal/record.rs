@@ -3,7 +3,7 @@ use smallvec::SmallVec;
 
 use super::{CacheStatus, ExecutionError, TaskPhase, WorkflowPhase};
 use crate::contract::{JobHandle, Submission, TaskLog};
-use crate::id::{AttemptKey, Digest, NodeAddr, Str};
+use crate::id::{AttemptKey, Digest, FrameIx, NodeAddr, Str};
 use crate::literal::{Literal, Row, Timestamp};
 
 /// One thing that was decided.
@@ -30,10 +30,14 @@ pub enum Change {
     FrameOpened {
         /// The node that it belongs to.
         parent: NodeAddr,
+        /// The node's attempt that it belongs to.
+        attempt: u32,
         /// The graph in the plan.
         graph: u32,
-        /// The plan, if it is not the execution's own (a dynamic expansion).
+        /// The plan, if it is not that of the node (a dynamic expansion).
         plan: Option<Digest>,
+        /// For the items of an array: how many there are; each is the graph's only node.
+        items: Option<u32>,
         /// The values of the graph's inputs, in order.
         inputs: OutputValues,
     },
@@ -143,10 +147,17 @@ pub enum Change {
         /// The node that failed.
         node: Option<NodeAddr>,
     },
-    /// A sub-workflow will fail; what runs in it is being ended.
+    /// What a frame belongs to will fail; what runs in the frame is being ended.
     FrameEnding {
-        /// Its frame.
-        frame: crate::id::FrameIx,
+        /// The frame.
+        frame: FrameIx,
+        /// Set if its node ran out of time.
+        overdue: Option<Overdue>,
+    },
+    /// Everything in a failing frame is over; its failure node runs.
+    FailureHandling {
+        /// The frame.
+        frame: FrameIx,
     },
     /// The execution is over.
     Ended {
@@ -169,7 +180,9 @@ pub enum Change {
     OwnerLost,
     /// A shard-wide mark (execution number 0): its owner said goodbye.
     OwnerLeft,
-    /// A gate got its value.
+    /// The execution's parent was told that it is over. The execution's own end came before.
+    ParentTold,
+    /// A signal was given; the first value counts.
     Signalled {
         /// The signal.
         signal: Str,
@@ -183,6 +196,15 @@ pub enum Change {
 pub struct Opened {
     /// Name, plan, inputs, options.
     pub submission: Submission,
+}
+
+/// Which deadline has passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Overdue {
+    /// Of one attempt.
+    Attempt,
+    /// Of the node with all its attempts: twice as long.
+    Node,
 }
 
 /// What budget a failed attempt took.

@@ -17,11 +17,13 @@ mod types;
 mod value;
 
 pub use attr::{AttrError, Resolved, parse_var, resolve_path, type_at};
+pub(crate) use attr::{decode_msgpack, encode_msgpack};
 pub use canonical::{cache_digest, digest, interface_digest, row_digest};
 pub use cast::{castable, is_optional};
 pub use document::{Document, Struct};
 pub use infer::{InferError, infer};
 pub use json::{JsonError, from_json, from_text, to_json};
+pub(crate) use json::{parse_duration, parse_timestamp};
 pub use render::{RenderError, render_text};
 pub use row::{Names, Row};
 pub use scalar::{

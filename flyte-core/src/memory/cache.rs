@@ -18,7 +18,7 @@ use crate::{Error, ErrorKind, Result};
 /// use flyte_core::memory::MemoryCache;
 /// use flyte_core::id::{Digest, Tenant};
 /// use std::sync::Arc;
-/// # async fn f() -> flyte_core::Result<()> {
+/// # futures::executor::block_on(async {
 /// let cache = MemoryCache::new(Arc::new(ManualClock::default()));
 /// let key = CacheKey {
 ///     tenant: Tenant::default(),
@@ -28,7 +28,7 @@ use crate::{Error, ErrorKind, Result};
 ///     inputs: Vec::new(),
 /// };
 /// assert_eq!(cache.get(&key).await?, CacheLookup::Miss);
-/// # Ok(()) }
+/// # Ok::<_, flyte_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct MemoryCache {

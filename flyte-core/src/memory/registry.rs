@@ -14,7 +14,7 @@ use crate::{Error, ErrorKind, Result};
 /// use flyte_core::id::{Identifier, ResourceType};
 /// use flyte_core::memory::MemoryRegistry;
 /// use flyte_core::template::{TaskTemplate, TypedInterface};
-/// # async fn f() -> flyte_core::Result<()> {
+/// # futures::executor::block_on(async {
 /// let registry = MemoryRegistry::default();
 /// let id = Identifier::new(ResourceType::Task, "double", "1");
 /// let task = TaskTemplate::new(id.clone(), "container", TypedInterface::default());
@@ -22,7 +22,7 @@ use crate::{Error, ErrorKind, Result};
 /// assert_eq!(registry.register(&task).await?, Registered::Created);
 /// assert_eq!(registry.register(&task).await?, Registered::Unchanged);
 /// assert_eq!(registry.get(&id).await?, task);
-/// # Ok(()) }
+/// # Ok::<_, flyte_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryRegistry(Arc<Mutex<Inner>>);

@@ -24,14 +24,14 @@ use crate::{Error, ErrorKind, Result};
 /// use flyte_core::contract::{ManualClock, ShardId, Store};
 /// use flyte_core::memory::MemoryStore;
 /// use std::{sync::Arc, time::Duration};
-/// # async fn f() -> flyte_core::Result<()> {
+/// # futures::executor::block_on(async {
 /// let clock = Arc::new(ManualClock::default());
 /// let store = MemoryStore::with_lease_ttl(Duration::from_secs(2), clock.clone());
 /// let first = store.claim(ShardId(0), "first").await?;
 /// clock.advance(Duration::from_secs(3));
 /// store.claim(ShardId(0), "second").await?;
 /// assert!(store.renew(&first).await.is_err());
-/// # Ok(()) }
+/// # Ok::<_, flyte_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
@@ -55,6 +55,8 @@ struct Shard {
     expires: Option<Duration>,
     frames: Vec<Bytes>,
     trimmed: u64,
+    /// What an index has of the frames that were trimmed.
+    kept: Option<(Projector, Vec<IndexRow>)>,
     snapshot: Option<Snapshot>,
     inbox: Vec<InboxEntry>,
     next: u64,
@@ -126,6 +128,24 @@ impl Inner {
             }),
         }
     }
+}
+
+/// What frames mean for an index.
+fn project(
+    projector: &mut Projector,
+    frames: &[Bytes],
+    plans: &HashMap<Digest, Bytes>,
+) -> Result<Vec<IndexRow>> {
+    let mut plan = |d: Digest| {
+        let unknown = || Error::new(ErrorKind::NotFound, "query", format!("no plan {d}"));
+        Plan::from_bytes(plans.get(&d).ok_or_else(unknown)?).map(Arc::new)
+    };
+    let mut rows = Vec::new();
+    for bytes in frames {
+        let frame = JournalFrame::decode(bytes)?;
+        rows.extend(projector.project(&frame, &mut plan)?.rows);
+    }
+    Ok(rows)
 }
 
 #[async_trait]
@@ -316,18 +336,12 @@ impl Store for MemoryStore {
         let mut rows = Vec::new();
         let mut watermark = Vec::new();
         for (id, shard) in &inner.shards {
-            let mut projector = Projector::new(*id);
-            for bytes in &shard.frames {
-                let frame = JournalFrame::decode(bytes)?;
-                let plans = &inner.plans;
-                let mut plan = |d: Digest| {
-                    let bytes = plans.get(&d).ok_or_else(|| {
-                        Error::new(ErrorKind::NotFound, "query", format!("no plan {d}"))
-                    })?;
-                    Plan::from_bytes(bytes).map(Arc::new)
-                };
-                rows.extend(projector.project(&frame, &mut plan)?.rows);
-            }
+            let (mut projector, kept) = match &shard.kept {
+                Some((projector, rows)) => (projector.clone(), rows.clone()),
+                None => (Projector::new(*id), Vec::new()),
+            };
+            rows.extend(kept);
+            rows.extend(project(&mut projector, &shard.frames, &inner.plans)?);
             let sequence = shard.trimmed + shard.frames.len() as u64;
             watermark.push(JournalPosition {
                 shard: *id,
@@ -396,16 +410,21 @@ impl Store for MemoryStore {
 
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
         let mut inner = self.lock();
-        let shard = inner.held("trim", lease)?;
-        let kept = shard.snapshot.as_ref().map_or(0, |s| s.through);
-        let gone = before
-            .saturating_sub(1)
-            .min(kept)
-            .saturating_sub(shard.trimmed);
-        shard
-            .frames
-            .drain(..(gone as usize).min(shard.frames.len()));
-        shard.trimmed += gone;
+        inner.held("trim", lease)?;
+        let Inner { shards, plans, .. } = &mut *inner;
+        let shard = shards.entry(lease.shard).or_default();
+        let through = shard.snapshot.as_ref().map_or(0, |s| s.through);
+        let last = before.saturating_sub(1).min(through);
+        let gone = last.saturating_sub(shard.trimmed) as usize;
+        let gone = gone.min(shard.frames.len());
+        let (mut projector, mut rows) = match &shard.kept {
+            Some(kept) => kept.clone(),
+            None => (Projector::new(lease.shard), Vec::new()),
+        };
+        rows.extend(project(&mut projector, &shard.frames[..gone], plans)?);
+        shard.kept = Some((projector, rows));
+        shard.frames.drain(..gone);
+        shard.trimmed += gone as u64;
         Ok(())
     }
 

@@ -62,8 +62,8 @@ pub struct Graph {
 pub enum GraphKind {
     /// A workflow.
     Workflow,
-    /// An arm of a branch: its bindings may point outwards.
-    Arm,
+    /// The arms of a branch: their bindings may point outwards.
+    Arms,
     /// The item of an array node.
     Item,
 }

@@ -21,6 +21,7 @@ pub use settings::NodeSettings;
 pub use texts::Texts;
 
 use crate::id::{Digest, Identifier, Str};
+use crate::literal::{LiteralType, SimpleType};
 use crate::template::{ArrayNode, BranchNode, GateCondition, LaunchPlanTemplate, TaskTemplate};
 use crate::{Error, ErrorKind, Result};
 
@@ -38,6 +39,9 @@ pub struct Plan {
     pub tasks: Vec<Arc<TaskTemplate>>,
     /// The launch plans that nodes point at.
     pub launch_plans: Vec<Arc<LaunchPlanTemplate>>,
+    /// For each launch plan the plan that its executions run, once somebody has said so by
+    /// [`Plan::link`].
+    pub children: Vec<Option<Digest>>,
     /// The choices that branch nodes point at.
     pub branches: Vec<BranchPlan>,
     /// The waits that gate nodes point at.
@@ -46,13 +50,14 @@ pub struct Plan {
     pub arrays: Vec<ArrayPlan>,
 }
 
-/// A branch node: its conditions, and one graph for each arm.
+/// A branch node: its conditions, and the graph of its arms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BranchPlan {
-    /// The template, its child nodes emptied of what the arms hold.
+    /// The template.
     pub template: BranchNode,
-    /// One single-node graph for each then-node in order, the else-node (if any) last.
-    pub arms: Vec<u32>,
+    /// A graph whose nodes are the then-nodes in order, the else-node (if any) last; one of them
+    /// runs, the others are skipped.
+    pub arms: u32,
 }
 
 /// An array node: its settings, and the graph of one item.
@@ -71,6 +76,45 @@ impl Plan {
     #[must_use]
     pub fn root(&self) -> &Graph {
         &self.graphs[0]
+    }
+
+    /// Says which plan the executions of a launch plan run; whether a node points at it.
+    pub fn link(&mut self, launch_plan: &Identifier, plan: Digest) -> bool {
+        let place = self.launch_plans.iter().position(|l| l.id == *launch_plan);
+        if let Some(place) = place {
+            self.children[place] = Some(plan);
+        }
+        place.is_some()
+    }
+
+    /// The type of the value that a signal wants; `None` if no gate waits for it.
+    #[must_use]
+    pub fn signal_type(&self, signal: &str) -> Option<LiteralType> {
+        self.gates.iter().find_map(|gate| match gate {
+            GateCondition::Approve { signal_id } if **signal_id == *signal => {
+                Some(LiteralType::simple(SimpleType::Boolean))
+            }
+            GateCondition::Signal {
+                signal_id,
+                literal_type,
+                ..
+            } if **signal_id == *signal => literal_type.clone(),
+            _ => None,
+        })
+    }
+
+    /// The signals that gates wait for, each once.
+    #[must_use]
+    pub fn signals(&self) -> std::collections::BTreeSet<&str> {
+        let gates = self.gates.iter();
+        gates
+            .filter_map(|gate| match gate {
+                GateCondition::Approve { signal_id } | GateCondition::Signal { signal_id, .. } => {
+                    Some(&**signal_id)
+                }
+                GateCondition::Sleep { .. } => None,
+            })
+            .collect()
     }
 
     /// Nodes of all graphs together.

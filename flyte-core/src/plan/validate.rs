@@ -15,7 +15,10 @@ impl Plan {
                 .map_err(|e| format!("graph {i} (`{}`): {e}", g.id.name))?;
         }
         let graph = |i: &u32| (*i as usize) < self.graphs.len();
-        let arms = self.branches.iter().all(|b| b.arms.iter().all(graph));
+        let arms = self.branches.iter().all(|b| graph(&b.arms));
+        if self.children.len() != self.launch_plans.len() {
+            return Err("launch plans and child plans have different lengths".into());
+        }
         let items = self.arrays.iter().all(|a| graph(&a.item));
         if arms && items {
             Ok(())

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ParameterMap, SecurityContext, TypedInterface, VariableMap};
 use crate::id::{Identifier, Str};
-use crate::literal::Literal;
+use crate::literal::{Literal, Timestamp};
 
 /// `flyteidl.admin.LaunchPlan`: spec and closure under an identifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,8 +59,19 @@ pub struct LaunchPlanSpec {
     pub interruptible: Option<bool>,
     /// Compute everything anew and replace what the cache has.
     pub overwrite_cache: bool,
-    /// Environment of every task.
-    pub envs: BTreeMap<String, String>,
+    /// Environment of every task, in order; a later one wins.
+    pub envs: Vec<(String, String)>,
+    /// What the admin service alone acts on.
+    pub carried: CarriedSpec,
+}
+
+/// The fields of `flyteidl.admin.LaunchPlanSpec` that have no place of their own here (`role`,
+/// `auth`, `auth_role`, `quality_of_service`, `execution_env_assignments`, `cluster_assignment`,
+/// `concurrency_policy`), in Flyte's own bytes; carried, never read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedSpec {
+    /// A `LaunchPlanSpec` with these fields alone; empty when none is set.
+    pub encoded: Vec<u8>,
 }
 
 /// `flyteidl.admin.LaunchPlanMetadata` in Flyte's own bytes; carried for the admin service.
@@ -79,4 +90,8 @@ pub struct LaunchPlanClosure {
     pub expected_inputs: Option<ParameterMap>,
     /// The workflow's outputs.
     pub expected_outputs: Option<VariableMap>,
+    /// When it was registered, as far as an admin service said so.
+    pub created_at: Option<Timestamp>,
+    /// When it was last activated or deactivated, likewise.
+    pub updated_at: Option<Timestamp>,
 }

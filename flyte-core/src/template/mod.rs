@@ -20,7 +20,9 @@ pub use interface::{
     ArtifactReference, Parameter, ParameterBehavior, ParameterMap, TypedInterface, Variable,
     VariableMap,
 };
-pub use launch_plan::{LaunchPlanClosure, LaunchPlanMetadata, LaunchPlanSpec, LaunchPlanTemplate};
+pub use launch_plan::{
+    CarriedSpec, LaunchPlanClosure, LaunchPlanMetadata, LaunchPlanSpec, LaunchPlanTemplate,
+};
 pub use node::{
     Alias, ArrayNode, DataMode, ExecutionMode, GateCondition, Node, NodeMetadata, NodeTarget,
     SuccessCriteria, TaskNode, TaskOverrides, WorkflowReference,

@@ -305,8 +305,6 @@ pub struct GpuAccelerator {
     pub device: String,
     /// How it is split.
     pub partition: Option<GpuPartition>,
-    /// Its class, by its number (`device_class`).
-    pub device_class: i32,
 }
 
 /// The oneof of [`GpuAccelerator`].

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Case, Failure, Outcome, Report, not_applicable, run};
+use super::{Case, Failure, Outcome, Report, begin, not_applicable, run};
 use crate::contract::{
     Artifact, Cache, CacheExplanation, CacheKey, CacheLookup, PutOptions, ReservationToken,
     ReserveOutcome,
@@ -16,6 +16,25 @@ use crate::literal::{Literal, Row, Timestamp};
 use crate::{ErrorKind, Result};
 
 /// Makes caches, and lets their time pass.
+///
+/// ```
+/// use flyte_core::contract::{Cache, ManualClock};
+/// use flyte_core::memory::MemoryCache;
+/// use flyte_core::testkit::cache::{CacheHarness, check};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Debug, Default)]
+/// struct Mine(Arc<ManualClock>);
+///
+/// #[async_trait::async_trait]
+/// impl CacheHarness for Mine {
+///     async fn fresh(&self) -> Arc<dyn Cache> { Arc::new(MemoryCache::new(self.0.clone())) }
+///     async fn reopen(&self, _: Arc<dyn Cache>) -> Option<Arc<dyn Cache>> { None }
+///     async fn pass(&self, d: Duration) { self.0.advance(d) }
+///     async fn unreachable(&self) -> Option<Arc<dyn Cache>> { None }
+/// }
+/// futures::executor::block_on(check(&Mine::default())).assert_conforms();
+/// ```
 #[async_trait]
 pub trait CacheHarness: fmt::Debug + Send + Sync {
     /// An empty one.
@@ -29,6 +48,7 @@ pub trait CacheHarness: fmt::Debug + Send + Sync {
 }
 
 cases! { CacheHarness:
+    "cache.cancel" => cancel,
     "cache.tenant" => tenant,
     "cache.unreachable" => unreachable,
     "cache.get.hit" => hit,
@@ -36,6 +56,7 @@ cases! { CacheHarness:
     "cache.put.durable" => durable,
     "cache.put.first" => first,
     "cache.put.overwrite" => overwrite,
+    "cache.put.free" => free,
     "cache.put.token" => token,
     "cache.reserve.one" => reserve_one,
     "cache.reserve.again" => reserve_again,
@@ -102,6 +123,50 @@ async fn reserve(
 async fn held(c: &Arc<dyn Cache>, owner: &str) -> std::result::Result<ReservationToken, Failure> {
     let token = reserve(c, &key(1), owner, TTL).await?;
     token.ok_or_else(|| Failure::Broken("a free key could not be reserved".into()))
+}
+
+async fn cancel(h: &dyn CacheHarness) -> Outcome {
+    let c = h.fresh().await;
+    begin(c.reserve(&key(1), "me", TTL));
+    let token = held(&c, "me").await?;
+    begin(c.extend(&key(1), token, TTL));
+    c.extend(&key(1), token, TTL).await?;
+    let (artifact, options) = (artifact(1), PutOptions::default().with_token(token));
+    begin(c.put(&key(1), &artifact, &options));
+    c.put(&key(1), &artifact, &options).await?;
+    begin(c.get(&key(1)));
+    ensure!(
+        has(&c, &key(1)).await? == Some(1),
+        "what was put is not there"
+    );
+    begin(c.release(&key(1), token));
+    c.release(&key(1), token).await?;
+    begin(c.invalidate(&key(1)));
+    // Whether the first one did it cannot be known.
+    c.invalidate(&key(1)).await?;
+    ensure!(
+        has(&c, &key(1)).await?.is_none(),
+        "it is there all the same"
+    );
+    Ok(())
+}
+
+async fn free(h: &dyn CacheHarness) -> Outcome {
+    let c = h.fresh().await;
+    let token = held(&c, "me").await?;
+    put(&c, &key(1), 1).await?;
+    ensure!(
+        has(&c, &key(1)).await? == Some(1),
+        "a task that is not serialised could not publish"
+    );
+    // The holder comes second: its result is no error, and gives way.
+    let options = PutOptions::default().with_token(token);
+    c.put(&key(1), &artifact(2), &options).await?;
+    ensure!(
+        has(&c, &key(1)).await? == Some(1),
+        "the first result gave way"
+    );
+    Ok(())
 }
 
 async fn tenant(h: &dyn CacheHarness) -> Outcome {
@@ -409,6 +474,9 @@ async fn invalidate(h: &dyn CacheHarness) -> Outcome {
         !c.invalidate(&key(1)).await?,
         "it says that there was something"
     );
+    put(&c, &key(1), 3).await?;
+    let found = has(&c, &key(1)).await?;
+    ensure!(found == Some(3), "replaced by 3, it is {found:?}");
     Ok(())
 }
 

@@ -10,6 +10,32 @@ use super::{Case, Outcome, Report, not_applicable, run};
 use crate::contract::Clock;
 
 /// Makes a clock, and lets its time pass.
+///
+/// A clock that cannot go back is none: the wall clock can be set.
+///
+/// ```
+/// use flyte_core::contract::Clock;
+/// use flyte_core::literal::Timestamp;
+/// use flyte_core::testkit::clock::{ClockHarness, check};
+/// use std::{sync::{Arc, Mutex}, time::Duration};
+///
+/// #[derive(Clone, Debug, Default)]
+/// struct Counts(Arc<Mutex<Duration>>);
+///
+/// impl Clock for Counts {
+///     fn now(&self) -> Timestamp { Timestamp::UNIX_EPOCH.saturating_add(self.monotonic().into()) }
+///     fn monotonic(&self) -> Duration { *self.0.lock().unwrap() }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl ClockHarness for Counts {
+///     fn clock(&self) -> Arc<dyn Clock> { Arc::new(self.clone()) }
+///     async fn pass(&self, d: Duration) { *self.0.lock().unwrap() += d }
+///     fn jump(&self, _: i64) -> bool { true }
+/// }
+/// let report = futures::executor::block_on(check(&Counts::default()));
+/// assert!(report.caught("clock.wall"));
+/// ```
 #[async_trait]
 pub trait ClockHarness: fmt::Debug + Send + Sync {
     /// The clock.

@@ -8,11 +8,47 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::{Either, select};
 
-use super::{Case, Failure, Outcome, Report, run};
+use super::{Case, Failure, Outcome, Report, not_applicable, run};
 use crate::contract::{Event, EventCursor, EventItem, EventKind, EventSource, EventStream, Store};
 use crate::id::ExecutionId;
 
 /// Makes things happen, and says where they are told.
+///
+/// A source that tells nothing is caught:
+///
+/// ```
+/// use flyte_core::contract::{EventCursor, EventSource, EventStream, Store};
+/// use flyte_core::id::{ExecutionId, Tenant};
+/// use flyte_core::memory::MemoryStore;
+/// use flyte_core::testkit::event::{EventHarness, check};
+/// use futures::{StreamExt, stream};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Debug)]
+/// struct Silent;
+///
+/// #[async_trait::async_trait]
+/// impl EventSource for Silent {
+///     async fn subscribe(&self, _: Option<EventCursor>) -> flyte_core::Result<EventStream> {
+///         Ok(stream::pending().boxed())
+///     }
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl EventHarness for Silent {
+///     async fn fresh(&self) -> (Arc<dyn EventSource>, Arc<dyn Store>) {
+///         (Arc::new(Silent), Arc::new(MemoryStore::default()))
+///     }
+///     async fn execute(&self, _: &Arc<dyn EventSource>, name: &str) -> ExecutionId {
+///         ExecutionId::new(Tenant::default(), name)
+///     }
+///     async fn pass(&self, _: Duration) {}
+///     fn jump(&self, _: i64) -> bool { false }
+///     async fn restart(&self, _: Arc<dyn EventSource>) -> Option<Arc<dyn EventSource>> { None }
+/// }
+/// let report = futures::executor::block_on(check(&Silent));
+/// assert!(report.caught("event.replay") && report.held.is_empty());
+/// ```
 #[async_trait]
 pub trait EventHarness: fmt::Debug + Send + Sync {
     /// Something that has happened to nobody yet: a source, and the store under it.
@@ -21,12 +57,20 @@ pub trait EventHarness: fmt::Debug + Send + Sync {
     async fn execute(&self, source: &Arc<dyn EventSource>, name: &str) -> ExecutionId;
     /// Lets real time pass.
     async fn pass(&self, d: Duration);
+    /// Moves the wall clock of whoever writes the journal by so many seconds; `false` if that
+    /// cannot be done.
+    fn jump(&self, seconds: i64) -> bool;
+    /// The same source after its process ended and another began; `None` if that cannot be done.
+    async fn restart(&self, source: Arc<dyn EventSource>) -> Option<Arc<dyn EventSource>>;
 }
 
 cases! { EventHarness:
     "event.committed" => committed,
     "event.once_at_least" => once_at_least,
     "event.order" => order,
+    "event.cursor" => cursor,
+    "event.time" => time,
+    "event.fields" => fields,
     "event.lag" => lag,
     "event.replay" => replay,
 }
@@ -119,11 +163,76 @@ async fn order(h: &dyn EventHarness) -> Outcome {
             "events of {name} come as {numbers:?}"
         );
     }
+    Ok(())
+}
+
+async fn cursor(h: &dyn EventHarness) -> Outcome {
+    let (source, _) = h.fresh().await;
+    let mut live = source.subscribe(None).await?;
+    let mut all = Vec::new();
+    for name in ["a", "b", "c"] {
+        let id = h.execute(&source, name).await;
+        all.extend(until_end(h, &mut live, &id).await?);
+    }
     let cursors: Vec<EventCursor> = all.iter().map(|e| e.cursor).collect();
     ensure!(
         cursors.windows(2).all(|w| w[0] < w[1]),
         "their cursors do not rise"
     );
+    Ok(())
+}
+
+async fn time(h: &dyn EventHarness) -> Outcome {
+    let (mut source, _) = h.fresh().await;
+    let mut live = source.subscribe(None).await?;
+    let one = h.execute(&source, "one").await;
+    let mut all = until_end(h, &mut live, &one).await?;
+    if !h.jump(-3600) {
+        return Err(not_applicable("the wall clock cannot be set here"));
+    }
+    let two = h.execute(&source, "two").await;
+    all.extend(until_end(h, &mut live, &two).await?);
+    drop(live);
+    h.jump(-3600);
+    if let Some(again) = h.restart(source.clone()).await {
+        source = again;
+        let mut live = source.subscribe(None).await?;
+        let three = h.execute(&source, "three").await;
+        all.extend(until_end(h, &mut live, &three).await?);
+    }
+    let fell = all.windows(2).find(|w| w[1].occurred_at < w[0].occurred_at);
+    ensure!(fell.is_none(), "time went back: {fell:?}");
+    Ok(())
+}
+
+async fn fields(h: &dyn EventHarness) -> Outcome {
+    let (source, _) = h.fresh().await;
+    let mut live = source.subscribe(None).await?;
+    let id = h.execute(&source, "one").await;
+    let heard = until_end(h, &mut live, &id).await?;
+    match heard.first().map(|e| &e.kind) {
+        Some(EventKind::Workflow { plan: Some(_), .. }) => {}
+        other => ensure!(false, "the first event names no plan: {other:?}"),
+    }
+    match heard.last().map(|e| &e.kind) {
+        Some(EventKind::Workflow { error, outputs, .. }) => ensure!(
+            error.is_some() != outputs.is_some(),
+            "the last event has error {error:?} and outputs {outputs:?}"
+        ),
+        other => ensure!(false, "the last event is {other:?}"),
+    }
+    let mut nodes = 0;
+    for event in &heard {
+        if let EventKind::Node { node, .. } | EventKind::Task { node, .. } = &event.kind {
+            nodes += 1;
+            let named = !node.path.is_empty() && !node.unique_id.is_empty();
+            ensure!(
+                named && node.path.ends_with(&*node.spec_node_id),
+                "a node is named {node:?}"
+            );
+        }
+    }
+    ensure!(nodes > 0, "an execution of a node, and no event of it");
     Ok(())
 }
 
@@ -138,7 +247,7 @@ async fn lag(h: &dyn EventHarness) -> Outcome {
     let Some(last) = last else {
         return Err(Failure::Broken("nothing ran".into()));
     };
-    let mut lagged = false;
+    let mut missed = Vec::new();
     let mut seen = std::collections::BTreeMap::<String, u64>::new();
     loop {
         let next = match select(slow.next(), h.pass(PATIENCE)).await {
@@ -148,16 +257,15 @@ async fn lag(h: &dyn EventHarness) -> Outcome {
         match next {
             Some(Ok(EventItem::Lagged { from, to })) => {
                 ensure!(from < to, "it missed {from:?} to {to:?}");
-                lagged = true;
+                // Events of any execution may be missing between the two, and nowhere else.
                 seen.clear();
+                missed.push((from, to));
             }
             Some(Ok(EventItem::Event(e))) => {
-                let next = seen
-                    .entry(e.execution.name.to_string())
-                    .or_insert(e.sequence);
-                let whole = *next == e.sequence || lagged;
+                let first = if missed.is_empty() { 0 } else { e.sequence };
+                let next = seen.entry(e.execution.name.to_string()).or_insert(first);
                 ensure!(
-                    whole,
+                    *next == e.sequence,
                     "{} jumps to {} without a word",
                     e.execution,
                     e.sequence
@@ -166,13 +274,26 @@ async fn lag(h: &dyn EventHarness) -> Outcome {
                 let over =
                     matches!(&e.kind, EventKind::Workflow { phase, .. } if phase.is_terminal());
                 if over && e.execution == last {
-                    return Ok(());
+                    break;
                 }
             }
             Some(Err(e)) => return Err(e.into()),
             None => return Err(Failure::Broken("a slow subscriber hears of no end".into())),
         }
     }
+    // What it missed can be had by asking from there.
+    for (from, to) in missed {
+        let mut again = source.subscribe(Some(from)).await?;
+        match again.next().await {
+            Some(Ok(EventItem::Event(e))) => ensure!(
+                from < e.cursor && e.cursor < to,
+                "asked again from {from:?} it says {:?}",
+                e.cursor
+            ),
+            other => ensure!(false, "asked again from {from:?} it says {other:?}"),
+        }
+    }
+    Ok(())
 }
 
 async fn replay(h: &dyn EventHarness) -> Outcome {

@@ -1,21 +1,33 @@
 //! Cases for [`Plugin`].
 
 use std::fmt;
-use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::FutureExt;
+use futures::future::{Either, select};
 
-use super::{Case, Failure, Outcome, Report, not_applicable, run};
+use super::{Case, Failure, Outcome, Report, begin, not_applicable, run};
 use crate::contract::{
-    JobHandle, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
-    SecretValue, Secrets, StatusSink,
+    JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched,
+    LookupRequest, Plugin, SecretValue, Secrets, StatusSink,
 };
 use crate::limits::HANDLE_BYTES_MAX;
 use crate::template::{Secret, TaskTemplate};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Retry};
+
+mod end;
+mod launch;
+mod observe;
+mod watch;
+
+use end::*;
+use launch::*;
+use observe::*;
+use watch::*;
 
 /// What a job of a case does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +42,65 @@ pub enum Work {
     Secret,
     /// It cannot be launched, now or ever, though `prepare` takes it.
     Refused,
+    /// It is over when `launch` returns, and `launch` says so.
+    AtOnce,
+    /// The first launch starts it, and its answer is lost.
+    Lost,
 }
 
 /// Makes plugins over one backend.
+///
+/// ```
+/// use flyte_core::contract::{JobHandle, LaunchRequest, Plugin};
+/// use flyte_core::id::{AttemptKey, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
+/// use flyte_core::literal::Row;
+/// use flyte_core::template::{TaskTemplate, TypedInterface};
+/// use flyte_core::testkit::plugin::{PluginHarness, Work, check};
+/// use flyte_core::testkit::scripted::{Script, ScriptEnd, ScriptedBackend};
+/// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+/// use std::time::Duration;
+///
+/// #[derive(Debug)]
+/// struct Mine(ScriptedBackend, AtomicU32);
+///
+/// fn task(kind: &str) -> TaskTemplate {
+///     let id = Identifier::new(ResourceType::Task, "docs", "1");
+///     TaskTemplate::new(id, kind, TypedInterface::default())
+/// }
+///
+/// #[async_trait::async_trait]
+/// impl PluginHarness for Mine {
+///     fn plugin(&self) -> Arc<dyn Plugin> { self.0.plugin() }
+///     fn request(&self, work: Work) -> Option<LaunchRequest> {
+///         let kind = match work {
+///             Work::Succeed => "succeeds",
+///             Work::Run => "runs",
+///             _ => return None,
+///         };
+///         let key = AttemptKey {
+///             execution: ExecutionId::new(Tenant::default(), "e1"),
+///             addr: NodeAddr::default(),
+///             attempt: self.1.fetch_add(1, Ordering::Relaxed),
+///         };
+///         Some(LaunchRequest::new(key, task(kind).into(), Row::default()))
+///     }
+///     fn impossible(&self) -> TaskTemplate { task("flies") }
+///     fn unknown(&self) -> JobHandle { JobHandle::new(1, b"nobody".to_vec()).unwrap() }
+///     async fn starts(&self, r: &LaunchRequest) -> usize { self.0.counts(&r.key).starts as usize }
+///     async fn pass(&self, _: Duration) { self.0.tick() }
+///     fn grace(&self) -> Duration { Duration::from_secs(1) }
+///     fn unreachable(&self) -> Option<Arc<dyn Plugin>> { None }
+///     async fn holds(&self, r: &LaunchRequest) -> bool { self.0.holds(&r.key) }
+/// }
+///
+/// let backend = ScriptedBackend::new(["succeeds", "runs"], |r| {
+///     Script::new(match r.template.task_type.as_str() {
+///         "runs" => ScriptEnd::Hangs,
+///         _ => ScriptEnd::Inline(Row::default()),
+///     })
+/// });
+/// futures::executor::block_on(check(&Mine(backend, AtomicU32::new(0)))).assert_conforms();
+/// ```
 #[async_trait]
 pub trait PluginHarness: fmt::Debug + Send + Sync {
     /// A plugin as another process would make it: it shares nothing in memory with the last.
@@ -49,25 +117,36 @@ pub trait PluginHarness: fmt::Debug + Send + Sync {
     async fn pass(&self, d: Duration);
     /// How long an aborted job may take to end.
     fn grace(&self) -> Duration;
+    /// A plugin whose backend cannot be asked; `None` if there is no such thing.
+    fn unreachable(&self) -> Option<Arc<dyn Plugin>>;
+    /// Whether the backend holds something that costs for a job of this attempt.
+    async fn holds(&self, request: &LaunchRequest) -> bool;
 }
 
 cases! { PluginHarness:
     "plugin.cancel" => cancel,
     "plugin.secrets" => secrets,
+    "plugin.capabilities" => capabilities,
     "plugin.info.constant" => constant,
     "plugin.prepare.pure" => pure,
     "plugin.prepare.rejects" => rejects,
     "plugin.launch.idempotent" => launch_idempotent,
     "plugin.launch.order" => launch_order,
     "plugin.launch.handle" => launch_handle,
+    "plugin.launch.status" => launch_status,
+    "plugin.launch.ambiguous" => launch_ambiguous,
     "plugin.lookup.finds" => lookup_finds,
     "plugin.lookup.none" => lookup_none,
     "plugin.observe.order" => observe_order,
     "plugin.observe.version" => observe_version,
+    "plugin.observe.outputs" => observe_outputs,
     "plugin.observe.missing" => observe_missing,
+    "plugin.observe.unknown" => observe_unknown,
     "plugin.abort.idempotent" => abort_idempotent,
     "plugin.abort.ends" => abort_ends,
     "plugin.finalize.idempotent" => finalize_idempotent,
+    "plugin.finalize.releases" => finalize_releases,
+    "plugin.watch.pushes" => watch_pushes,
     "plugin.watch.end" => watch_end,
 }
 
@@ -108,13 +187,28 @@ fn one<T>(mut answers: Vec<Result<T>>) -> std::result::Result<Result<T>, Failure
     }
 }
 
+/// Prepares and launches one job, as a scheduler would; the only secret there is
+/// `testkit/password`.
+///
+/// # Errors
+/// What `prepare` or `launch` says; `Other` if there is not one answer.
+pub async fn launch_alone(p: &dyn Plugin, request: &LaunchRequest) -> Result<Launched> {
+    let mut request = request.clone();
+    request.prepared = p.prepare(&request.template, &request.inputs)?;
+    match one(p.launch(&cx(), vec![request]).await) {
+        Ok(answer) => answer,
+        Err(_) => {
+            let text = "one request, another number of answers";
+            Err(Error::new(ErrorKind::Other, "launch", text))
+        }
+    }
+}
+
 async fn launch(
     p: &Arc<dyn Plugin>,
     request: &LaunchRequest,
 ) -> std::result::Result<Launched, Failure> {
-    let mut request = request.clone();
-    request.prepared = p.prepare(&request.template, &request.inputs)?;
-    Ok(one(p.launch(&cx(), vec![request]).await)??)
+    Ok(launch_alone(&**p, request).await?)
 }
 
 async fn observe(
@@ -176,21 +270,48 @@ async fn cancel(h: &dyn PluginHarness) -> Outcome {
     {
         let (cx, mut again) = (cx(), r.clone());
         again.prepared = p.prepare(&r.template, &r.inputs)?;
-        let mut half = p.launch(&cx, vec![again]).boxed();
-        // One poll, then it is dropped wherever it stands.
-        let _maybe_done = half
-            .as_mut()
-            .poll_unpin(&mut Context::from_waker(Waker::noop()));
+        begin(p.launch(&cx, vec![again]));
     }
     h.pass(Duration::from_millis(200)).await;
     let launched = launch(&h.plugin(), &r).await?;
-    until_over(h, &p, &launched.handle).await?;
+    let handle = launched.handle;
+    // No other call minds being dropped either.
+    begin(p.lookup(&[lookup_of(&r)]));
+    begin(p.observe(std::slice::from_ref(&handle)));
+    until_over(h, &p, &handle).await?;
     let n = h.starts(&r).await;
     ensure!(
         n == 1,
         "a launch that was dropped and repeated started {n} jobs"
     );
-    p.finalize(&launched.handle).await?;
+    begin(p.finalize(&handle));
+    p.finalize(&handle).await?;
+    Ok(())
+}
+
+fn unsupported<T: fmt::Debug>(what: &str, answer: Result<T>) -> Outcome {
+    match answer {
+        Ok(t) => ensure!(false, "`{what}` is not offered and answers {t:?}"),
+        Err(e) => ensure!(e.kind() == ErrorKind::Unsupported, "`{what}`: {e}"),
+    }
+    Ok(())
+}
+
+async fn capabilities(h: &dyn PluginHarness) -> Outcome {
+    let p = h.plugin();
+    let can = p.info().capabilities;
+    if !can.lookup {
+        let r = request(h, Work::Succeed)?;
+        unsupported("lookup", one(p.lookup(&[lookup_of(&r)]).await)?)?;
+    }
+    if !can.push {
+        unsupported("watch", p.watch(Arc::<Heard>::default()).await)?;
+    }
+    let types = &p.info().task_types;
+    ensure!(
+        can.fallback || !types.is_empty(),
+        "it runs no type of task at all"
+    );
     Ok(())
 }
 
@@ -243,258 +364,5 @@ async fn rejects(h: &dyn PluginHarness) -> Outcome {
             ensure!(e.message().len() > 20, "it does not help: {e}");
         }
     }
-    Ok(())
-}
-
-async fn launch_idempotent(h: &dyn PluginHarness) -> Outcome {
-    let r = request(h, Work::Run)?;
-    let p = h.plugin();
-    let first = launch(&p, &r).await?;
-    for (what, p) in [("again", p.clone()), ("from another process", h.plugin())] {
-        let again = launch(&p, &r).await?;
-        ensure!(again.handle == first.handle, "{what}: another job");
-    }
-    let n = h.starts(&r).await;
-    clean(h, &p, &first.handle).await?;
-    ensure!(n == 1, "three launches under one key started {n} jobs");
-    Ok(())
-}
-
-async fn launch_order(h: &dyn PluginHarness) -> Outcome {
-    let p = h.plugin();
-    let mut requests = Vec::new();
-    for work in [Work::Run, Work::Refused, Work::Run] {
-        requests.extend(h.request(work));
-    }
-    let refused = requests.len() == 3;
-    for r in &mut requests {
-        r.prepared = p.prepare(&r.template, &r.inputs)?;
-    }
-    let answers = p.launch(&cx(), requests.clone()).await;
-    ensure!(answers.len() == requests.len(), "{} answers", answers.len());
-    let mut wrong = None;
-    for (i, (answer, request)) in answers.into_iter().zip(&requests).enumerate() {
-        let bad = refused && i == 1;
-        match answer {
-            Ok(launched) => {
-                let alone = launch(&p, request).await?;
-                if bad {
-                    wrong = Some(format!("the one that cannot be launched was: {launched:?}"));
-                } else if alone.handle != launched.handle {
-                    wrong = Some(format!("answer {i} is of another request"));
-                }
-                clean(h, &p, &launched.handle).await?;
-            }
-            Err(e) if !bad => wrong = Some(format!("a good request beside a bad one: {e}")),
-            Err(_) => {}
-        }
-    }
-    ensure!(wrong.is_none(), "{}", wrong.unwrap_or_default());
-    Ok(())
-}
-
-async fn launch_handle(h: &dyn PluginHarness) -> Outcome {
-    let r = request(h, Work::Run)?;
-    let handle = launch(&h.plugin(), &r).await?.handle;
-    let n = handle.bytes().len();
-    ensure!(n <= HANDLE_BYTES_MAX, "{n} bytes");
-    // The bytes alone, in another process.
-    let copy = JobHandle::new(handle.version(), handle.bytes().to_vec())?;
-    let other = h.plugin();
-    let status = observe(&other, &copy).await?;
-    ensure!(
-        !status.phase.is_terminal(),
-        "another process sees {:?}",
-        status.phase
-    );
-    clean(h, &other, &copy).await
-}
-
-async fn lookup_finds(h: &dyn PluginHarness) -> Outcome {
-    let r = request(h, Work::Run)?;
-    let p = h.plugin();
-    if !p.info().capabilities.lookup {
-        return Err(not_applicable("the capability `lookup` is not set"));
-    }
-    let handle = launch(&p, &r).await?.handle;
-    let found = one(h.plugin().lookup(&[lookup_of(&r)]).await)??;
-    let same = found.as_ref() == Some(&handle);
-    clean(h, &p, &handle).await?;
-    ensure!(same, "looked up {found:?}");
-    Ok(())
-}
-
-async fn lookup_none(h: &dyn PluginHarness) -> Outcome {
-    let p = h.plugin();
-    if !p.info().capabilities.lookup {
-        return Err(not_applicable("the capability `lookup` is not set"));
-    }
-    let (never, runs) = (request(h, Work::Run)?, request(h, Work::Run)?);
-    let handle = launch(&p, &runs).await?.handle;
-    let answers = p.lookup(&[lookup_of(&never), lookup_of(&runs)]).await;
-    clean(h, &p, &handle).await?;
-    ensure!(answers.len() == 2, "{} answers", answers.len());
-    let mut answers = answers.into_iter();
-    let none = answers.next().transpose()?.flatten();
-    ensure!(none.is_none(), "a job that nobody launched: {none:?}");
-    let some = answers.next().transpose()?.flatten();
-    ensure!(some.as_ref() == Some(&handle), "the second is {some:?}");
-    Ok(())
-}
-
-async fn observe_order(h: &dyn PluginHarness) -> Outcome {
-    let p = h.plugin();
-    let (good, bad) = (request(h, Work::Succeed)?, request(h, Work::Fail)?);
-    let (good, bad) = (launch(&p, &good).await?, launch(&p, &bad).await?);
-    until_over(h, &p, &good.handle).await?;
-    until_over(h, &p, &bad.handle).await?;
-    for (i, handles) in [
-        [good.handle.clone(), bad.handle.clone(), h.unknown()],
-        [h.unknown(), bad.handle.clone(), good.handle.clone()],
-    ]
-    .iter()
-    .enumerate()
-    {
-        let answers = p.observe(handles).await;
-        ensure!(
-            answers.len() == 3,
-            "{} answers for 3 handles",
-            answers.len()
-        );
-        let succeeded = |a: &Result<JobStatus>| {
-            a.as_ref()
-                .is_ok_and(|s| matches!(s.phase, JobPhase::Succeeded(_)))
-        };
-        let failed = |a: &Result<JobStatus>| {
-            a.as_ref()
-                .is_ok_and(|s| matches!(s.phase, JobPhase::Failed { .. }))
-        };
-        let wanted = if i == 0 { 0 } else { 2 };
-        ensure!(
-            succeeded(&answers[wanted]),
-            "order {i}: the good one is {:?}",
-            answers[wanted]
-        );
-        ensure!(
-            failed(&answers[1]),
-            "order {i}: the bad one is {:?}",
-            answers[1]
-        );
-    }
-    p.finalize(&good.handle).await?;
-    p.finalize(&bad.handle).await?;
-    Ok(())
-}
-
-async fn observe_version(h: &dyn PluginHarness) -> Outcome {
-    let r = request(h, Work::Succeed)?;
-    let p = h.plugin();
-    let launched = launch(&p, &r).await?;
-    let mut all: Vec<JobStatus> = launched.status.clone().into_iter().collect();
-    all.extend(until_over(h, &p, &launched.handle).await?);
-    for pair in all.windows(2) {
-        let (a, b) = (&pair[0], &pair[1]);
-        ensure!(a.version <= b.version, "it fell from {a:?} to {b:?}");
-        let told = a.phase == b.phase || a.version < b.version;
-        ensure!(told, "another phase under the same version: {a:?}, {b:?}");
-    }
-    let last = all.pop();
-    for p in [p.clone(), h.plugin()] {
-        let again = observe(&p, &launched.handle).await?;
-        ensure!(
-            Some(&again) == last.as_ref(),
-            "it was {last:?}, and is {again:?}"
-        );
-    }
-    p.finalize(&launched.handle).await?;
-    Ok(())
-}
-
-async fn observe_missing(h: &dyn PluginHarness) -> Outcome {
-    let p = h.plugin();
-    let status = observe(&p, &h.unknown()).await?;
-    ensure!(
-        status.phase == JobPhase::Missing,
-        "an unknown job is {:?}",
-        status.phase
-    );
-    let r = request(h, Work::Run)?;
-    let handle = launch(&p, &r).await?.handle;
-    let status = observe(&p, &handle).await?;
-    clean(h, &p, &handle).await?;
-    ensure!(
-        status.phase != JobPhase::Missing,
-        "a job that runs is missing"
-    );
-    Ok(())
-}
-
-async fn abort_idempotent(h: &dyn PluginHarness) -> Outcome {
-    let p = h.plugin();
-    let (runs, ends) = (request(h, Work::Run)?, request(h, Work::Succeed)?);
-    let runs = launch(&p, &runs).await?.handle;
-    for _ in 0..3 {
-        p.abort(&runs, "again").await?;
-    }
-    h.plugin().abort(&runs, "from another process").await?;
-    clean(h, &p, &runs).await?;
-    p.abort(&runs, "after its end").await?;
-    let ends = launch(&p, &ends).await?.handle;
-    let over = until_over(h, &p, &ends).await?.pop();
-    p.abort(&ends, "too late").await?;
-    let after = observe(&p, &ends).await?;
-    ensure!(
-        Some(&after) == over.as_ref(),
-        "an abort after the end changed it to {after:?}"
-    );
-    p.abort(&h.unknown(), "nobody").await?;
-    p.finalize(&ends).await?;
-    Ok(())
-}
-
-async fn abort_ends(h: &dyn PluginHarness) -> Outcome {
-    let r = request(h, Work::Run)?;
-    let p = h.plugin();
-    let handle = launch(&p, &r).await?.handle;
-    // It shall have begun.
-    h.pass(Duration::from_millis(200)).await;
-    clean(h, &p, &handle).await?;
-    let status = observe(&p, &handle).await?;
-    let ended = matches!(status.phase, JobPhase::Aborted | JobPhase::Missing);
-    ensure!(ended, "an aborted job is {:?}", status.phase);
-    Ok(())
-}
-
-async fn finalize_idempotent(h: &dyn PluginHarness) -> Outcome {
-    let r = request(h, Work::Succeed)?;
-    let p = h.plugin();
-    let handle = launch(&p, &r).await?.handle;
-    until_over(h, &p, &handle).await?;
-    for p in [p.clone(), p, h.plugin()] {
-        p.finalize(&handle).await?;
-    }
-    Ok(())
-}
-
-#[derive(Debug)]
-struct Closed;
-
-impl StatusSink for Closed {
-    fn push(&self, _: &JobHandle, _: JobStatus) {}
-
-    fn is_closed(&self) -> bool {
-        true
-    }
-}
-
-async fn watch_end(h: &dyn PluginHarness) -> Outcome {
-    let p = h.plugin();
-    if !p.info().capabilities.push {
-        return Err(not_applicable("the capability `push` is not set"));
-    }
-    let watch = p.watch(Arc::new(Closed));
-    let waited = futures::future::select(watch, h.pass(Duration::from_secs(10))).await;
-    let ended = matches!(waited, futures::future::Either::Left(_));
-    ensure!(ended, "nobody listens, and it does not return");
     Ok(())
 }

@@ -8,6 +8,32 @@ use crate::id::{ExecutionId, Tenant};
 use crate::literal::{SignedDuration, Timestamp};
 
 /// Makes policies.
+///
+/// ```
+/// use flyte_core::contract::{FairShare, Policy, QueueHead};
+/// use flyte_core::testkit::policy::{PolicyHarness, check};
+///
+/// #[derive(Debug)]
+/// struct Mine(fn() -> Box<dyn Policy>);
+///
+/// impl PolicyHarness for Mine {
+///     fn policy(&self) -> Box<dyn Policy> { (self.0)() }
+/// }
+///
+/// #[derive(Debug)]
+/// struct FirstOnly;
+///
+/// impl Policy for FirstOnly {
+///     fn pick(&mut self, heads: &[QueueHead<'_>]) -> Option<usize> {
+///         (!heads.is_empty()).then_some(0)
+///     }
+/// }
+///
+/// # futures::executor::block_on(async {
+/// check(&Mine(|| Box::<FairShare>::default())).await.assert_conforms();
+/// assert!(check(&Mine(|| Box::new(FirstOnly))).await.caught("policy.progress"));
+/// # });
+/// ```
 pub trait PolicyHarness: fmt::Debug + Send + Sync {
     /// A fresh one.
     fn policy(&self) -> Box<dyn Policy>;

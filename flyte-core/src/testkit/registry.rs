@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Case, Outcome, Report, run};
+use super::{Case, Outcome, Report, begin, run};
 use crate::contract::{Entity, ListQuery, Registered, Registry};
 use crate::id::{Identifier, ResourceType, Tenant};
 use crate::template::{
@@ -14,6 +14,23 @@ use crate::template::{
 use crate::{ErrorKind, Result};
 
 /// Makes registries.
+///
+/// ```
+/// use flyte_core::contract::Registry;
+/// use flyte_core::memory::MemoryRegistry;
+/// use flyte_core::testkit::registry::{RegistryHarness, check};
+/// use std::sync::Arc;
+///
+/// #[derive(Debug)]
+/// struct Mine;
+///
+/// #[async_trait::async_trait]
+/// impl RegistryHarness for Mine {
+///     async fn fresh(&self) -> Arc<dyn Registry> { Arc::new(MemoryRegistry::default()) }
+///     async fn reopen(&self, _: Arc<dyn Registry>) -> Option<Arc<dyn Registry>> { None }
+/// }
+/// futures::executor::block_on(check(&Mine)).assert_conforms();
+/// ```
 #[async_trait]
 pub trait RegistryHarness: fmt::Debug + Send + Sync {
     /// An empty one.
@@ -24,13 +41,16 @@ pub trait RegistryHarness: fmt::Debug + Send + Sync {
 
 cases! { RegistryHarness:
     "registry.tenant" => tenant,
+    "registry.cancel" => cancel,
     "registry.register.durable" => durable,
     "registry.register.same" => same,
     "registry.register.other" => other,
     "registry.get.missing" => missing,
     "registry.latest" => latest,
     "registry.list.paging" => paging,
+    "registry.activate.kind" => activate_kind,
     "registry.activate.one" => activate,
+    "registry.deactivate" => deactivate,
     "registry.active.none" => none_active,
     "registry.archive" => archive,
 }
@@ -240,16 +260,73 @@ async fn activate(h: &dyn RegistryHarness) -> Outcome {
         "`active` gives {:?}",
         found.id()
     );
-    // Of a version that is not active: nothing changes.
+    // Two at once: one of them it is, and not both.
+    let (one, two) = (of("1"), of("2"));
+    let (a, b) = futures::future::join(r.activate(&one), r.activate(&two)).await;
+    a.and(b)?;
+    let mut active = Vec::new();
+    for version in ["1", "2"] {
+        if let Entity::LaunchPlan(l) = r.get(&of(version)).await?
+            && l.closure.active
+        {
+            active.push(version);
+        }
+    }
+    ensure!(active.len() == 1, "after two at once active are {active:?}");
+    Ok(())
+}
+
+async fn activate_kind(h: &dyn RegistryHarness) -> Outcome {
+    let r = h.fresh().await;
+    r.register(&launch_plan("1")).await?;
+    r.register(&task("lp", "1")).await?;
+    let of = |v| id(ResourceType::LaunchPlan, "lp", v);
+    r.activate(&of("1")).await?;
+    let wrong = [
+        (of("3"), ErrorKind::NotFound),
+        (id(ResourceType::Task, "lp", "1"), ErrorKind::Invalid),
+    ];
+    for (id, kind) in wrong {
+        match r.activate(&id).await {
+            Ok(()) => ensure!(false, "{id} became active"),
+            Err(e) => is(&e, kind, "activate")?,
+        }
+    }
+    let found = r.active(&Tenant::default(), "lp").await?;
+    ensure!(found.id()? == &of("1"), "active is {:?}", found.id());
+    Ok(())
+}
+
+async fn deactivate(h: &dyn RegistryHarness) -> Outcome {
+    let r = h.fresh().await;
+    for version in ["1", "2"] {
+        r.register(&launch_plan(version)).await?;
+    }
+    let of = |v| id(ResourceType::LaunchPlan, "lp", v);
+    r.activate(&of("2")).await?;
     r.deactivate(&of("1")).await?;
-    ensure!(
-        r.active(&Tenant::default(), "lp").await.is_ok(),
-        "another version was ended"
-    );
-    ensure!(
-        r.activate(&of("3")).await.is_err(),
-        "an unknown version became active"
-    );
+    let found = r.active(&Tenant::default(), "lp").await?;
+    ensure!(found.id()? == &of("2"), "active is {:?}", found.id());
+    r.deactivate(&of("2")).await?;
+    match r.active(&Tenant::default(), "lp").await {
+        Ok(found) => ensure!(false, "active is {:?}", found.id()),
+        Err(e) => is(&e, ErrorKind::NotFound, "active")?,
+    }
+    Ok(())
+}
+
+async fn cancel(h: &dyn RegistryHarness) -> Outcome {
+    let r = h.fresh().await;
+    begin(r.register(&launch_plan("1")));
+    r.register(&launch_plan("1")).await?;
+    let of = id(ResourceType::LaunchPlan, "lp", "1");
+    begin(r.activate(&of));
+    r.activate(&of).await?;
+    let found = r.active(&Tenant::default(), "lp").await?;
+    ensure!(found.id()? == &of, "active is {:?}", found.id());
+    let query = ListQuery::new(ResourceType::LaunchPlan, Tenant::default());
+    let n = r.list(&query).await?.items.len();
+    ensure!(n == 1, "one version, listed {n} times");
     Ok(())
 }
 
@@ -284,6 +361,10 @@ async fn archive(h: &dyn RegistryHarness) -> Outcome {
         r.get(&id(ResourceType::Task, "t", "1")).await.is_ok(),
         "`get` does not find an archived name"
     );
+    match r.archive(ResourceType::Task, &tenant, "nobody", true).await {
+        Ok(()) => ensure!(false, "a name without versions was archived"),
+        Err(e) => is(&e, ErrorKind::NotFound, "archive")?,
+    }
     r.archive(ResourceType::Task, &tenant, "t", false).await?;
     let listed = versions(&r, tenant).await?;
     ensure!(listed.len() == 2, "shown again, it is not: {listed:?}");

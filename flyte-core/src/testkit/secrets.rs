@@ -9,6 +9,30 @@ use crate::contract::Secrets;
 use crate::template::Secret;
 
 /// Makes a source that has at least one secret.
+///
+/// ```
+/// use flyte_core::contract::{EnvironmentSecrets, Secrets};
+/// use flyte_core::template::Secret;
+/// use flyte_core::testkit::secrets::{SecretsHarness, check};
+/// use std::sync::Arc;
+///
+/// #[derive(Debug)]
+/// struct Folder(tempfile::TempDir);
+///
+/// impl SecretsHarness for Folder {
+///     fn secrets(&self) -> Arc<dyn Secrets> { Arc::new(EnvironmentSecrets::new(self.0.path())) }
+///     fn known(&self) -> Vec<(Secret, Vec<u8>)> {
+///         let secret = Secret { group: "db".into(), key: "password".into(), ..Secret::default() };
+///         vec![(secret, b"hunter2".to_vec())]
+///     }
+/// }
+///
+/// let folder = tempfile::tempdir()?;
+/// std::fs::create_dir(folder.path().join("db"))?;
+/// std::fs::write(folder.path().join("db/password"), "hunter2")?;
+/// futures::executor::block_on(check(&Folder(folder))).assert_conforms();
+/// # Ok::<_, std::io::Error>(())
+/// ```
 pub trait SecretsHarness: fmt::Debug + Send + Sync {
     /// The source.
     fn secrets(&self) -> Arc<dyn Secrets>;
@@ -18,6 +42,7 @@ pub trait SecretsHarness: fmt::Debug + Send + Sync {
 
 cases! { SecretsHarness:
     "secrets.found" => found,
+    "secrets.version" => version,
     "secrets.missing" => missing,
     "secrets.silent" => silent,
 }
@@ -33,6 +58,23 @@ async fn found(h: &dyn SecretsHarness) -> Outcome {
             secret.group,
             secret.key
         );
+    }
+    Ok(())
+}
+
+async fn version(h: &dyn SecretsHarness) -> Outcome {
+    for (secret, value) in h.known() {
+        let other = Secret {
+            group_version: "no-such-version".into(),
+            ..secret.clone()
+        };
+        match h.secrets().resolve(&other) {
+            Ok(found) => {
+                let same = found.reveal() == value && secret.group_version.is_empty();
+                ensure!(same, "a version that is not there was returned");
+            }
+            Err(e) => ensure!(e.kind() == ErrorKind::NotFound, "it is {:?}", e.kind()),
+        }
     }
     Ok(())
 }

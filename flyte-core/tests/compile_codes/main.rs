@@ -2,6 +2,7 @@
 
 mod bindings;
 mod branches;
+mod closure;
 mod coverage;
 mod executions;
 mod nodes;

@@ -1,14 +1,16 @@
 //! Nodes of each kind, and what they point at.
 
 use flyte_core::id::ResourceType;
+use flyte_core::literal::{LiteralType, SimpleType};
 use flyte_core::template::{
     Alias, ArrayNode, DataMode, ExecutionMode, GateCondition, LaunchPlanClosure, LaunchPlanSpec,
     LaunchPlanTemplate, Node, NodeTarget, Parameter, ParameterBehavior, ResourceEntry,
-    ResourceName, Resources, TaskNode, TaskOverrides, Variable, WorkflowReference,
+    ResourceName, Resources, SuccessCriteria, TaskNode, TaskOverrides, Variable, WorkflowReference,
 };
 
 use super::support::{
-    Case, id, int, interface, node, number, promise, sub_node, text, with_inputs, workflow,
+    Case, id, int, interface, list, node, number, promise, simple, sub_node, task, text,
+    with_inputs, workflow,
 };
 
 #[test]
@@ -117,7 +119,6 @@ fn a_launch_plan_takes_what_it_expects() {
         behavior: Some(behavior),
     };
     let closure = || LaunchPlanClosure {
-        active: false,
         expected_inputs: Some(
             [
                 ("must".into(), parameter(ParameterBehavior::Required(true))),
@@ -131,6 +132,7 @@ fn a_launch_plan_takes_what_it_expects() {
             .into(),
         ),
         expected_outputs: Some(interface(&[], &[("o", int())]).outputs),
+        ..LaunchPlanClosure::default()
     };
     lp_case(closure(), &[("must", number(1))]).holds();
     lp_case(closure(), &[("must", number(1)), ("may", number(1))]).holds();
@@ -200,6 +202,40 @@ fn an_array_has_the_interface_of_its_node() {
     array(Some(node("i", "take", &[])), &[("x", number(1))]).holds();
     array(Some(node("i", "take", &[])), &[]).gives(&[("ParameterNotBound", "a", "`x`")]);
     array(None, &[]).gives(&[("ValueRequired", "a", "[Node]")]);
+}
+
+#[test]
+fn an_array_of_a_node_that_is_described_as_it_is_takes_and_gives_lists() {
+    let array = |success, bound: &[&str], x| {
+        let target = NodeTarget::Array(Box::new(ArrayNode {
+            node: Some(node("i", "keep", &[])),
+            parallelism: None,
+            success,
+            execution_mode: ExecutionMode::MinimalState,
+            is_original_sub_node_interface: Some(true),
+            data_mode: DataMode::SingleInputFile,
+            bound_inputs: bound.iter().map(|b| (*b).into()).collect(),
+            run_all_sub_nodes: false,
+        }));
+        let a = with_inputs(Node::new("a", target), &[("x", x)]);
+        let user = node("u", "user", &[("xs", promise("a", "o"))]);
+        Case::of(&[], vec![node("l", "lists", &[]), a, user])
+    };
+    let user = |t| task("user", &[("xs", list(t))], &[]);
+    let maybe = || LiteralType::union([int(), simple(SimpleType::None)]);
+    let xs = || promise("l", "xs");
+    array(None, &[], xs()).with_task(user(int())).holds();
+    array(None, &["x"], number(1))
+        .with_task(user(int()))
+        .holds();
+    let some = Some(SuccessCriteria::MinSuccesses(1));
+    array(some, &[], xs()).with_task(user(maybe())).holds();
+    let wrong = [("MismatchingTypes", "u", "`xs`")];
+    array(some, &[], xs()).with_task(user(int())).gives(&wrong);
+    let wrong = [("MismatchingTypes", "a", "`x`")];
+    array(None, &[], number(1))
+        .with_task(user(int()))
+        .gives(&wrong);
 }
 
 #[test]

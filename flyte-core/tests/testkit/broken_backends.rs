@@ -12,12 +12,13 @@ use flyte_core::contract::{
 use flyte_core::id::{Identifier, ResourceType};
 use flyte_core::literal::{Literal, LiteralType, Row, SimpleType, Timestamp};
 use flyte_core::template::{Secret, TaskTemplate, TypedInterface, Variable};
-use flyte_core::testkit::{clock, event, plugin, policy, secrets, task};
+use flyte_core::testkit::{clock, event, host, plugin, policy, secrets, task};
 use flyte_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use super::desk::{Desk, Fault};
 use super::harnesses::{Clocks, Policies, Vault};
+use super::hosts::{Host, HostFault};
+use super::scripted::{Fault, Scripted};
 use super::source;
 
 #[tokio::test]
@@ -31,10 +32,37 @@ async fn broken_plugins_are_caught() {
         (Fault::ForgetsAborts, "plugin.abort.ends"),
         (Fault::FinalizesOnce, "plugin.finalize.idempotent"),
         (Fault::TakesAll, "plugin.prepare.rejects"),
+        (Fault::ReplyIsFailure, "plugin.launch.ambiguous"),
+        (Fault::LaunchContradicts, "plugin.launch.status"),
+        (Fault::OthersOutputs, "plugin.observe.outputs"),
+        (Fault::GuessesMissing, "plugin.observe.unknown"),
+        (Fault::KeepsAll, "plugin.finalize.releases"),
+        (Fault::PushesNothing, "plugin.watch.pushes"),
+        (Fault::WatchesForEver, "plugin.watch.end"),
+        (Fault::ClaimsLess, "plugin.capabilities"),
     ] {
-        let report = plugin::check(&Desk::new(fault)).await;
+        let report = plugin::check(&Scripted::new(fault)).await;
         assert!(report.caught(id), "{id}: {report}");
-        assert!(report.held.len() >= 5, "{report}");
+        let whole = report.held.len() > plugin::cases().len() / 2;
+        assert!(whole, "one fault does not break everything: {report}");
+    }
+}
+
+#[tokio::test]
+async fn broken_hosts_are_caught() {
+    for (fault, id) in [
+        (HostFault::RetriesAll, "task.host.error"),
+        (HostFault::NeverRetries, "task.host.recoverable"),
+        (HostFault::DoesNotWait, "task.host.recoverable"),
+        (HostFault::PanicsAreFinal, "task.host.panic"),
+        (HostFault::TakesAnyOutputs, "task.host.outputs"),
+        (HostFault::NumbersFromOne, "task.host.context"),
+        (HostFault::SharesPlaces, "task.host.places"),
+        (HostFault::Mute, "task.host.told"),
+        (HostFault::LetsItRun, "task.host.abort"),
+    ] {
+        let report = host::check(&Host::new(fault)).await;
+        assert!(report.caught(id), "{id}: {report}");
     }
 }
 
@@ -45,8 +73,12 @@ async fn broken_sources_of_events_are_caught() {
         (source::Fault::Skips, "event.replay"),
         (source::Fault::TooEarly, "event.committed"),
         (source::Fault::TellsOld, "event.replay"),
+        (source::Fault::LosesQuietly, "event.lag"),
+        (source::Fault::ForgetsPlan, "event.fields"),
+        (source::Fault::FollowsTheWall, "event.time"),
+        (source::Fault::CursorsStand, "event.cursor"),
     ] {
-        let report = event::check(&source::Sources(fault)).await;
+        let report = event::check(&source::Sources::new(fault)).await;
         assert!(report.caught(id), "{id}: {report}");
     }
 }
@@ -81,7 +113,8 @@ impl Clock for Stands {
 
 #[tokio::test]
 async fn broken_clocks_are_caught() {
-    let cases: [(fn(Arc<ManualClock>) -> Arc<dyn Clock>, &str); 2] = [
+    type Face = fn(Arc<ManualClock>) -> Arc<dyn Clock>;
+    let cases: [(Face, &str); 2] = [
         (|c| Arc::new(Follows(c)), "clock.monotonic"),
         (|c| Arc::new(Stands(c)), "clock.wall"),
     ];
@@ -125,7 +158,8 @@ impl Policy for Beyond {
 
 #[tokio::test]
 async fn broken_policies_are_caught() {
-    let cases: [(fn() -> Box<dyn Policy>, &str); 3] = [
+    type Make = fn() -> Box<dyn Policy>;
+    let cases: [(Make, &str); 3] = [
         (|| Box::new(Lottery), "policy.deterministic"),
         (|| Box::new(FirstOnly), "policy.progress"),
         (|| Box::<Beyond>::default(), "policy.in_range"),

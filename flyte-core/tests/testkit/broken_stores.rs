@@ -29,6 +29,10 @@ enum Fault {
     NeverWakes,
     ConsumesNothing,
     GivesCreditTwice,
+    DropsEmptyFrames,
+    ForgetsSnapshots,
+    HidesOwners,
+    ThanksAnybody,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,9 @@ impl Store for Broken {
         if self.1 == Fault::LosesSecondFrame && batch.frames.len() > 1 {
             batch.frames.remove(1);
         }
+        if self.1 == Fault::DropsEmptyFrames {
+            batch.frames.retain(|f| !f.is_empty());
+        }
         if self.1 == Fault::ConsumesNothing {
             batch.consumed = 0;
         }
@@ -110,13 +117,23 @@ impl Store for Broken {
         self.0.locate(execution).await
     }
     async fn shards(&self) -> Result<Vec<(ShardId, Option<String>)>> {
-        self.0.shards().await
+        let mut shards = self.0.shards().await?;
+        if self.1 == Fault::HidesOwners {
+            shards.iter_mut().for_each(|s| s.1 = None);
+        }
+        Ok(shards)
     }
     async fn tenants(&self) -> Result<Vec<Tenant>> {
         self.0.tenants().await
     }
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
-        self.0.snapshot(lease, snapshot).await
+        if self.1 == Fault::ForgetsSnapshots {
+            return self.0.renew(lease).await.map(|_| ());
+        }
+        match self.0.snapshot(lease, snapshot).await {
+            Err(_) if self.1 == Fault::ThanksAnybody => Ok(()),
+            other => other,
+        }
     }
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
         self.0.trim(lease, before).await
@@ -137,7 +154,20 @@ impl Store for Broken {
 
 #[tokio::test]
 async fn broken_stores_are_caught() {
-    let cases: [(Makes<dyn Store>, &str); 7] = [
+    let cases: [(Makes<dyn Store>, &str); 11] = [
+        (
+            Makes(|| Broken::of(Fault::DropsEmptyFrames)),
+            "store.commit.opaque",
+        ),
+        (Makes(|| Broken::of(Fault::HidesOwners)), "store.shards"),
+        (
+            Makes(|| Broken::of(Fault::ThanksAnybody)),
+            "store.snapshot.fenced",
+        ),
+        (
+            Makes(|| Broken::of(Fault::ForgetsSnapshots)),
+            "store.snapshot.loads",
+        ),
         (
             Makes(|| Broken::of(Fault::LosesSecondFrame)),
             "store.commit.atomic",
@@ -238,7 +268,8 @@ fn broken_cache(clock: Arc<ManualClock>, fault: CacheFault) -> Arc<dyn Cache> {
 
 #[tokio::test]
 async fn broken_caches_are_caught() {
-    let cases: [(fn(Arc<ManualClock>) -> Arc<dyn Cache>, &str); 4] = [
+    type Make = fn(Arc<ManualClock>) -> Arc<dyn Cache>;
+    let cases: [(Make, &str); 4] = [
         (
             |c| broken_cache(c, CacheFault::IgnoresTenant),
             "cache.tenant",

@@ -50,6 +50,10 @@ impl StoreHarness for Makes<dyn Store> {
     async fn damage(&self, _: &Arc<dyn Store>, _: JournalPosition) -> bool {
         false
     }
+
+    async fn lose_index(&self, _: &Arc<dyn Store>) -> bool {
+        false
+    }
 }
 
 #[async_trait::async_trait]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use flyte_core::testkit::{
-    WITHOUT_CASE, cache, clock, event, plugin, policy, registry, secrets, store, task,
+    WITHOUT_CASE, cache, clock, event, host, plugin, policy, registry, secrets, store, task,
 };
 
 /// The ids in the documentation of the contracts.
@@ -30,6 +30,7 @@ fn cases() -> Vec<&'static str> {
     out.extend(cache::cases().iter().map(|c| c.id));
     out.extend(clock::cases().iter().map(|c| c.id));
     out.extend(event::cases().iter().map(|c| c.id));
+    out.extend(host::cases().iter().map(|c| c.id));
     out.extend(plugin::cases().iter().map(|c| c.id));
     out.extend(policy::cases().iter().map(|c| c.id));
     out.extend(registry::cases().iter().map(|c| c.id));
@@ -68,5 +69,25 @@ fn every_must_has_a_case() {
         assert!(id.starts_with("plugin.") && why.len() > 20, "{id}: {why}");
         assert!(unique.contains(id) && !cases.contains(id), "{id}");
     }
-    assert!(unique.len() > 90, "{}", unique.len());
+    assert!(unique.len() > 125, "{}", unique.len());
+}
+
+/// The words in backticks that look like ids, in the tables of the public list.
+fn listed() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contracts.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().filter(|l| l.starts_with("| "));
+    let ids = rows.filter_map(|l| l.trim_end_matches(" |").rsplit("| ").next());
+    let words = ids.flat_map(str::split_whitespace);
+    let mut out: Vec<String> = words
+        .filter(|w| w.starts_with('`'))
+        .map(|w| w.trim_matches('`').to_owned())
+        .collect();
+    out.sort();
+    out
+}
+
+#[test]
+fn the_public_list_names_each_obligation_once() {
+    assert_eq!(listed(), documented());
 }

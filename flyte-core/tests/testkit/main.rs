@@ -2,8 +2,9 @@
 
 mod broken_backends;
 mod broken_stores;
-mod desk;
 mod harnesses;
+mod hosts;
 mod lists;
 mod references;
+mod scripted;
 mod source;

@@ -6,20 +6,24 @@ use std::time::Duration;
 use flyte_core::contract::{Artifact, CacheExplanation};
 use flyte_core::contract::{
     Cache, CacheKey, CacheLookup, Clock, EnvironmentSecrets, FairShare, JournalPosition, Lease,
-    ManualClock, PutOptions, RawTask, Registry, ReservationToken, ReserveOutcome, Store,
+    ManualClock, PutOptions, RawTask, Registry, ReservationToken, ReserveOutcome, Secrets, Store,
     SweepReport, Task, TaskContext, TaskError,
 };
 use flyte_core::id::{Identifier, ResourceType};
 use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
-use flyte_core::memory::{MemoryCache, MemoryRegistry, MemoryStore};
-use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
+use flyte_core::memory::{MemoryCache, MemoryRegistry, MemorySecrets, MemoryStore};
+use flyte_core::template::{Secret, TaskTemplate, TypedInterface, Variable};
+use flyte_core::testkit::secrets::SecretsHarness;
 use flyte_core::testkit::store::StoreHarness;
-use flyte_core::testkit::{cache, clock, event, plugin, policy, registry, secrets, store, task};
+use flyte_core::testkit::{
+    cache, clock, event, host, plugin, policy, registry, secrets, store, task,
+};
 use flyte_core::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-use super::desk::{Desk, Fault};
 use super::harnesses::{Caches, Clocks, Makes, Policies, Vault};
+use super::hosts::{Host, HostFault};
+use super::scripted::{Fault, Scripted};
 use super::source;
 
 #[tokio::test]
@@ -60,6 +64,10 @@ impl StoreHarness for Timed {
     }
 
     async fn damage(&self, _: &Arc<dyn Store>, _: JournalPosition) -> bool {
+        false
+    }
+
+    async fn lose_index(&self, _: &Arc<dyn Store>) -> bool {
         false
     }
 }
@@ -145,17 +153,62 @@ async fn secrets_of_files() {
     secrets::check(&vault).await.assert_conforms();
 }
 
+/// A group with two versions of one key, and another key without.
+#[derive(Debug)]
+struct Versions;
+
+impl SecretsHarness for Versions {
+    fn secrets(&self) -> Arc<dyn Secrets> {
+        let all = self.known().into_iter();
+        Arc::new(all.fold(MemorySecrets::default(), |secrets, (s, value)| {
+            secrets.with(s.group, s.key, s.group_version, value)
+        }))
+    }
+
+    fn known(&self) -> Vec<(Secret, Vec<u8>)> {
+        let all = [
+            ("password", "1", "before"),
+            ("password", "2", "hunter2"),
+            ("user", "", "flyte-user"),
+        ];
+        let one = |(key, version, value): (&str, &str, &str)| {
+            let secret = Secret {
+                group: "db".into(),
+                key: key.into(),
+                group_version: version.into(),
+                ..Secret::default()
+            };
+            (secret, value.as_bytes().to_vec())
+        };
+        all.map(one).into()
+    }
+}
+
+#[tokio::test]
+async fn secrets_in_memory() {
+    secrets::check(&Versions).await.assert_conforms();
+}
+
 #[tokio::test]
 async fn a_plugin_in_memory() {
-    let report = plugin::check(&Desk::new(Fault::None)).await;
+    let report = plugin::check(&Scripted::new(Fault::None)).await;
     report.assert_conforms();
     assert_eq!(report.not_applicable, []);
 }
 
 #[tokio::test]
 async fn a_source_of_events_in_memory() {
-    let h = source::Sources(source::Fault::None);
-    event::check(&h).await.assert_conforms();
+    let h = source::Sources::new(source::Fault::None);
+    let report = event::check(&h).await;
+    report.assert_conforms();
+    assert_eq!(report.not_applicable, []);
+}
+
+#[tokio::test]
+async fn a_host_of_tasks() {
+    let report = host::check(&Host::new(HostFault::None)).await;
+    report.assert_conforms();
+    assert_eq!(report.not_applicable, []);
 }
 
 /// Half of an even number.

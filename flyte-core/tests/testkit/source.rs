@@ -6,15 +6,15 @@ use std::time::Duration;
 use flyte_core::Result;
 use flyte_core::contract::{
     CommitBatch, Durability, Event, EventCursor, EventItem, EventKind, EventSource, EventStream,
-    JournalPosition, Lease, ShardId, Store,
+    JournalPosition, Lease, NodeRef, ShardId, Store,
 };
-use flyte_core::id::{ExecutionId, Tenant};
-use flyte_core::journal::{JournalFrame, WorkflowPhase};
-use flyte_core::literal::Timestamp;
-use flyte_core::memory::MemoryStore;
+use flyte_core::id::{Digest, ExecutionId, NodeAddr, Tenant};
+use flyte_core::journal::{CacheStatus, JournalFrame, NodePhase, WorkflowPhase};
+use flyte_core::literal::{Row, SignedDuration, Timestamp};
+use flyte_core::memory::{MemoryEvents, MemoryStore};
 use flyte_core::testkit::event::EventHarness;
 use futures::StreamExt;
-use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::future::ready;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -27,141 +27,184 @@ pub(crate) enum Fault {
     TooEarly,
     /// A new subscriber gets everything.
     TellsOld,
+    /// A slow subscriber misses events without a word.
+    LosesQuietly,
+    /// The first event names no plan.
+    ForgetsPlan,
+    /// Times are the wall clock's.
+    FollowsTheWall,
+    /// All events of an execution have one cursor.
+    CursorsStand,
 }
 
 #[derive(Debug)]
-pub(crate) struct Sources(pub(crate) Fault);
-
-#[derive(Debug)]
-struct Source {
-    fault: Fault,
-    told: Mutex<(Vec<Event>, Vec<UnboundedSender<Result<EventItem>>>)>,
-}
-
-fn item(e: &Event) -> Result<EventItem> {
-    Ok(EventItem::Event(Box::new(e.clone())))
-}
-
-impl Source {
-    fn tell(&self, events: Vec<Event>) {
-        let mut told = self.told.lock().unwrap();
-        for event in &events {
-            told.1.retain(|s| s.unbounded_send(item(event)).is_ok());
-        }
-        told.0.extend(events);
-    }
-}
+struct Source(Fault, MemoryEvents);
 
 #[async_trait::async_trait]
 impl EventSource for Source {
     async fn subscribe(&self, from: Option<EventCursor>) -> Result<EventStream> {
-        let (send, stream) = unbounded();
-        let mut told = self.told.lock().unwrap();
-        let mut skip = usize::from(self.fault == Fault::Skips);
-        for event in &told.0 {
-            let wanted = match from {
-                Some(at) => event.cursor > at,
-                None => self.fault == Fault::TellsOld,
-            };
-            if wanted && skip > 0 {
-                skip -= 1;
-            } else if wanted {
-                send.unbounded_send(item(event)).unwrap();
-            }
-        }
-        told.1.push(send);
-        Ok(stream.boxed())
+        let all = Some(EventCursor::default());
+        let items = match self.0 {
+            Fault::TellsOld => self.1.subscribe(from.or(all)).await?,
+            _ => self.1.subscribe(from).await?,
+        };
+        Ok(match self.0 {
+            Fault::Skips if from.is_some() => items.skip(1).boxed(),
+            Fault::LosesQuietly => items.filter(|i| ready(!lagged(i))).boxed(),
+            _ => items,
+        })
     }
 }
 
-/// The one journal of a harness's executions.
-#[derive(Debug)]
-struct Journal {
-    source: Arc<Source>,
-    store: Arc<MemoryStore>,
-    lease: Lease,
-    frames: Mutex<u64>,
+fn lagged(item: &Result<EventItem>) -> bool {
+    matches!(item, Ok(EventItem::Lagged { .. }))
 }
 
-static JOURNALS: Mutex<Vec<Arc<Journal>>> = Mutex::new(Vec::new());
+/// Who writes the journal of the case that runs now.
+#[derive(Debug)]
+struct Journal {
+    told: MemoryEvents,
+    store: Arc<MemoryStore>,
+    lease: Lease,
+    frames: u64,
+    time: Timestamp,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sources {
+    fault: Fault,
+    wall: Mutex<Timestamp>,
+    journal: Mutex<Option<Journal>>,
+}
+
+impl Sources {
+    pub(crate) fn new(fault: Fault) -> Self {
+        Self {
+            fault,
+            wall: Mutex::new(Timestamp::from_unix_millis(1 << 40)),
+            journal: Mutex::default(),
+        }
+    }
+
+    fn source(&self, told: &MemoryEvents) -> Arc<dyn EventSource> {
+        Arc::new(Source(self.fault, told.clone()))
+    }
+
+    fn kinds(&self) -> Vec<EventKind> {
+        let workflow = |phase| EventKind::Workflow {
+            phase,
+            error: None,
+            outputs: (phase == WorkflowPhase::Succeeded).then(Row::default),
+            plan: None,
+        };
+        let node = |phase| EventKind::Node {
+            node: NodeRef {
+                addr: NodeAddr::default(),
+                path: "n0".into(),
+                spec_node_id: "n0".into(),
+                unique_id: "n0".into(),
+                retry_group: "".into(),
+                name: "one".into(),
+            },
+            phase,
+            error: None,
+            cache: CacheStatus::Disabled,
+            is_parent: false,
+        };
+        let mut first = workflow(WorkflowPhase::Queued);
+        if let (EventKind::Workflow { plan, .. }, true) =
+            (&mut first, self.fault != Fault::ForgetsPlan)
+        {
+            *plan = Some(Digest::of("tests", b"a plan"));
+        }
+        vec![
+            first,
+            workflow(WorkflowPhase::Running),
+            node(NodePhase::Running),
+            node(NodePhase::Succeeded),
+            workflow(WorkflowPhase::Succeeded),
+        ]
+    }
+}
 
 #[async_trait::async_trait]
 impl EventHarness for Sources {
     async fn fresh(&self) -> (Arc<dyn EventSource>, Arc<dyn Store>) {
         let store = Arc::new(MemoryStore::default());
         let lease = store.claim(ShardId(0), "tests").await.unwrap();
-        let source = Arc::new(Source {
-            fault: self.0,
-            told: Mutex::default(),
-        });
-        let journal = Journal {
-            source: source.clone(),
+        let told = MemoryEvents::new(64);
+        let source = self.source(&told);
+        *self.journal.lock().unwrap() = Some(Journal {
+            told,
             store: store.clone(),
             lease,
-            frames: Mutex::new(0),
-        };
-        JOURNALS.lock().unwrap().push(Arc::new(journal));
+            frames: 0,
+            time: Timestamp::UNIX_EPOCH,
+        });
         (source, store)
     }
 
-    async fn execute(&self, source: &Arc<dyn EventSource>, name: &str) -> ExecutionId {
-        let journals = JOURNALS.lock().unwrap().clone();
-        let mine = journals
-            .into_iter()
-            .find(|j| std::ptr::addr_eq(Arc::as_ptr(&j.source), Arc::as_ptr(source)));
-        let journal = mine.unwrap();
+    async fn execute(&self, _: &Arc<dyn EventSource>, name: &str) -> ExecutionId {
         let id = ExecutionId::new(Tenant::default(), name);
-        let sequence = {
-            let mut frames = journal.frames.lock().unwrap();
-            *frames += 1;
-            *frames
+        let mut journal = self.journal.lock().unwrap().take().unwrap();
+        journal.frames += 1;
+        let wall = *self.wall.lock().unwrap();
+        journal.time = match self.fault {
+            Fault::FollowsTheWall => wall,
+            _ => journal.time.max(wall),
         };
         let frame = JournalFrame {
-            sequence,
-            epoch: 1,
-            at: Timestamp::UNIX_EPOCH,
+            sequence: journal.frames,
+            epoch: journal.lease.epoch,
+            at: journal.time,
             records: Vec::new(),
         };
         let batch = CommitBatch {
-            number: sequence,
+            number: journal.frames,
             frames: vec![frame.encode().unwrap()],
             consumed: 0,
             durability: Durability::Memory,
         };
         journal.store.commit(&journal.lease, batch).await.unwrap();
-        let phases = [
-            WorkflowPhase::Queued,
-            WorkflowPhase::Running,
-            WorkflowPhase::Succeeding,
-            WorkflowPhase::Succeeded,
-        ];
-        let event = |(i, phase): (usize, WorkflowPhase)| Event {
+        let position = JournalPosition {
+            shard: ShardId(0),
+            sequence: journal.frames + u64::from(self.fault == Fault::TooEarly),
+        };
+        let event = |(i, kind): (usize, EventKind)| Event {
             cursor: EventCursor {
-                position: JournalPosition {
-                    shard: ShardId(0),
-                    sequence: sequence + u64::from(self.0 == Fault::TooEarly),
+                position,
+                index: if self.fault == Fault::CursorsStand {
+                    0
+                } else {
+                    i as u32
                 },
-                index: i as u32,
             },
             execution: id.clone(),
             sequence: i as u64,
-            occurred_at: Timestamp::UNIX_EPOCH,
-            kind: EventKind::Workflow {
-                phase,
-                error: None,
-                outputs: None,
-                plan: None,
-            },
+            occurred_at: journal.time,
+            kind,
         };
-        let mut events: Vec<Event> = phases.into_iter().enumerate().map(event).collect();
-        if self.0 == Fault::Swaps {
+        let mut events: Vec<Event> = self.kinds().into_iter().enumerate().map(event).collect();
+        if self.fault == Fault::Swaps {
             events.swap(1, 2);
         }
-        journal.source.tell(events);
+        journal.told.tell(events);
+        *self.journal.lock().unwrap() = Some(journal);
         id
     }
 
     async fn pass(&self, d: Duration) {
         tokio::time::sleep(d.min(Duration::from_millis(300))).await;
+    }
+
+    fn jump(&self, seconds: i64) -> bool {
+        let mut wall = self.wall.lock().unwrap();
+        *wall = wall.saturating_add(SignedDuration::from_millis(seconds * 1000));
+        true
+    }
+
+    async fn restart(&self, _: Arc<dyn EventSource>) -> Option<Arc<dyn EventSource>> {
+        let journal = self.journal.lock().unwrap();
+        Some(self.source(&journal.as_ref()?.told))
     }
 }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use flyte_host::core::template::{LaunchPlanTemplate, TaskTemplate, WorkflowTemplate};
+use flyte_host::idl::admin;
+use flyte_host::idl::convert::{decode, launch_plan_from_pb, task_from_pb, workflow_from_pb};
 use serde_json::Value;
 
 pub(crate) fn python() -> PathBuf {
@@ -17,6 +20,65 @@ pub(crate) fn python() -> PathBuf {
         python.display()
     );
     python
+}
+
+/// The modules of `tests/workflows`, and a folder with what the real flytekit makes of them.
+pub(crate) fn serialised() -> (Vec<String>, tempfile::TempDir) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let files = std::fs::read_dir(root.join("tests/workflows")).unwrap();
+    let mut modules: Vec<String> = files
+        .filter_map(|f| f.unwrap().file_name().into_string().ok())
+        .filter_map(|f| f.strip_suffix(".py").map(str::to_owned))
+        .collect();
+    modules.sort();
+    let out = tempfile::tempdir().unwrap();
+    let run = Command::new(python())
+        .args(["-c", include_str!("../../src/python/serialise.py")])
+        .arg(root.join("tests/workflows"))
+        .arg(modules.join(","))
+        .arg(out.path())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(run.status.success(), "{told}");
+    (modules, out)
+}
+
+/// What the real flytekit makes of `tests/workflows`, in the model.
+#[derive(Default)]
+pub(crate) struct Templates {
+    pub(crate) workflows: Vec<WorkflowTemplate>,
+    pub(crate) tasks: Vec<TaskTemplate>,
+    pub(crate) launch_plans: Vec<LaunchPlanTemplate>,
+}
+
+pub(crate) fn templates() -> Templates {
+    let (_, out) = serialised();
+    let mut all = Templates::default();
+    for entry in std::fs::read_dir(out.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        match stem.rsplit('_').next() {
+            Some("1") => {
+                let spec: admin::TaskSpec = decode(&bytes).unwrap();
+                all.tasks
+                    .push(task_from_pb(&spec.template.unwrap()).unwrap());
+            }
+            Some("2") => {
+                let spec: admin::WorkflowSpec = decode(&bytes).unwrap();
+                let workflow = workflow_from_pb(&spec.template.unwrap()).unwrap();
+                all.workflows.push(workflow);
+            }
+            Some("3") => {
+                let plan: admin::LaunchPlan = decode(&bytes).unwrap();
+                all.launch_plans.push(launch_plan_from_pb(&plan).unwrap());
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 pub(crate) struct Folder(tempfile::TempDir);

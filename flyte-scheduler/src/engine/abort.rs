@@ -16,7 +16,10 @@ impl Engine {
                 continue;
             }
             for (n, state) in frame.nodes.iter().enumerate() {
-                if matches!(state, NodeState::Running | NodeState::Backoff) {
+                if matches!(
+                    state,
+                    NodeState::Running | NodeState::Gated | NodeState::Backoff
+                ) {
                     active.push(NodeAddr::new(f as u32, n as u32));
                 }
             }
@@ -56,7 +59,7 @@ impl Engine {
             return;
         }
         let reason = self.reason(number);
-        if ex.node(addr) == NodeState::Running {
+        if ex.node(addr) != NodeState::Backoff {
             self.drop_job(at, Some(reason));
         }
         self.emit(

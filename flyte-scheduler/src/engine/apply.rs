@@ -5,12 +5,39 @@ use std::sync::Arc;
 use flyte_core::id::{Digest, FrameIx, NodeAddr, NodeIx};
 use flyte_core::journal::{CacheStatus, Change, Record, WorkflowPhase};
 use flyte_core::literal::Timestamp;
-use flyte_core::plan::Graph;
+use flyte_core::plan::{Graph, Target};
 
-use super::state::{Execution, Frame, Job, NodeState, State, Times, Trouble};
+use super::child::Untold;
+use super::state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 use super::{Agenda, LoadedPlan};
 
 /// What the fold needs to know of plans.
+///
+/// ```
+/// use flyte_core::compile::{Sources, compile, single_task_workflow};
+/// use flyte_core::id::{Digest, Identifier, ResourceType};
+/// use flyte_core::template::{TaskTemplate, TypedInterface};
+/// use flyte_scheduler::engine::{LoadedPlan, Plans, TaskKind};
+/// use std::sync::Arc;
+///
+/// /// One plan only.
+/// struct Single(Arc<LoadedPlan>);
+///
+/// impl Plans for Single {
+///     fn plan(&self, digest: Digest) -> Arc<LoadedPlan> {
+///         assert_eq!(digest, self.0.digest, "no other was loaded");
+///         self.0.clone()
+///     }
+/// }
+///
+/// let id = Identifier::new(ResourceType::Task, "echo", "1");
+/// let task = TaskTemplate::new(id, "echo", TypedInterface::default());
+/// let workflow = single_task_workflow(&task).unwrap();
+/// let plan = compile(&Sources::new(&workflow, &[task])).unwrap();
+/// let digest = flyte_core::plan::Plan::digest_of(&plan.to_bytes());
+/// let loaded = LoadedPlan::new(plan, digest, vec![TaskKind::Plugin(0)]);
+/// assert_eq!(Single(Arc::new(loaded)).plan(digest).tasks.len(), 1);
+/// ```
 pub trait Plans {
     /// The plan of a digest; it was loaded before the record was made or read.
     fn plan(&self, digest: Digest) -> Arc<LoadedPlan>;
@@ -33,7 +60,7 @@ pub(super) fn apply(
             let s = &opened.submission;
             let loaded = plans.plan(s.plan);
             let inputs = s.inputs.values().iter().cloned().map(Some).collect();
-            let root = Frame::new(loaded.clone(), 0, None, inputs);
+            let root = Frame::new(loaded.clone(), 0, None, inputs, None);
             let mut execution = Execution {
                 number,
                 id: s.id.clone(),
@@ -48,6 +75,8 @@ pub(super) fn apply(
                 live: 0,
                 jobs: Default::default(),
                 finalizing: Default::default(),
+                kids: Default::default(),
+                signals: Default::default(),
                 publishing: Default::default(),
                 troubles: Default::default(),
                 times: Default::default(),
@@ -58,8 +87,18 @@ pub(super) fn apply(
             execution.push_frame(root, agenda);
             return state.insert(number, execution);
         }
-        Change::Ended { .. } => {
-            state.remove(number);
+        Change::Ended {
+            phase,
+            outputs,
+            error,
+        } => {
+            let ended = state.remove(number);
+            let untold = ended.and_then(|e| Untold::of(&e, *phase, outputs, error.as_deref()));
+            state.untold.extend(untold.map(|u| (number, u)));
+            return;
+        }
+        Change::ParentTold => {
+            state.untold.remove(&number);
             return;
         }
         _ => {}
@@ -76,6 +115,11 @@ pub(super) fn apply(
 impl Execution {
     fn push_frame(&mut self, frame: Frame, agenda: &mut Vec<(u64, Agenda)>) {
         let ix = FrameIx(self.frames.len() as u32);
+        if frame.items.is_some() {
+            agenda.push((self.number, Agenda::Items(ix)));
+            self.frames.push(frame);
+            return;
+        }
         for (node, state) in frame.nodes.iter().enumerate() {
             if *state == NodeState::Ready {
                 let addr = NodeAddr {
@@ -101,16 +145,24 @@ impl Execution {
         match change {
             Change::FrameOpened {
                 parent,
+                attempt,
                 graph,
                 plan,
+                items,
                 inputs,
             } => {
                 let loaded = match plan {
                     Some(digest) => plans.plan(*digest),
                     None => self.frame(parent.frame).loaded.clone(),
                 };
+                self.frames[parent.frame.0 as usize].attempts[parent.node.0 as usize] =
+                    (*attempt + 1) as u16;
                 self.set(*parent, NodeState::Open, agenda);
-                let frame = Frame::new(loaded, *graph, Some(*parent), inputs.clone());
+                self.begin(*parent, at);
+                let mut frame = Frame::new(loaded, *graph, Some(*parent), inputs.clone(), *items);
+                if let Some(items) = &mut frame.items {
+                    items.failed_max = self.failures_allowed(*parent, frame.nodes.len() as u32);
+                }
                 self.children
                     .insert(*parent, FrameIx(self.frames.len() as u32));
                 self.push_frame(frame, agenda);
@@ -118,14 +170,15 @@ impl Execution {
             Change::Started { addr, attempt } => {
                 self.frames[addr.frame.0 as usize].attempts[addr.node.0 as usize] =
                     (*attempt + 1) as u16;
-                self.set(*addr, NodeState::Running, agenda);
-                if self.settings_timeout(*addr) {
-                    let times = self.times.entry(*addr).or_insert(Times {
-                        queued_at: at,
-                        started_at: at,
-                    });
-                    times.started_at = at;
-                }
+                let target = self.frame(addr.frame).target(addr.node.0);
+                let gate = matches!(target, Target::Gate(_));
+                let to = if gate {
+                    NodeState::Gated
+                } else {
+                    NodeState::Running
+                };
+                self.set(*addr, to, agenda);
+                self.begin(*addr, at);
                 if self.is_plugin(*addr) {
                     self.jobs.insert(
                         *addr,
@@ -134,6 +187,8 @@ impl Execution {
                             ..Job::default()
                         },
                     );
+                } else if let Target::LaunchPlan(_) = target {
+                    self.kids.insert(*addr, *attempt);
                 }
             }
             Change::Launched { addr, handle, .. } => {
@@ -159,8 +214,9 @@ impl Execution {
                 cache,
                 producer,
             } => {
+                self.kids.remove(addr);
                 let frame = &mut self.frames[addr.frame.0 as usize];
-                let range = frame.loaded.layouts[frame.graph as usize].range(addr.node.0);
+                let range = frame.outputs_range(addr.node.0);
                 for (slot, value) in frame.outputs[range].iter_mut().zip(outputs) {
                     slot.clone_from(value);
                 }
@@ -175,7 +231,9 @@ impl Execution {
                 }
                 self.end_job(*addr);
                 self.set(*addr, NodeState::Succeeded, agenda);
-                self.release(*addr, agenda);
+                if self.frame(addr.frame).items.is_none() {
+                    self.release(*addr, agenda);
+                }
             }
             Change::AttemptFailed {
                 addr,
@@ -188,6 +246,7 @@ impl Execution {
                 t.charge(*charge, &error.code);
                 t.not_before = retry.and_then(|r| r.not_before);
                 self.end_job(*addr);
+                self.close_child(*addr);
                 if retry.is_some() {
                     self.set(*addr, NodeState::Backoff, agenda);
                     agenda.push((self.number, Agenda::Ready(*addr)));
@@ -206,6 +265,12 @@ impl Execution {
                 self.end_job(*addr);
                 self.set(*addr, state, agenda);
                 let frame = &mut self.frames[addr.frame.0 as usize];
+                if let Some(items) = &mut frame.items {
+                    items.failed += 1;
+                    if items.messages.len() < Items::MESSAGES_MAX {
+                        items.messages.push((addr.node.0, error.message.clone()));
+                    }
+                }
                 frame.failure = Some(((**error).clone(), *addr));
                 agenda.push((self.number, Agenda::NodeFailed(*addr)));
             }
@@ -239,9 +304,21 @@ impl Execution {
                 self.end_frames(FrameIx(0));
                 agenda.push((self.number, Agenda::EndFrame(FrameIx(0))));
             }
-            Change::FrameEnding { frame } => {
+            Change::FrameEnding { frame, overdue } => {
+                self.frames[frame.0 as usize].overdue = *overdue;
                 self.end_frames(*frame);
                 agenda.push((self.number, Agenda::EndFrame(*frame)));
+            }
+            Change::FailureHandling { frame: ix } => {
+                let frame = &mut self.frames[ix.0 as usize];
+                let node = frame.graph().failure_node;
+                let node = node.expect("invariant: only a graph that has one handles failures");
+                frame.ending = false;
+                frame.handling = true;
+                frame.nodes[node as usize] = NodeState::Ready;
+                frame.open += 1;
+                let addr = NodeAddr::new(ix.0, node);
+                agenda.push((self.number, Agenda::Ready(addr)));
             }
             Change::Parked { cause } => self.parked = Some(cause.clone()),
             Change::Released => {
@@ -251,8 +328,16 @@ impl Execution {
                 self.parked = None;
                 agenda.push((self.number, Agenda::Resume));
             }
-            Change::Signalled { .. } => {}
-            Change::Opened(_) | Change::Ended { .. } | Change::OwnerLost | Change::OwnerLeft => {
+            Change::Signalled { signal, value } => {
+                let value = value.clone();
+                self.signals.entry(signal.clone()).or_insert(value);
+                agenda.push((self.number, Agenda::Signalled(signal.clone())));
+            }
+            Change::Opened(_)
+            | Change::Ended { .. }
+            | Change::ParentTold
+            | Change::OwnerLost
+            | Change::OwnerLeft => {
                 unreachable!("handled by `apply`")
             }
             other => panic!("invariant: this version made the record {other:?}"),
@@ -276,16 +361,35 @@ impl Execution {
             _ => {}
         }
         if to.is_over() {
-            if from == NodeState::Open
-                && let Some(child) = self.children.remove(&addr)
-            {
-                self.frames[child.0 as usize].close();
+            if from == NodeState::Open {
+                self.close_child(addr);
             }
             let frame = &mut self.frames[addr.frame.0 as usize];
             frame.open -= 1;
-            if frame.open == 0 || (frame.ending && frame.active == 0) {
+            if frame.is_over() {
                 agenda.push((self.number, Agenda::FrameDone(addr.frame)));
+            } else if frame.items.is_some() {
+                agenda.push((self.number, Agenda::Items(addr.frame)));
             }
+        }
+    }
+
+    fn close_child(&mut self, addr: NodeAddr) {
+        if let Some(child) = self.children.remove(&addr) {
+            self.frames[child.0 as usize].close();
+        }
+    }
+
+    /// Remembers when an attempt began, where that counts.
+    fn begin(&mut self, addr: NodeAddr, at: Timestamp) {
+        let frame = self.frame(addr.frame);
+        let gate = matches!(frame.target(addr.node.0), Target::Gate(_));
+        if gate || frame.settings(addr.node.0).timeout.is_some() {
+            let times = self.times.entry(addr).or_insert(Times {
+                queued_at: at,
+                started_at: at,
+            });
+            times.started_at = at;
         }
     }
 
@@ -324,16 +428,11 @@ impl Execution {
         if let Some(job) = self.jobs.remove(&addr)
             && let Some(handle) = job.handle
         {
-            self.finalizing.insert((addr, job.attempt), handle);
+            self.finalizing.insert((addr, job.attempt), Some(handle));
         }
-    }
-
-    fn settings_timeout(&self, addr: NodeAddr) -> bool {
-        self.frame(addr.frame)
-            .graph()
-            .settings_of(addr.node.0)
-            .timeout
-            .is_some()
+        if let Some(attempt) = self.kids.remove(&addr) {
+            self.finalizing.insert((addr, attempt), None);
+        }
     }
 }
 

@@ -35,13 +35,12 @@ struct Caching<'a> {
 impl Execution {
     fn caching(&self, addr: NodeAddr) -> Option<Caching<'_>> {
         let frame = self.frame(addr.frame);
-        let graph = frame.graph();
-        let Target::Task(t) = graph.nodes[addr.node.0 as usize].target else {
+        let Target::Task(t) = frame.target(addr.node.0) else {
             return None;
         };
         let template = &*frame.loaded.plan.tasks[t as usize];
         let m = &template.metadata;
-        let s: &NodeSettings = graph.settings_of(addr.node.0);
+        let s: &NodeSettings = frame.settings(addr.node.0);
         // Flyte's engine ignores the node's wishes; what the author wrote last wins here.
         s.cacheable.unwrap_or(m.discoverable).then(|| Caching {
             template,
@@ -107,7 +106,7 @@ impl Engine {
             Some(Looked::Asked) => return false,
             Some(Looked::Held { .. }) | None => {}
         }
-        let attempt = u32::from(ex.frame(addr.frame).attempts[addr.node.0 as usize]);
+        let attempt = ex.attempts(addr);
         if attempt > 0 {
             // A retry computes: the first attempt has asked.
             return true;
@@ -191,10 +190,7 @@ impl Engine {
 
     fn hit(&self, at: AttemptRef, artifact: &Artifact) -> Option<OutputValues> {
         let ex = self.state.get(at.execution)?;
-        let names = ex
-            .frame(at.addr.frame)
-            .graph()
-            .output_names_of(at.addr.node.0);
+        let names = ex.frame(at.addr.frame).output_names(at.addr.node.0);
         let fits = names.len() == artifact.outputs.len();
         fits.then(|| {
             names
@@ -241,10 +237,7 @@ impl Engine {
             .state
             .get(at.execution)
             .expect("invariant: the caller looked");
-        let outputs = ex
-            .frame(at.addr.frame)
-            .graph()
-            .output_names_of(at.addr.node.0);
+        let outputs = ex.frame(at.addr.frame).output_names(at.addr.node.0);
         if !self.config.cache || outputs.is_empty() || ex.caching(at.addr).is_none() {
             return CacheStatus::Disabled;
         }
@@ -267,7 +260,7 @@ impl Engine {
             .cache_key(at.addr, &inputs)
             .expect("invariant: only cached nodes publish");
         let frame = ex.frame(at.addr.frame);
-        let names = frame.graph().output_names_of(at.addr.node.0).clone();
+        let names = frame.output_names(at.addr.node.0).clone();
         let values = frame.outputs_of(at.addr.node.0).iter().flatten().cloned();
         let Some(outputs) = Row::new(names, values) else {
             // An output is missing: consumers fail on it, and nobody else shall get it.

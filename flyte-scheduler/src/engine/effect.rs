@@ -123,6 +123,30 @@ pub enum Effect {
         /// From now.
         ttl: Duration,
     },
+    /// Start an execution for a node; answered only if it cannot be started, or is over already.
+    StartChild {
+        /// Which attempt.
+        at: AttemptRef,
+        /// What.
+        request: Box<super::ChildRequest>,
+    },
+    /// Tell a child execution to end; answered by [`Input::Finalized`](super::Input::Finalized).
+    EndChild {
+        /// Which attempt started it.
+        at: AttemptRef,
+        /// The child.
+        child: ExecutionId,
+        /// Why.
+        reason: String,
+    },
+    /// Tell a parent that its child is over; answered by
+    /// [`Input::ParentTold`](super::Input::ParentTold).
+    TellParent {
+        /// The child's number.
+        number: u64,
+        /// What to tell.
+        untold: Box<super::Untold>,
+    },
     /// The execution is over.
     Ended(Box<Outcome>),
     /// The execution waits for a person.

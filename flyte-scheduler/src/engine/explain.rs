@@ -1,6 +1,10 @@
 use flyte_core::id::{ExecutionId, FrameIx, NodeAddr, Str};
 use flyte_core::journal::{NodePhase, WorkflowPhase};
 
+use flyte_core::literal::SignedDuration;
+use flyte_core::plan::Target;
+use flyte_core::template::GateCondition;
+
 use super::cache::Looked;
 use super::{Engine, Execution, Frame, NodeState, TaskKind};
 use crate::wait_cause::WaitCause;
@@ -37,6 +41,7 @@ impl Engine {
         }
         match state {
             NodeState::Running => return self.attempt(ex, addr),
+            NodeState::Gated => return ex.gate(addr),
             NodeState::Open => return WaitCause::Inside(ex.begun_inside(addr)),
             _ => {}
         }
@@ -85,7 +90,12 @@ impl Engine {
                 handle: job.handle.clone(),
                 phase: job.phase,
             },
-            _ => WaitCause::Attempt { attempt },
+            _ => match ex.kids.contains_key(&addr) {
+                true => WaitCause::Child {
+                    execution: ex.child_id_of(addr),
+                },
+                false => WaitCause::Attempt { attempt },
+            },
         }
     }
 }
@@ -93,11 +103,18 @@ impl Engine {
 impl Execution {
     fn place(&self, path: &str) -> Place {
         let mut frame = FrameIx(0);
-        let mut ids = path.split('/').peekable();
+        // `n0[7]` comes as `n0[` and `7]`.
+        let parts = path.split('/').flat_map(|p| p.split_inclusive('['));
+        let mut ids = parts.map(|p| p.trim_end_matches('[')).peekable();
         while let Some(id) = ids.next() {
-            let graph = self.frame(frame).graph();
-            let mut nodes = 0..graph.len() as u32;
-            let Some(node) = nodes.find(|n| graph.id_of(*n) == id) else {
+            let at = self.frame(frame);
+            let count = at.nodes.len() as u32;
+            let node = match (&at.items, id.strip_suffix(']')) {
+                (Some(_), Some(item)) => item.parse().ok().filter(|i| *i < count),
+                (None, None) => (0..count).find(|n| at.id(*n) == id),
+                _ => None,
+            };
+            let Some(node) = node else {
                 return Place::Nowhere;
             };
             let addr = NodeAddr::new(frame.0, node);
@@ -114,6 +131,25 @@ impl Execution {
         Place::Nowhere
     }
 
+    /// What a gate waits for.
+    fn gate(&self, addr: NodeAddr) -> WaitCause {
+        let frame = self.frame(addr.frame);
+        let Target::Gate(gate) = frame.target(addr.node.0) else {
+            unreachable!("invariant: only gates are Gated")
+        };
+        match &frame.loaded.plan.gates[gate as usize] {
+            GateCondition::Approve { signal_id } | GateCondition::Signal { signal_id, .. } => {
+                let signal = signal_id.clone();
+                WaitCause::Signal { signal }
+            }
+            GateCondition::Sleep { duration } => {
+                let began = self.times[&addr].started_at;
+                let until = began.saturating_add(duration.unwrap_or(SignedDuration::ZERO));
+                WaitCause::Time { until }
+            }
+        }
+    }
+
     /// Why nothing of the execution begins.
     fn held_up(&self) -> Option<WaitCause> {
         if let Some(why) = &self.parked {
@@ -125,6 +161,9 @@ impl Execution {
     /// The nodes before a waiting node that are not over.
     fn missing(&self, addr: NodeAddr) -> Vec<Str> {
         let frame = self.frame(addr.frame);
+        if frame.items.is_some() {
+            return Vec::new();
+        }
         let graph = frame.graph();
         let before = |n: &u32| graph.downstream(*n).contains(&addr.node.0);
         let open = |n: &u32| frame.nodes[*n as usize] != NodeState::Succeeded;
@@ -143,7 +182,7 @@ impl Execution {
 
     fn paths(&self, frame: FrameIx, nodes: impl Iterator<Item = u32>) -> Vec<Str> {
         let addrs = nodes.map(|n| NodeAddr::new(frame.0, n)).take(NAMES_MAX);
-        addrs.map(|a| self.path(a).join("/").into()).collect()
+        addrs.map(|a| self.path(a).into()).collect()
     }
 }
 

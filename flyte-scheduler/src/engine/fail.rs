@@ -1,10 +1,10 @@
 use flyte_core::id::NodeAddr;
-use flyte_core::journal::{Change, Charge, ErrorOrigin, ExecutionError, Retrying};
+use flyte_core::journal::{Change, Charge, ErrorOrigin, ExecutionError, Overdue, Retrying};
 use flyte_core::limits::ATTEMPTS_MAX;
 use flyte_core::literal::SignedDuration;
 use flyte_core::template::OnFailure;
 
-use super::timer::{Overdue, go_duration};
+use super::timer::go_duration;
 use super::{AttemptRef, Engine, NodeState, TaskFailure};
 
 impl Engine {
@@ -23,11 +23,7 @@ impl Engine {
             .get(number)
             .expect("invariant: the caller looked");
         if failure.recoverable {
-            let timeout = ex
-                .frame(addr.frame)
-                .graph()
-                .settings_of(addr.node.0)
-                .timeout;
+            let timeout = ex.frame(addr.frame).settings(addr.node.0).timeout;
             match (overdue, timeout) {
                 // A retryable failure is not an end: the deadlines still count.
                 (Some(Overdue::Node), Some(t)) => return self.node_timed_out(at, t),
@@ -59,11 +55,7 @@ impl Engine {
                 self.config.system_retries_max,
             )
         } else {
-            let said = ex
-                .frame(addr.frame)
-                .graph()
-                .settings_of(addr.node.0)
-                .attempts_max;
+            let said = ex.frame(addr.frame).settings(addr.node.0).attempts_max;
             let max = if said == 0 {
                 self.config.attempts_default
             } else {
@@ -142,13 +134,28 @@ impl Engine {
             .get(number)
             .expect("invariant: the caller looked");
         let frame = ex.frame(addr.frame);
-        if frame.closed || frame.ending {
+        // The failure of a failure node ends nothing further.
+        if frame.closed || frame.ending || frame.handling {
+            return;
+        }
+        if let Some(items) = &frame.items {
+            if items.failed > items.failed_max {
+                let ending = Change::FrameEnding {
+                    frame: addr.frame,
+                    overdue: None,
+                };
+                self.emit(number, ending);
+            }
             return;
         }
         match frame.graph().on_failure {
             OnFailure::FailAfterExecutableNodesComplete => self.skip_after(number, addr),
             OnFailure::FailImmediately if frame.parent.is_some() => {
-                self.emit(number, Change::FrameEnding { frame: addr.frame });
+                let ending = Change::FrameEnding {
+                    frame: addr.frame,
+                    overdue: None,
+                };
+                self.emit(number, ending);
             }
             OnFailure::FailImmediately => {
                 let (error, _) = frame
@@ -169,6 +176,9 @@ impl Engine {
             .get(number)
             .expect("invariant: the caller looked");
         let frame = ex.frame(addr.frame);
+        if frame.items.is_some() {
+            return;
+        }
         let waiting: Vec<NodeAddr> = frame
             .graph()
             .downstream(addr.node.0)
@@ -182,7 +192,7 @@ impl Engine {
     }
 }
 
-fn timeout_expired(timeout: SignedDuration) -> ExecutionError {
+pub(super) fn timeout_expired(timeout: SignedDuration) -> ExecutionError {
     let message = format!("task execution timeout [{}] expired", go_duration(timeout));
     ExecutionError::new(ErrorOrigin::User, "TimeoutExpired", message)
 }

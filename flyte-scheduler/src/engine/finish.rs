@@ -1,9 +1,11 @@
 use flyte_core::id::FrameIx;
 use flyte_core::journal::{
-    CacheStatus, Change, ErrorOrigin, ExecutionError, OutputValues, WorkflowPhase,
+    CacheStatus, Change, ErrorOrigin, ExecutionError, OutputValues, Overdue, WorkflowPhase,
 };
 use flyte_core::literal::Row;
+use flyte_core::plan::GraphKind;
 
+use super::fail::timeout_expired;
 use super::resolve::resolve;
 use super::{AttemptRef, Effect, Engine, Execution, FailedNode, Outcome, TaskFailure};
 
@@ -19,7 +21,7 @@ impl Execution {
             addr = inner;
         }
         Some(FailedNode {
-            path: self.path(addr).join("/").into(),
+            path: self.path(addr).into(),
             attempt: self.attempt(addr),
         })
     }
@@ -36,10 +38,7 @@ impl Engine {
         }
         match result {
             Ok(row) => {
-                let names = ex
-                    .frame(at.addr.frame)
-                    .graph()
-                    .output_names_of(at.addr.node.0);
+                let names = ex.frame(at.addr.frame).output_names(at.addr.node.0);
                 let outputs: Option<OutputValues> = if row.names() == names {
                     Some(row.into_values().into_iter().map(Some).collect())
                 } else {
@@ -71,7 +70,9 @@ impl Engine {
     /// An attempt succeeded: its outputs count from here on.
     pub(super) fn succeed(&mut self, at: AttemptRef, outputs: OutputValues) {
         let cache = self.cache_status_of_success(at);
-        self.drop_job(at, None);
+        if self.open_execution(at.execution).is_plugin(at.addr) {
+            self.drop_job(at, None);
+        }
         self.emit(
             at.execution,
             Change::Succeeded {
@@ -93,69 +94,82 @@ impl Engine {
             return;
         };
         let frame = ex.frame(ix);
-        let over = frame.open == 0 || (frame.ending && frame.active == 0);
-        if frame.closed || !over {
+        if frame.closed || !frame.is_over() {
             return;
         }
         let Some(parent) = frame.parent else {
             return self.try_end(number);
         };
-        let outer_ends = ex.frame(parent.frame).ending;
-        match (&frame.failure, outer_ends) {
-            (_, true) if frame.ending || frame.failure.is_some() => {
-                let reason = self.reason(number).into();
-                self.emit(
-                    number,
-                    Change::Aborted {
-                        addr: parent,
-                        reason,
-                    },
-                );
-            }
-            (Some((error, _)), false) => {
-                let error = Box::new(error.clone());
-                self.emit(
-                    number,
-                    Change::Failed {
-                        addr: parent,
-                        error,
-                        timed_out: false,
-                    },
-                );
+        let at = AttemptRef {
+            execution: number,
+            addr: parent,
+            attempt: ex.attempt(parent),
+        };
+        self.issued.remove(&(number, ix));
+        let ex = self.open_execution(number);
+        let frame = ex.frame(ix);
+        // An array's items may fail without the array.
+        let failed = frame.ending || (frame.failure.is_some() && frame.items.is_none());
+        if ex.frame(parent.frame).ending && failed {
+            let reason = self.reason(number).into();
+            let addr = parent;
+            return self.emit(number, Change::Aborted { addr, reason });
+        }
+        match (frame.overdue, &frame.failure) {
+            (Some(overdue), _) => self.frame_overdue(at, overdue),
+            (None, Some(_)) if frame.items.is_none() => {
+                if self.handle_failure(number, ix) {
+                    return;
+                }
+                let ex = self.open_execution(number);
+                let error = ex.frame(ix).verdict();
+                let error = error.expect("invariant: a node of it failed");
+                self.node_ends(number, parent, error);
             }
             _ => match self.frame_outputs(number, ix) {
-                Ok(outputs) => self.emit(
-                    number,
-                    Change::Succeeded {
-                        addr: parent,
-                        attempt: 0,
-                        outputs,
-                        cache: CacheStatus::Disabled,
-                        producer: None,
-                    },
-                ),
-                Err(error) => {
-                    let error = Box::new(error);
-                    self.emit(
-                        number,
-                        Change::Failed {
-                            addr: parent,
-                            error,
-                            timed_out: false,
-                        },
-                    );
-                }
+                Ok(outputs) => self.succeed(at, outputs),
+                Err(error) => self.node_ends(number, parent, error),
             },
         }
     }
 
+    /// What a node whose frame was ended by its deadline comes to.
+    fn frame_overdue(&mut self, at: AttemptRef, overdue: Overdue) {
+        let ex = self.open_execution(at.execution);
+        let settings = ex.frame(at.addr.frame).settings(at.addr.node.0);
+        let timeout = settings
+            .timeout
+            .expect("invariant: only a node with a timeout is overdue");
+        match overdue {
+            Overdue::Node => self.node_timed_out(at, timeout),
+            Overdue::Attempt => {
+                let failure = TaskFailure::recoverable(timeout_expired(timeout));
+                self.fail(at.execution, at.addr, at.attempt, failure);
+            }
+        }
+    }
+
     fn frame_outputs(&self, number: u64, ix: FrameIx) -> Result<OutputValues, ExecutionError> {
-        let ex = self
-            .state
-            .get(number)
-            .expect("invariant: the caller looked");
-        let graph = ex.frame(ix).graph();
-        let values = graph.outputs.iter().map(|b| resolve(ex, ix, b).map(Some));
+        let ex = self.open_execution(number);
+        let frame = ex.frame(ix);
+        let graph = frame.graph();
+        match graph.kind {
+            GraphKind::Item => return self.items_outputs(number, ix),
+            GraphKind::Arms => return Ok(ex.arm_outputs(ix)),
+            GraphKind::Workflow => {}
+        }
+        // A node of a dynamic task may declare its outputs in another order.
+        let order: Vec<usize> = match frame.parent {
+            Some(parent) => {
+                let wanted = ex.frame(parent.frame).output_names(parent.node.0);
+                let place = |w| graph.output_names.iter().position(|g| g == w);
+                wanted.iter().filter_map(place).collect()
+            }
+            None => (0..graph.outputs.len()).collect(),
+        };
+        let values = order
+            .into_iter()
+            .map(|i| resolve(ex, ix, &graph.outputs[i]).map(Some));
         values.collect::<Result<_, _>>().map_err(|e| {
             ExecutionError::new(
                 ErrorOrigin::System,
@@ -171,7 +185,7 @@ impl Engine {
             return;
         };
         let root = ex.frame(FrameIx(0));
-        if !(root.open == 0 || (root.ending && root.active == 0)) {
+        if !root.is_over() {
             return;
         }
         if let (WorkflowPhase::Running, Some((error, node))) = (ex.phase, &root.failure) {
@@ -179,6 +193,11 @@ impl Engine {
             let (error, node) = (Box::new(error.clone()), Some(*node));
             return self.emit(number, Change::Failing { error, node });
         }
+        if ex.phase == WorkflowPhase::Failing && self.handle_failure(number, FrameIx(0)) {
+            return;
+        }
+        let ex = self.open_execution(number);
+        let root = ex.frame(FrameIx(0));
         if !ex.publishing.is_empty() || !ex.finalizing.is_empty() {
             return;
         }
@@ -198,7 +217,8 @@ impl Engine {
             WorkflowPhase::Failing => (
                 WorkflowPhase::Failed,
                 None,
-                ex.error.as_ref().map(|e| e.0.clone()),
+                root.handler_verdict()
+                    .or_else(|| ex.error.as_ref().map(|e| e.0.clone())),
             ),
             _ => {
                 let reason = ex.abort.as_ref().map_or("", |a| &a.0);
@@ -216,6 +236,7 @@ impl Engine {
         };
         self.emit(number, ended);
         self.waiting.remove(&number);
+        self.tell_parent(number);
         self.effects.push(Effect::Ended(Box::new(Outcome {
             id,
             phase,
@@ -267,6 +288,9 @@ impl Engine {
                     abort,
                 });
             }
+        } else if ex.kids.contains_key(&at.addr) {
+            // A child that is over does not mind.
+            self.end_child(at);
         } else if abort.is_some() {
             self.effects.push(Effect::Cancel { at });
         }

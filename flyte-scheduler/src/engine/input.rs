@@ -4,9 +4,9 @@ use flyte_core::Error;
 use flyte_core::contract::{
     Artifact, JobHandle, JobStatus, Launched, ReservationToken, Submission,
 };
-use flyte_core::id::{ExecutionId, Str};
+use flyte_core::id::{ExecutionId, NodeAddr, Str};
 use flyte_core::journal::{CacheStatus, ExecutionError, OutputValues};
-use flyte_core::literal::{Row, Timestamp};
+use flyte_core::literal::{Literal, Row, Timestamp};
 
 use super::{AttemptRef, LoadedPlan};
 
@@ -33,6 +33,45 @@ pub enum Input {
     Release {
         /// Which.
         execution: ExecutionId,
+    },
+    /// Somebody gives a signal its value.
+    Signal {
+        /// To which execution.
+        execution: ExecutionId,
+        /// Which signal.
+        signal: Str,
+        /// The value.
+        value: Literal,
+    },
+    /// A child execution says that it is over.
+    ChildEnded {
+        /// Its parent.
+        parent: ExecutionId,
+        /// The parent's node.
+        addr: NodeAddr,
+        /// The attempt that started it.
+        attempt: u32,
+        /// Its outputs, or how its failure counts for the parent.
+        result: Result<Row, ExecutionError>,
+    },
+    /// A child execution cannot be started, or was over when it was to be.
+    ChildAnswered {
+        /// Which attempt wanted it.
+        at: AttemptRef,
+        /// Its outputs, or why there are none.
+        result: Result<Row, ExecutionError>,
+    },
+    /// The parent of a child that is over knows.
+    ParentTold {
+        /// The child's number.
+        number: u64,
+    },
+    /// A task answered with a plan instead of values; it is durable.
+    Expanded {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The plan, or why it cannot run.
+        result: Result<Arc<LoadedPlan>, ExecutionError>,
     },
     /// A task that ran in this process has ended.
     Ended {

@@ -177,11 +177,7 @@ impl Engine {
             .state
             .get(at.execution)
             .expect("invariant: the caller looked");
-        let declared = ex
-            .frame(at.addr.frame)
-            .graph()
-            .output_names_of(at.addr.node.0)
-            .clone();
+        let declared = ex.frame(at.addr.frame).output_names(at.addr.node.0).clone();
         self.effects.push(Effect::Fetch {
             at,
             prefix,

@@ -8,12 +8,18 @@
 
 mod abort;
 mod apply;
+mod array;
+mod branch;
 mod cache;
+mod child;
 mod config;
+mod dynamic;
 mod effect;
 mod explain;
 mod fail;
 mod finish;
+mod gate;
+mod handler;
 mod input;
 mod job;
 mod loaded;
@@ -37,12 +43,15 @@ use flyte_core::journal::{Change, Record};
 use flyte_core::literal::Timestamp;
 
 pub use apply::Plans;
+pub use array::{array_size, successes_wanted};
+pub use branch::choose;
+pub use child::{ChildRequest, Untold, child_result};
 pub use config::EngineConfig;
 pub use effect::{AttemptRef, CacheOwner, Effect, FailedNode, Outcome};
 pub use input::{CacheAnswer, Input, TaskFailure};
 pub use loaded::{Layout, LoadedPlan, TaskKind};
 pub use resolve::{ResolveError, resolve};
-pub use state::{Execution, Frame, Job, NodeState, State, Times, Trouble};
+pub use state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 pub use support::unsupported;
 
 use cache::Looked;
@@ -70,6 +79,10 @@ pub enum Agenda {
     EndFrame(FrameIx),
     /// A frame may be over.
     FrameDone(FrameIx),
+    /// Items of an array may begin.
+    Items(FrameIx),
+    /// A signal was given.
+    Signalled(Str),
     /// A job or publication that the execution's end waits for is done.
     Quiet,
     /// A parked execution goes on.
@@ -92,6 +105,8 @@ pub struct Engine {
     effects: Vec<Effect>,
     /// Ready nodes without room, by execution.
     waiting: BTreeMap<u64, VecDeque<NodeAddr>>,
+    /// Items that were told to begin, by frame of an array.
+    issued: HashMap<(u64, FrameIx), array::Issued>,
     /// What the cache has said of ready nodes.
     looked: HashMap<(u64, NodeAddr), Looked>,
     timers: BTreeSet<(Timestamp, u64, NodeAddr, Timer)>,
@@ -135,6 +150,7 @@ impl Engine {
             records: Vec::new(),
             effects: Vec::new(),
             waiting: BTreeMap::new(),
+            issued: HashMap::new(),
             looked: HashMap::new(),
             timers: BTreeSet::new(),
             focus: 0,
@@ -149,6 +165,13 @@ impl Engine {
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// An execution that the caller has just seen.
+    fn open_execution(&self, number: u64) -> &Execution {
+        self.state
+            .get(number)
+            .expect("invariant: the caller looked, and nothing ended since")
     }
 
     /// The configuration.
@@ -175,6 +198,20 @@ impl Engine {
                 by,
             } => self.abort(&execution, reason, by),
             Input::Release { execution } => self.release(&execution),
+            Input::Signal {
+                execution,
+                signal,
+                value,
+            } => self.signal(&execution, signal, value),
+            Input::ChildEnded {
+                parent,
+                addr,
+                attempt,
+                result,
+            } => self.child_ended(&parent, addr, attempt, result),
+            Input::ChildAnswered { at, result } => self.child_answered(at, result),
+            Input::ParentTold { number } => self.parent_told(number),
+            Input::Expanded { at, result } => self.expanded(at, result),
             Input::Ended { at, result } => self.ended(at, result),
             Input::Launched { at, result } => self.launched(at, result),
             Input::Found { at, result } => self.found(at, result),
@@ -263,6 +300,8 @@ impl Engine {
                     Agenda::SkipAfter(addr) => self.skip_after(number, addr),
                     Agenda::EndFrame(frame) => self.end_frame(number, frame),
                     Agenda::FrameDone(frame) => self.frame_done(number, frame),
+                    Agenda::Items(frame) => self.start_items(number, frame),
+                    Agenda::Signalled(signal) => self.signalled(number, &signal),
                     Agenda::Quiet => self.try_end(number),
                     Agenda::Resume => self.resume(number),
                 }

@@ -6,7 +6,7 @@ use flyte_core::journal::{
 use flyte_core::literal::Timestamp;
 
 use super::resolve::inputs_of;
-use super::start::ready_nodes;
+use super::start::to_begin;
 use super::{Agenda, AttemptRef, Effect, Engine, HOST_LEFT, HOST_LOST, NodeState, TaskKind, apply};
 
 impl Engine {
@@ -31,6 +31,8 @@ impl Engine {
         let left = self.state.left || self.survived;
         let numbers: Vec<u64> = self.state.iter().map(|e| e.number).collect();
         self.emit(0, Change::OwnerLost);
+        let untold: Vec<u64> = self.state.untold.keys().copied().collect();
+        untold.into_iter().for_each(|n| self.tell_parent(n));
         for number in numbers {
             self.focus = number;
             if !self.quarantined(number) {
@@ -72,11 +74,15 @@ impl Engine {
             .state
             .get(number)
             .expect("invariant: releasing ends nothing");
-        let mut running = Vec::new();
+        let (mut running, mut gated, mut open) = (Vec::new(), Vec::new(), Vec::new());
         for (f, frame) in ex.frames.iter().enumerate().filter(|(_, f)| !f.closed) {
             for (n, state) in frame.nodes.iter().enumerate() {
-                if *state == NodeState::Running {
-                    running.push(NodeAddr::new(f as u32, n as u32));
+                let addr = NodeAddr::new(f as u32, n as u32);
+                match state {
+                    NodeState::Running => running.push(addr),
+                    NodeState::Gated => gated.push(addr),
+                    NodeState::Open => open.push(addr),
+                    _ => {}
                 }
             }
         }
@@ -89,14 +95,30 @@ impl Engine {
         for addr in running {
             self.recover_attempt(number, addr, left);
         }
+        for addr in gated.into_iter().chain(open) {
+            let attempt = self.open_execution(number).attempt(addr);
+            self.set_deadlines(AttemptRef {
+                execution: number,
+                addr,
+                attempt,
+            });
+            let gated = self.open_execution(number).node(addr) == NodeState::Gated;
+            if gated {
+                self.look_at_gate(number, addr);
+            }
+        }
         for (addr, attempt, handle) in finalizing {
-            let ex = self.state.get(number).expect("invariant: it is open");
+            let ex = self.open_execution(number);
+            let at = AttemptRef {
+                execution: number,
+                addr,
+                attempt,
+            };
+            let Some(handle) = handle else {
+                self.end_child(at);
+                continue;
+            };
             if let Some(TaskKind::Plugin(plugin)) = ex.kind(addr) {
-                let at = AttemptRef {
-                    execution: number,
-                    addr,
-                    attempt,
-                };
                 // An abort of a job that ended is no error; one that was not asked for yet is due.
                 let abort = Some("the attempt is over".into());
                 let plugin = *plugin;
@@ -116,9 +138,7 @@ impl Engine {
             });
         }
         let ex = self.state.get(number).expect("invariant: it is open");
-        for addr in ready_nodes(ex) {
-            self.agenda.push_back((number, Agenda::Ready(addr)));
-        }
+        self.agenda.extend(to_begin(ex));
         for (f, _) in ex
             .frames
             .iter()
@@ -240,7 +260,11 @@ impl Engine {
                     );
                 }
             }
-            None => unreachable!("invariant: only task nodes are Running"),
+            // A child execution: it is its own, and goes on by itself.
+            None if ending => self
+                .agenda
+                .push_back((number, Agenda::EndFrame(addr.frame))),
+            None => self.recover_child(at),
         }
     }
 }

@@ -23,8 +23,7 @@ impl Engine {
             addr: at.addr,
             attempt: at.attempt,
         };
-        let graph = ex.frame(at.addr.frame).graph();
-        let settings = graph.settings_of(at.addr.node.0);
+        let settings = ex.frame(at.addr.frame).settings(at.addr.node.0);
         let interruptible = settings
             .interruptible
             .or(ex.submission.options.interruptible)
@@ -55,17 +54,27 @@ impl Engine {
             chain.push(parent);
         }
         for (depth, addr) in chain.iter().rev().enumerate() {
-            let id = ex.frame(addr.frame).graph().id_of(addr.node.0);
+            let frame = ex.frame(addr.frame);
+            if frame.items.is_some() {
+                // Items of an array lie beside each other, each attempt with inputs of its own.
+                let attempt = ex.attempt(*addr);
+                dir = format!("{dir}/{}/{attempt}", addr.node.0);
+                continue;
+            }
             if depth > 0 {
                 // The folder of the enclosing node's attempt.
                 let outer = chain[chain.len() - depth];
-                dir = format!("{dir}/{}", ex.attempt(outer));
+                let item = ex.frame(outer.frame).items.is_some();
+                if !item {
+                    dir = format!("{dir}/{}", ex.attempt(outer));
+                }
             }
-            dir = format!("{dir}/{id}");
+            dir = format!("{dir}/{}", frame.id(addr.node.0));
             if depth == 0 {
                 dir.push_str("/data");
             }
         }
+        let item = ex.frame(at.addr.frame).items.is_some();
         let raw_root = match &*ex.submission.options.output_location_prefix {
             "" => &self.config.raw_prefix,
             own => own.trim_end_matches('/'),
@@ -77,7 +86,10 @@ impl Engine {
         };
         AttemptLocations {
             inputs: format!("{dir}/inputs.pb"),
-            output_prefix: format!("{dir}/{}", at.attempt),
+            output_prefix: match item {
+                true => dir,
+                false => format!("{dir}/{}", at.attempt),
+            },
             raw_output_prefix: raw(at.attempt),
             checkpoint_prefix: format!("{}/_flytecheckpoints", raw(at.attempt)),
             previous_checkpoint: at
@@ -92,12 +104,11 @@ impl Execution {
     /// The task of a node with what the node changes about it.
     fn template(&self, addr: NodeAddr) -> Arc<TaskTemplate> {
         let frame = self.frame(addr.frame);
-        let graph = frame.graph();
-        let Target::Task(t) = graph.nodes[addr.node.0 as usize].target else {
+        let Target::Task(t) = frame.target(addr.node.0) else {
             unreachable!("invariant: only task nodes have a template")
         };
         let template = &frame.loaded.plan.tasks[t as usize];
-        let Some(overrides) = &graph.settings_of(addr.node.0).overrides else {
+        let Some(overrides) = &frame.settings(addr.node.0).overrides else {
             return template.clone();
         };
         let mut own = (**template).clone();
@@ -128,12 +139,12 @@ impl Execution {
     #[must_use]
     pub fn unique_id(&self, addr: NodeAddr) -> String {
         let frame = self.frame(addr.frame);
-        let id = frame.graph().id_of(addr.node.0);
+        let id = frame.id(addr.node.0);
         match frame.parent {
-            None => for_parts(20, &[id]),
+            None => for_parts(20, &[&id]),
             Some(parent) => {
                 let attempt = self.attempt(parent).to_string();
-                for_parts(20, &[&self.unique_id(parent), &attempt, id])
+                for_parts(20, &[&self.unique_id(parent), &attempt, &id])
             }
         }
     }
@@ -149,7 +160,7 @@ impl Execution {
             workflow: format!("{}:{}:{}", t.project, t.domain, self.loaded.plan.id.name),
             generated_name: self.generated_name(&unique_node_id, at.attempt),
             unique_node_id,
-            node_path: self.path(at.addr).join("/"),
+            node_path: self.path(at.addr),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use flyte_core::id::FrameIx;
 use flyte_core::literal::{Literal, Row};
-use flyte_core::plan::{Bound, BoundTree, Graph, Source};
+use flyte_core::plan::{Bound, BoundTree, Graph, Source, Target};
 use smallvec::SmallVec;
 
 use super::state::{Execution, Frame};
@@ -104,7 +104,11 @@ pub(super) fn inputs_of(
     ex: &Execution,
     addr: flyte_core::id::NodeAddr,
 ) -> Result<Row, (String, ResolveError)> {
-    let graph = ex.frame(addr.frame).graph();
+    let frame = ex.frame(addr.frame);
+    if frame.items.is_some() {
+        return Ok(item_inputs(ex, frame, addr.node.0));
+    }
+    let graph = frame.graph();
     let names = graph.input_names_of(addr.node.0);
     let mut values: SmallVec<[Literal; 2]> = SmallVec::new();
     for (i, bound) in graph.bindings(addr.node.0).iter().enumerate() {
@@ -113,5 +117,32 @@ pub(super) fn inputs_of(
             (name.to_owned(), e)
         })?);
     }
-    Ok(Row::new(names.clone(), values).expect("invariant: one binding for each name"))
+    let row = Row::new(names.clone(), values).expect("invariant: one binding for each name");
+    if graph.failure_node == Some(addr.node.0) {
+        return Ok(ex.with_error(addr, row));
+    }
+    Ok(row)
+}
+
+/// What an item of an array gets: its part of each list that is split, everything else whole.
+fn item_inputs(ex: &Execution, frame: &Frame, item: u32) -> Row {
+    let parent = frame.parent.expect("invariant: items have a node");
+    let outer = ex.frame(parent.frame);
+    let names = outer.graph().input_names_of(outer.place(parent.node.0));
+    let split: &[u32] = match outer.target(parent.node.0) {
+        Target::Array(a) => &outer.loaded.plan.arrays[a as usize].split,
+        _ => &[],
+    };
+    let values = frame.inputs.iter().enumerate().map(|(i, value)| {
+        let value = value
+            .as_ref()
+            .expect("invariant: an array's inputs are all there");
+        match value.value() {
+            Literal::Collection(items) if split.contains(&(i as u32)) => {
+                items[item as usize].clone()
+            }
+            _ => value.clone(),
+        }
+    });
+    Row::new(names.clone(), values).expect("invariant: one value for each name")
 }

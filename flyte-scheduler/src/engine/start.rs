@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use flyte_core::contract::QueueHead;
-use flyte_core::id::NodeAddr;
-use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, ParkCause};
+use flyte_core::id::{FrameIx, NodeAddr};
+use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues, ParkCause};
 use flyte_core::literal::Row;
 use flyte_core::plan::Target;
 
@@ -15,7 +15,7 @@ impl Execution {
     #[must_use]
     pub fn kind(&self, addr: NodeAddr) -> Option<&TaskKind> {
         let frame = self.frame(addr.frame);
-        match frame.graph().nodes[addr.node.0 as usize].target {
+        match frame.target(addr.node.0) {
             Target::Task(t) => Some(&frame.loaded.tasks[t as usize]),
             _ => None,
         }
@@ -34,7 +34,9 @@ impl Engine {
         };
         let frame = ex.frame(addr.frame);
         let waits = matches!(ex.node(addr), NodeState::Ready | NodeState::Backoff);
-        if frame.closed || frame.ending || !waits || !ex.may_start() || self.paused {
+        // Of a frame that handles its failure nothing else begins.
+        let others = frame.handling && !ex.is_failure_node(addr);
+        if !waits || !ex.may_start(addr.frame) || others || self.paused {
             return;
         }
         if ex.node(addr) == NodeState::Backoff {
@@ -44,10 +46,13 @@ impl Engine {
                 return;
             }
         }
-        match frame.graph().nodes[addr.node.0 as usize].target {
+        match frame.target(addr.node.0) {
             Target::Task(_) => self.start_task(number, addr),
             Target::SubWorkflow(graph) => self.open_frame(number, addr, graph),
-            other => unreachable!("invariant: {} nodes are refused at submit", other.kind()),
+            Target::Branch(branch) => self.branch(number, addr, branch),
+            Target::Gate(_) => self.start_gate(number, addr),
+            Target::Array(_) => self.open_items(number, addr),
+            Target::LaunchPlan(_) => self.start_child(number, addr),
         }
     }
 
@@ -60,18 +65,36 @@ impl Engine {
             Ok(row) => {
                 let names = &ex.frame(addr.frame).loaded.plan.graphs[graph as usize].input_names;
                 let inputs = names.iter().map(|n| row.get(n).cloned()).collect();
-                self.emit(
-                    number,
-                    Change::FrameOpened {
-                        parent: addr,
-                        graph,
-                        plan: None,
-                        inputs,
-                    },
-                );
+                self.open_frame_of(number, addr, graph, None, inputs);
             }
             Err((input, e)) => self.unbound(number, addr, &input, &e.to_string()),
         }
+    }
+
+    /// Opens a frame of the node's own plan, as the node's next attempt.
+    pub(super) fn open_frame_of(
+        &mut self,
+        number: u64,
+        addr: NodeAddr,
+        graph: u32,
+        items: Option<u32>,
+        inputs: OutputValues,
+    ) {
+        let attempt = self.open_execution(number).attempts(addr);
+        let opened = Change::FrameOpened {
+            parent: addr,
+            attempt,
+            graph,
+            plan: None,
+            items,
+            inputs,
+        };
+        self.emit(number, opened);
+        self.set_deadlines(AttemptRef {
+            execution: number,
+            addr,
+            attempt,
+        });
     }
 
     fn start_task(&mut self, number: u64, addr: NodeAddr) {
@@ -108,8 +131,7 @@ impl Engine {
             .state
             .get(number)
             .expect("invariant: nothing was decided since");
-        let bound = ex.submission.options.max_parallelism;
-        if (bound > 0 && ex.live >= bound) || (local && !self.has_slot()) {
+        if !ex.has_room() || (local && !self.has_slot()) {
             self.waiting.entry(number).or_default().push_back(addr);
             return;
         }
@@ -121,7 +143,7 @@ impl Engine {
             .state
             .get(number)
             .expect("invariant: the caller looked");
-        let attempt = u32::from(ex.frame(addr.frame).attempts[addr.node.0 as usize]);
+        let attempt = ex.attempts(addr);
         let at = AttemptRef {
             execution: number,
             addr,
@@ -172,10 +194,8 @@ impl Engine {
                 let Some(ex) = self.state.get(number) else {
                     continue;
                 };
-                let bound = ex.submission.options.max_parallelism;
-                let room = bound == 0 || ex.live < bound;
                 let Some(&addr) = queue.front() else { continue };
-                if room && ex.may_start() && (slot || !self.takes_slot(ex, addr)) {
+                if ex.has_room() && ex.parked.is_none() && (slot || !self.takes_slot(ex, addr)) {
                     let priority = ex.submission.options.priority;
                     heads.push(QueueHead::new(&ex.id, priority, ex.opened_at, ex.live));
                     numbers.push(number);
@@ -238,13 +258,11 @@ impl Engine {
         let Some(ex) = self.state.get(number) else {
             return;
         };
-        let ready = ready_nodes(ex).into_iter();
-        self.agenda
-            .extend(ready.map(|addr| (number, Agenda::Ready(addr))));
+        self.agenda.extend(to_begin(ex));
     }
 
     /// An input has no value: the node fails for good without having been queued.
-    fn unbound(&mut self, number: u64, addr: NodeAddr, input: &str, why: &str) {
+    pub(super) fn unbound(&mut self, number: u64, addr: NodeAddr, input: &str, why: &str) {
         let ex = self
             .state
             .get(number)
@@ -266,8 +284,8 @@ impl Engine {
     }
 }
 
-/// Nodes that wait to begin, in order.
-pub(super) fn ready_nodes(ex: &Execution) -> Vec<NodeAddr> {
+/// What is to be looked at so that everything which waits to begin does, in order.
+pub(super) fn to_begin(ex: &Execution) -> Vec<(u64, Agenda)> {
     let mut out = Vec::new();
     for (f, frame) in ex
         .frames
@@ -275,10 +293,17 @@ pub(super) fn ready_nodes(ex: &Execution) -> Vec<NodeAddr> {
         .enumerate()
         .filter(|(_, f)| !f.closed && !f.ending)
     {
+        let items = frame.items.is_some();
         for (n, state) in frame.nodes.iter().enumerate() {
-            if matches!(state, NodeState::Ready | NodeState::Backoff) {
-                out.push(NodeAddr::new(f as u32, n as u32));
+            let addr = NodeAddr::new(f as u32, n as u32);
+            match state {
+                NodeState::Backoff => out.push((ex.number, Agenda::Ready(addr))),
+                NodeState::Ready if !items => out.push((ex.number, Agenda::Ready(addr))),
+                _ => {}
             }
+        }
+        if items {
+            out.push((ex.number, Agenda::Items(FrameIx(f as u32))));
         }
     }
     out

@@ -3,11 +3,14 @@ use std::sync::Arc;
 
 use flyte_core::contract::{JobHandle, Submission};
 use flyte_core::id::{AttemptKey, ExecutionId, FrameIx, NodeAddr, Str};
-use flyte_core::journal::{CacheStatus, ExecutionError, OutputValues, ParkCause, WorkflowPhase};
-use flyte_core::literal::{Literal, Timestamp};
-use flyte_core::plan::Graph;
+use flyte_core::journal::{
+    CacheStatus, ExecutionError, OutputValues, Overdue, ParkCause, WorkflowPhase,
+};
+use flyte_core::literal::{Literal, Names, Timestamp};
+use flyte_core::plan::{Graph, NodeRecord, NodeSettings, Target};
 
 use super::LoadedPlan;
+use super::child::Untold;
 
 /// Everything that a shard knows, as the fold of its records.
 #[derive(Debug, Default)]
@@ -17,6 +20,8 @@ pub struct State {
     names: HashMap<ExecutionId, u64>,
     /// Whether the last owner said goodbye.
     pub left: bool,
+    /// Children that are over and whose parents were not told yet, by their numbers.
+    pub untold: BTreeMap<u64, Untold>,
     /// Jobs of plugins that run or were not let go of, all executions together.
     pub jobs: u32,
     /// The latest time of a record; the engine's time never falls below it.
@@ -116,13 +121,18 @@ pub struct Execution {
     pub live: u32,
     /// Live jobs of plugins.
     pub jobs: BTreeMap<NodeAddr, Job>,
-    /// Jobs that are over and that their plugin has not let go of.
-    pub finalizing: BTreeMap<(NodeAddr, u32), JobHandle>,
+    /// Jobs that are over and that their plugin has not let go of; `None` for an execution that
+    /// was started as a child and was not told to end yet.
+    pub finalizing: BTreeMap<(NodeAddr, u32), Option<JobHandle>>,
+    /// Live child executions, with the attempt that started each.
+    pub kids: BTreeMap<NodeAddr, u32>,
+    /// Values of signals that were given.
+    pub signals: BTreeMap<Str, Literal>,
     /// Nodes whose outputs the cache has not been told of.
     pub publishing: BTreeMap<NodeAddr, u32>,
     /// What went wrong at nodes so far; most nodes have no entry.
     pub troubles: BTreeMap<NodeAddr, Trouble>,
-    /// When nodes with a timeout began; others have no entry.
+    /// When gates and nodes with a timeout began; others have no entry.
     pub times: BTreeMap<NodeAddr, Times>,
     /// Who made outputs that were taken from elsewhere.
     pub producers: BTreeMap<NodeAddr, AttemptKey>,
@@ -184,7 +194,9 @@ pub struct Frame {
     pub missing: Vec<u32>,
     /// Each node's attempts so far, the current one included.
     pub attempts: Vec<u16>,
-    /// All outputs, by the graph's layout.
+    /// For the items of an array node.
+    pub items: Option<Items>,
+    /// All outputs, by the graph's layout; of items one row after the other.
     pub outputs: Vec<Option<Literal>>,
     /// Nodes that are not over.
     pub open: u32,
@@ -194,6 +206,10 @@ pub struct Frame {
     pub failure: Option<(ExecutionError, NodeAddr)>,
     /// What runs here is being ended.
     pub ending: bool,
+    /// Its node ran out of time.
+    pub overdue: Option<Overdue>,
+    /// Its failure node runs, or has run; everything else is over.
+    pub handling: bool,
     /// It is over; its tables are empty.
     pub closed: bool,
 }
@@ -208,6 +224,8 @@ pub enum NodeState {
     Ready,
     /// It has a live attempt.
     Running,
+    /// It waits for time to pass or for a signal.
+    Gated,
     /// It waits for its next attempt.
     Backoff,
     /// Its frame is open.
@@ -228,7 +246,10 @@ impl NodeState {
     /// Whether it has begun and is not over.
     #[must_use]
     pub fn is_active(self) -> bool {
-        matches!(self, Self::Running | Self::Backoff | Self::Open)
+        matches!(
+            self,
+            Self::Running | Self::Gated | Self::Backoff | Self::Open
+        )
     }
 
     /// Whether it is over.
@@ -241,17 +262,32 @@ impl NodeState {
     }
 }
 
+/// What is kept of the items of an array node, beside a byte of state and two of attempts each.
+#[derive(Clone, Debug, Default)]
+pub struct Items {
+    /// How many items failed or ran out of time.
+    pub failed: u32,
+    /// How many may fail.
+    pub failed_max: u32,
+    /// What the first of them said, by item; later ones are counted only.
+    pub messages: Vec<(u32, Str)>,
+}
+
+impl Items {
+    /// How many messages of failed items are kept.
+    pub const MESSAGES_MAX: usize = 256;
+}
+
 impl Frame {
     pub(super) fn new(
         loaded: Arc<LoadedPlan>,
         graph: u32,
         parent: Option<NodeAddr>,
         inputs: OutputValues,
+        size: Option<u32>,
     ) -> Self {
         let g = &loaded.plan.graphs[graph as usize];
-        let n = g.len();
-        let outputs = vec![None; loaded.layouts[graph as usize].total()];
-        let missing = g.upstream_counts.clone();
+        let total = loaded.layouts[graph as usize].total();
         let state = |&m: &u32| {
             if m == 0 {
                 NodeState::Ready
@@ -259,21 +295,110 @@ impl Frame {
                 NodeState::Waiting
             }
         };
-        let nodes = missing.iter().map(state).collect();
+        let (missing, mut nodes, total) = match size {
+            Some(n) => (
+                Vec::new(),
+                vec![NodeState::Ready; n as usize],
+                total * n as usize,
+            ),
+            None => {
+                let missing = g.upstream_counts.clone();
+                let nodes = missing.iter().map(state).collect();
+                (missing, nodes, total)
+            }
+        };
+        let mut open = nodes.len() as u32;
+        if let Some(f) = g.failure_node {
+            // It is no part of the order.
+            nodes[f as usize] = NodeState::Waiting;
+            open -= 1;
+        }
         Self {
             graph,
             parent,
             inputs,
+            attempts: vec![0; nodes.len()],
             nodes,
             missing,
-            attempts: vec![0; n],
-            outputs,
-            open: n as u32,
+            items: size.map(|_| Items::default()),
+            outputs: vec![None; total],
+            open,
             active: 0,
             failure: None,
             ending: false,
+            overdue: None,
+            handling: false,
             closed: false,
             loaded,
+        }
+    }
+
+    /// The place of a node in the graph's tables: the items of an array share one.
+    #[must_use]
+    pub fn place(&self, node: u32) -> u32 {
+        if self.items.is_some() { 0 } else { node }
+    }
+
+    /// A node's entry in the graph.
+    #[must_use]
+    pub fn record(&self, node: u32) -> NodeRecord {
+        self.graph().nodes[self.place(node) as usize]
+    }
+
+    /// What a node runs.
+    #[must_use]
+    pub fn target(&self, node: u32) -> Target {
+        self.record(node).target
+    }
+
+    /// A node's settings.
+    #[must_use]
+    pub fn settings(&self, node: u32) -> &NodeSettings {
+        self.graph().settings_of(self.place(node))
+    }
+
+    /// The names of a node's outputs.
+    #[must_use]
+    pub fn output_names(&self, node: u32) -> &Names {
+        self.graph().output_names_of(self.place(node))
+    }
+
+    /// A node's id in its parent; items are `n0`, `n1` and so on.
+    #[must_use]
+    pub fn id(&self, node: u32) -> std::borrow::Cow<'_, str> {
+        match self.items {
+            Some(_) => format!("n{node}").into(),
+            None => self.graph().id_of(node).into(),
+        }
+    }
+
+    /// Whether nothing more will happen here by itself.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        if self.open == 0 {
+            return true;
+        }
+        let handled = || {
+            let node = self.graph().failure_node;
+            self.handling && node.is_some_and(|n| self.nodes[n as usize].is_over())
+        };
+        self.active == 0 && (self.ending || handled())
+    }
+
+    /// Whether its failure node is still to run.
+    #[must_use]
+    pub fn awaits_handling(&self) -> bool {
+        !self.handling && self.graph().failure_node.is_some()
+    }
+
+    pub(super) fn outputs_range(&self, node: u32) -> std::ops::Range<usize> {
+        let layout = &self.loaded.layouts[self.graph as usize];
+        match self.items {
+            Some(_) => {
+                let width = layout.total();
+                node as usize * width..(node as usize + 1) * width
+            }
+            None => layout.range(node),
         }
     }
 
@@ -286,7 +411,7 @@ impl Frame {
     /// The outputs of a node.
     #[must_use]
     pub fn outputs_of(&self, node: u32) -> &[Option<Literal>] {
-        &self.outputs[self.loaded.layouts[self.graph as usize].range(node)]
+        &self.outputs[self.outputs_range(node)]
     }
 
     pub(super) fn close(&mut self) {
@@ -316,32 +441,63 @@ impl Execution {
         u32::from(self.frame(addr.frame).attempts[addr.node.0 as usize]).saturating_sub(1)
     }
 
-    /// Whether `attempt` is the live one of a running node.
+    /// How many attempts a node has begun: the number of its next one.
+    #[must_use]
+    pub fn attempts(&self, addr: NodeAddr) -> u32 {
+        u32::from(self.frame(addr.frame).attempts[addr.node.0 as usize])
+    }
+
+    /// Whether `max_parallelism` lets another attempt begin.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let bound = self.submission.options.max_parallelism;
+        bound == 0 || self.live < bound
+    }
+
+    /// Whether `attempt` is the live one of a node that runs or waits as a gate.
     #[must_use]
     pub fn is_live(&self, addr: NodeAddr, attempt: u32) -> bool {
         (addr.frame.0 as usize) < self.frames.len()
             && !self.frame(addr.frame).closed
-            && self.node(addr) == NodeState::Running
+            && matches!(self.node(addr), NodeState::Running | NodeState::Gated)
             && self.attempt(addr) == attempt
     }
 
-    /// Whether new attempts may begin.
+    /// Whether new attempts may begin in a frame.
     #[must_use]
-    pub fn may_start(&self) -> bool {
-        self.phase == WorkflowPhase::Running && self.parked.is_none()
+    pub fn may_start(&self, frame: FrameIx) -> bool {
+        let frame = self.frame(frame);
+        let runs = match self.phase {
+            WorkflowPhase::Running => !frame.ending,
+            // Only the failure node of the root, and what runs inside it.
+            WorkflowPhase::Failing => !frame.ending && self.frames[0].handling,
+            _ => false,
+        };
+        runs && !frame.closed && self.parked.is_none()
     }
 
-    /// The ids on the way from the root to a node.
+    /// The name of the task that a node runs.
     #[must_use]
-    pub fn path(&self, addr: NodeAddr) -> Vec<Str> {
-        let mut ids = Vec::new();
-        let mut at = Some(addr);
-        while let Some(a) = at {
-            let frame = self.frame(a.frame);
-            ids.push(Str::from(frame.graph().id_of(a.node.0)));
-            at = frame.parent;
+    pub fn task_name(&self, addr: NodeAddr) -> Option<&Str> {
+        let frame = self.frame(addr.frame);
+        match frame.target(addr.node.0) {
+            Target::Task(t) => {
+                let task = &frame.loaded.plan.tasks[t as usize];
+                task.id.as_ref().map(|id| &id.name)
+            }
+            _ => None,
         }
-        ids.reverse();
-        ids
+    }
+
+    /// A node's path from the root, such as `n0/n1` or `n0[7]`.
+    #[must_use]
+    pub fn path(&self, addr: NodeAddr) -> String {
+        let frame = self.frame(addr.frame);
+        let node = addr.node.0;
+        match (frame.parent, &frame.items) {
+            (None, _) => frame.id(node).into_owned(),
+            (Some(outer), Some(_)) => format!("{}[{node}]", self.path(outer)),
+            (Some(outer), None) => format!("{}/{}", self.path(outer), frame.id(node)),
+        }
     }
 }

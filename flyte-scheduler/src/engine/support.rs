@@ -6,25 +6,23 @@ use flyte_core::plan::{Plan, Target};
 pub fn unsupported(plan: &Plan) -> Option<String> {
     for graph in &plan.graphs {
         for (i, node) in graph.nodes.iter().enumerate() {
-            if !matches!(node.target, Target::Task(_) | Target::SubWorkflow(_)) {
+            let Target::LaunchPlan(l) = node.target else {
+                continue;
+            };
+            if plan.children[l as usize].is_none() {
                 return Some(format!(
-                    "node `{}` of `{}` is a {} node, which this version does not run yet",
+                    "node `{}` of `{}` starts the launch plan `{}`, and nobody said which plan \
+                     that runs: `Plan::link` it",
                     graph.id_of(i as u32),
                     graph.id.name,
-                    node.target.kind()
+                    plan.launch_plans[l as usize].id.name
                 ));
             }
-        }
-        if graph.failure_node.is_some() {
-            return Some(format!(
-                "`{}` has a failure node (on_failure), which this version does not run yet",
-                graph.id.name
-            ));
         }
     }
     for task in &plan.tasks {
         let name = task.id.as_ref().map_or("", |id| &id.name);
-        // Expansions come out of these entrypoints as files that nobody reads yet.
+        // Items of these entrypoints come as files that nobody reads yet.
         let words = match &task.target {
             Some(flyte_core::template::TaskTarget::Container(c)) => {
                 [&c.command[..], &c.args[..]].concat()

@@ -1,7 +1,8 @@
 use flyte_core::id::NodeAddr;
+use flyte_core::journal::{Change, Overdue};
 use flyte_core::literal::{SignedDuration, Timestamp};
 
-use super::{AttemptRef, Engine};
+use super::{AttemptRef, Engine, NodeState};
 
 /// What a timer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,17 +13,10 @@ pub(super) enum Timer {
     AskAgain,
     /// A reservation is to be prolonged.
     Extend,
+    /// A gate has slept.
+    Wake,
     /// The attempt, or the node as a whole, runs out of time.
     Deadline,
-}
-
-/// Which deadline has passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Overdue {
-    /// Of this attempt.
-    Attempt,
-    /// Of the node with all its attempts: twice as long.
-    Node,
 }
 
 impl Engine {
@@ -37,11 +31,7 @@ impl Engine {
 
     fn deadlines(&self, at: AttemptRef) -> Option<(Timestamp, Timestamp)> {
         let ex = self.state.get(at.execution)?;
-        let timeout = ex
-            .frame(at.addr.frame)
-            .graph()
-            .settings_of(at.addr.node.0)
-            .timeout;
+        let timeout = ex.frame(at.addr.frame).settings(at.addr.node.0).timeout;
         let timeout = timeout.filter(SignedDuration::is_positive)?;
         let times = ex.times.get(&at.addr)?;
         let node = times.queued_at.saturating_add(timeout.saturating_mul(2));
@@ -68,6 +58,7 @@ impl Engine {
                 Timer::Backoff => self.ready(number, addr),
                 Timer::AskAgain => self.ask_again(number, addr),
                 Timer::Extend => self.extend(number, addr),
+                Timer::Wake => self.look_at_gate(number, addr),
                 Timer::Deadline => self.deadline(number, addr),
             }
         }
@@ -82,14 +73,16 @@ impl Engine {
             addr,
             attempt: ex.attempt(addr),
         };
-        if !ex.is_live(addr, at.attempt) || ex.frame(addr.frame).ending {
+        if ex.frame(addr.frame).closed || ex.frame(addr.frame).ending {
             return;
         }
-        let timeout = ex
-            .frame(addr.frame)
-            .graph()
-            .settings_of(addr.node.0)
-            .timeout;
+        if ex.node(addr) == NodeState::Open {
+            return self.frame_deadline(at);
+        }
+        if !ex.is_live(addr, at.attempt) {
+            return;
+        }
+        let timeout = ex.frame(addr.frame).settings(addr.node.0).timeout;
         let Some(timeout) = timeout else { return };
         let launching = ex.jobs.get(&addr).is_some_and(|j| j.handle.is_none());
         match self.overdue(at) {
@@ -98,6 +91,22 @@ impl Engine {
             Some(Overdue::Node) => self.node_timed_out(at, timeout),
             Some(Overdue::Attempt) => self.attempt_timed_out(at, timeout),
             // A later attempt has set later deadlines, of which this timer is not.
+            None => {
+                self.set_deadlines(at);
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// A node whose frame is open runs out of time: what runs inside is ended first.
+    fn frame_deadline(&mut self, at: AttemptRef) {
+        let overdue = self.overdue(at);
+        let ex = self.open_execution(at.execution);
+        let frame = ex.children[&at.addr];
+        match overdue {
+            Some(_) if ex.frame(frame).overdue.is_some() => {}
+            Some(_) => self.emit(at.execution, Change::FrameEnding { frame, overdue }),
             None => {
                 self.set_deadlines(at);
             }

@@ -180,8 +180,27 @@ impl Shard {
                 by: by.into(),
             }),
             CommandBody::Release { execution } => Some(Input::Release { execution }),
-            // Nothing that runs yet waits for these.
-            CommandBody::Signal { .. } | CommandBody::ChildEnded { .. } => None,
+            CommandBody::Signal {
+                execution,
+                signal,
+                value,
+            } => Some(Input::Signal {
+                execution,
+                signal,
+                value,
+            }),
+            CommandBody::ChildEnded {
+                execution,
+                addr,
+                attempt,
+                result,
+                ..
+            } => Some(Input::ChildEnded {
+                parent: execution,
+                addr,
+                attempt,
+                result,
+            }),
         };
         if let Some(input) = input {
             self.engine.handle(now, input);

@@ -9,6 +9,7 @@ use flyte_core::{Error, ErrorKind, Result};
 use futures::{FutureExt, StreamExt};
 use tracing::Instrument;
 
+use super::Children;
 use super::effects::World;
 use super::leave::{Leave, Leaving};
 use super::runs::{Run, Runs};
@@ -56,6 +57,8 @@ pub(crate) struct Driver {
     world: World,
     pub(crate) runs: Runs,
     spans: Spans,
+    /// What concerns other executions, in order.
+    children: tokio::sync::mpsc::UnboundedSender<Effect>,
     /// Whether the thread slept since it last polled a task.
     slept: bool,
     /// Open executions that the API was told of.
@@ -73,8 +76,12 @@ impl Driver {
         let config = b.engine_config(lease.epoch);
         let send = shared.send.of(lease.epoch);
         let shard = Shard::new(b.shard, config, b.fresh_policy(), shared.durability());
+        let (children, effects) = tokio::sync::mpsc::unbounded_channel();
+        let worker = Children::new(shared.clone(), send.clone());
+        shared.side.spawn(worker.run(effects));
         Self {
             shard,
+            children,
             world: World::new(&shared, send.clone()),
             runs: Runs::new(&shared, send),
             lease,
@@ -101,9 +108,13 @@ impl Driver {
                 LoadItem::Frame(stored) => {
                     let frame = JournalFrame::decode(&stored.bytes)?;
                     for record in &frame.records {
-                        if let Change::Opened(o) = &record.change {
-                            let plan = self.shared.plans.load(o.submission.plan).await?;
-                            self.shard.know(plan);
+                        let plan = match &record.change {
+                            Change::Opened(o) => Some(o.submission.plan),
+                            Change::FrameOpened { plan, .. } => *plan,
+                            _ => None,
+                        };
+                        if let Some(plan) = plan {
+                            self.shard.know(self.shared.plans.load(plan).await?);
                         }
                     }
                     self.shard.fold(&frame)?;
@@ -261,7 +272,7 @@ impl Driver {
     fn take(&mut self, now: Timestamp, message: Message, actions: &mut Vec<Action>) {
         match message {
             Message::Input(input) => {
-                if let Input::Ended { at, .. } = &input {
+                if let Input::Ended { at, .. } | Input::Expanded { at, .. } = &input {
                     let ended = self.runs.ended(*at);
                     if let Some(leaving) = &mut self.leaving {
                         leaving.report.finished += usize::from(ended);
@@ -384,6 +395,12 @@ impl Driver {
             Effect::Parked { id, cause } => {
                 let why = Parked::from_index(&cause.into());
                 self.shared.client.waits.parked(&id, why);
+            }
+            other @ (Effect::StartChild { .. }
+            | Effect::EndChild { .. }
+            | Effect::TellParent { .. }) => {
+                // The other end lives as long as this one.
+                let _gone = self.children.send(other);
             }
             other => {
                 let span = self.spans.effect(self.shard.state(), &other);

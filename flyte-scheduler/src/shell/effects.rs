@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use flyte_core::contract::{
     Cache, CacheLookup, JobHandle, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
-    PutOptions, ReserveOutcome, TaskContextParts,
+    Progress, PutOptions, ReserveOutcome, TaskContextParts,
 };
 use flyte_core::journal::{CacheStatus, ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Literal, Row};
@@ -26,6 +26,7 @@ pub(crate) struct World {
     /// What the uris of `blobs` begin with.
     pub(crate) root: String,
     pub(crate) launch: LaunchContext,
+    pub(crate) progress: Arc<dyn Progress>,
     pub(crate) call_timeout: Duration,
     pub(crate) send: Mailbox,
     pub(crate) meters: Meters,
@@ -43,6 +44,7 @@ impl World {
             blobs: b.blobs.clone(),
             root: b.root.clone(),
             launch: b.launch_context(),
+            progress: b.progress.clone(),
             call_timeout: b.call_timeout,
             send,
             meters: shared.meters.clone(),
@@ -153,7 +155,10 @@ impl World {
                     tracing::warn!(error = %e, "a reservation was not prolonged");
                 }
             }
-            Effect::Run { .. }
+            Effect::StartChild { .. }
+            | Effect::EndChild { .. }
+            | Effect::TellParent { .. }
+            | Effect::Run { .. }
             | Effect::Cancel { .. }
             | Effect::Ended(_)
             | Effect::Parked { .. } => {
@@ -433,6 +438,6 @@ pub(crate) fn parts(
         blobs: world.blobs.clone(),
         prefix: Path::from(format!("tasks/{}-{}-{}", t.project, t.domain, id.name)),
         resources: resources.clone(),
-        progress: None,
+        progress: Some(world.progress.clone()),
     })
 }

@@ -8,6 +8,7 @@
 
 mod blame;
 mod blocking;
+mod children;
 mod driver;
 mod effects;
 mod frames;
@@ -23,6 +24,7 @@ mod spans;
 mod threads;
 mod upkeep;
 
+pub(crate) use children::Children;
 pub(crate) use driver::{Driver, End, Message};
 pub(crate) use frames::{Follower, Frames};
 pub(crate) use leave::Leave;
@@ -31,6 +33,8 @@ pub(crate) use mailbox::{Mailbox, Reader};
 pub(crate) use owner::{Owner, load};
 pub(crate) use plans::PlanCache;
 pub(crate) use question::Question;
+#[cfg(feature = "testing")]
+pub(crate) use runs::{failure, panicked};
 pub use shared::LeaseLost;
 pub(crate) use shared::Shared;
 pub(crate) use threads::{side_runtime, thread};

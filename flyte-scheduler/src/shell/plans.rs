@@ -1,36 +1,43 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use flyte_core::Result;
-use flyte_core::contract::{Plugin, RawTask, Store, TASK_TYPE};
+use flyte_core::author::ResourceNeed;
+use flyte_core::contract::{Expansion, HostResources, Plugin, RawTask, Store, TASK_TYPE, Task};
 use flyte_core::id::Digest;
+use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::plan::Plan;
 use flyte_core::template::TaskTarget;
 
-use crate::engine::{LoadedPlan, TaskKind};
+use crate::engine::{LoadedPlan, TaskKind, unsupported};
 
 /// Plans that this scheduler has seen, with who runs their tasks.
 #[derive(Debug)]
 pub(crate) struct PlanCache {
     store: Arc<dyn Store>,
     plugins: Vec<Arc<dyn Plugin>>,
+    resources: HostResources,
     loaded: DashMap<Digest, Arc<LoadedPlan>>,
     /// Plans that were checked, by the address of the `Arc` that is held beside.
     approved: DashMap<usize, (Arc<Plan>, Digest)>,
 }
 
 impl PlanCache {
-    pub(crate) fn new(store: Arc<dyn Store>, plugins: Vec<Arc<dyn Plugin>>) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        plugins: Vec<Arc<dyn Plugin>>,
+        resources: HostResources,
+    ) -> Self {
         Self {
             store,
             plugins,
+            resources,
             loaded: DashMap::new(),
             approved: DashMap::new(),
         }
     }
 
     /// The plan of a digest, from memory or from the store.
-    pub(crate) async fn load(&self, digest: Digest) -> Result<Arc<LoadedPlan>> {
+    pub(crate) async fn load(&self, digest: Digest) -> flyte_core::Result<Arc<LoadedPlan>> {
         if let Some(plan) = self.loaded.get(&digest) {
             return Ok(plan.clone());
         }
@@ -51,7 +58,7 @@ impl PlanCache {
     }
 
     /// Stores a plan and keeps it.
-    pub(crate) async fn put(&self, plan: &Arc<Plan>) -> Result<Arc<LoadedPlan>> {
+    pub(crate) async fn put(&self, plan: &Arc<Plan>) -> flyte_core::Result<Arc<LoadedPlan>> {
         let bytes = plan.to_bytes();
         let digest = Plan::digest_of(&bytes);
         if let Some(known) = self.loaded.get(&digest) {
@@ -61,6 +68,37 @@ impl PlanCache {
         Ok(self.keep(digest, plan.clone()))
     }
 
+    /// Makes the plan that a dynamic task answered with durable, if it can run here.
+    ///
+    /// # Errors
+    /// What cannot run, as the failure of the attempt that answered.
+    pub(crate) async fn expansion(
+        &self,
+        plan: &Arc<Plan>,
+    ) -> Result<Arc<LoadedPlan>, ExecutionError> {
+        let refused = |text: &str| {
+            let code = Expansion::BUILD_FAILED;
+            ExecutionError::new(ErrorOrigin::User, code, text)
+        };
+        if let Some(what) = unsupported(plan) {
+            return Err(refused(&what));
+        }
+        let loaded = self.put(plan).await.map_err(|e| {
+            let text = format!("the plan of a dynamic task cannot be stored: {e}");
+            ExecutionError::new(ErrorOrigin::System, "RuntimeFailure", text)
+        })?;
+        for kind in &loaded.tasks {
+            match kind {
+                TaskKind::InProcess(_) | TaskKind::Plugin(_) => {}
+                TaskKind::Unknown(why) => return Err(refused(why)),
+                TaskKind::NoPlugin(t) => {
+                    return Err(refused(&format!("no plugin takes tasks of type `{t}`")));
+                }
+            }
+        }
+        Ok(loaded)
+    }
+
     fn keep(&self, digest: Digest, plan: Arc<Plan>) -> Arc<LoadedPlan> {
         let kinds = plan.tasks.iter().map(|t| self.kind(t)).collect();
         let loaded = Arc::new(LoadedPlan::new(plan, digest, kinds));
@@ -68,10 +106,23 @@ impl PlanCache {
         loaded
     }
 
+    /// The first resource that a task needs and nobody gave.
+    fn lacks(&self, task: &dyn Task) -> Option<&'static str> {
+        let needs = task.needs().iter();
+        let mut missing = needs.filter(|n| !n.is_given(&self.resources));
+        missing.next().map(ResourceNeed::name)
+    }
+
     fn kind(&self, task: &flyte_core::template::TaskTemplate) -> TaskKind {
         if task.task_type == TASK_TYPE {
             return match RawTask::read(task) {
-                Ok(task) => TaskKind::InProcess(task.into()),
+                Ok(task) => match self.lacks(&*task) {
+                    None => TaskKind::InProcess(task.into()),
+                    Some(name) => {
+                        let text = format!("needs a resource `{name}`: add `.resource(..)`");
+                        TaskKind::Unknown(text.into())
+                    }
+                },
                 Err(e) => TaskKind::Unknown(e.message().into()),
             };
         }

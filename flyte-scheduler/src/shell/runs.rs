@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{HostResources, Task, TaskContext, TaskContextParts, TaskError};
+use flyte_core::contract::{
+    Expansion, HostResources, Task, TaskContext, TaskContextParts, TaskError,
+};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
 use futures::FutureExt;
@@ -17,7 +19,7 @@ use super::blocking::{Blocking, Thread};
 use super::effects::{World, parts};
 use super::pace::{Pace, Paces};
 use super::spans::Spans;
-use super::{Mailbox, Message, Shared};
+use super::{Mailbox, Message, PlanCache, Shared};
 use crate::engine::{AttemptRef, Input, State, TaskFailure};
 
 /// An attempt of a Rust task that may begin.
@@ -44,6 +46,7 @@ pub(crate) struct Runs {
     host: tokio::runtime::Handle,
     send: Mailbox,
     resources: HostResources,
+    plans: Arc<PlanCache>,
     blocking: Blocking,
 }
 
@@ -78,6 +81,7 @@ impl Runs {
             blocking: Blocking::new(shared),
             resources: shared.builder.resources.clone(),
             send,
+            plans: shared.plans.clone(),
         }
     }
 
@@ -178,6 +182,11 @@ impl Runs {
             let shared = self.parts_of(at.execution, || parts(world, &ex.id, epoch, &resources));
             let over = thread.as_ref().map(Thread::over);
             let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, over);
+            if run.task.is_dynamic() {
+                let span = spans.attempt(ex, at);
+                self.expand(at, run.task, cx, run.inputs, span);
+                continue;
+            }
             let tag = run.task.typetag_name();
             let mut work = work(run.task, cx, run.inputs);
             let span = spans.attempt(ex, at);
@@ -251,6 +260,44 @@ impl Runs {
         });
     }
 
+    /// Asks a dynamic task, always on the host's runtime: it makes a plan.
+    fn expand(
+        &mut self,
+        at: AttemptRef,
+        task: Arc<dyn Task>,
+        cx: TaskContext,
+        inputs: Row,
+        span: tracing::Span,
+    ) {
+        let (send, plans) = (self.send.clone(), self.plans.clone());
+        let work = async move {
+            let asked = AssertUnwindSafe(task.expand(&cx, inputs)).catch_unwind();
+            let input = match asked.await {
+                Ok(Ok(Expansion::Values(row))) => {
+                    let result = Ok(row);
+                    Input::Ended { at, result }
+                }
+                Ok(Ok(Expansion::Plan(plan))) => {
+                    let result = plans.expansion(&plan).await;
+                    Input::Expanded { at, result }
+                }
+                Ok(Err(e)) => {
+                    let result = Err(failure(&e));
+                    Input::Ended { at, result }
+                }
+                Err(panic) => {
+                    let result = Err(panicked(panic.as_ref()));
+                    Input::Ended { at, result }
+                }
+            };
+            // A driver that is gone needs no answer.
+            let _gone = send.send(Message::Input(input));
+        };
+        let task = self.host.spawn(work.instrument(span));
+        let running = Running::Future(task.abort_handle());
+        self.running.insert(at, running);
+    }
+
     fn parts_of(
         &mut self,
         execution: u64,
@@ -318,13 +365,13 @@ async fn measured<T>(mut work: Pin<Box<dyn Future<Output = T> + Send>>, pace: &P
     .await
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
     let text = said(panic).unwrap_or_else(|| "the task panicked".into());
     let error = ExecutionError::new(ErrorOrigin::User, "USER:Panic", text);
     TaskFailure::recoverable(error)
 }
 
-fn failure(e: &TaskError) -> TaskFailure {
+pub(crate) fn failure(e: &TaskError) -> TaskFailure {
     TaskFailure {
         error: ExecutionError::new(e.origin(), e.code(), e.message()),
         recoverable: e.is_recoverable(),

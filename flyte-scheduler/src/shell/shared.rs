@@ -67,7 +67,11 @@ impl Shared {
         Self {
             info: store.info(),
             client: Arc::new(Client::new(store.clone(), lease)),
-            plans: Arc::new(PlanCache::new(store.clone(), builder.plugins.clone())),
+            plans: Arc::new(PlanCache::new(
+                store.clone(),
+                builder.plugins.clone(),
+                builder.resources.clone(),
+            )),
             room: Room::new(builder.open_max, builder.inbox_max),
             send,
             status: Status::default(),

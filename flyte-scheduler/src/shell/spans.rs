@@ -35,7 +35,7 @@ impl Spans {
         let execution = self.executions.entry(ex.id.clone()).or_insert_with(
             || info_span!(target: TARGET, parent: None, "execution", id = %ex.id, recovered),
         );
-        let path = ex.path(at.addr).join("/");
+        let path = ex.path(at.addr);
         let node = info_span!(target: TARGET, parent: &*execution, "node", path);
         info_span!(target: TARGET, parent: &node, "attempt", attempt = at.attempt)
     }

@@ -81,6 +81,7 @@ impl Call {
             graphs: vec![graph.build()],
             tasks: vec![Arc::new(RawTask::template_of(self).unwrap())],
             launch_plans: Vec::new(),
+            children: Vec::new(),
             branches: Vec::new(),
             gates: Vec::new(),
             arrays: Vec::new(),

@@ -14,18 +14,27 @@ pub(super) fn branch(b: &pb::BranchNode, depth: usize) -> Result<BranchNode, Wir
     let if_else = b.if_else.as_ref().map(|i| {
         use pb::if_else_block::Default as D;
         let otherwise = i.default.as_ref().map(|d| match d {
-            D::ElseNode(n) => Ok(Otherwise::ElseNode(Box::new(node(n, depth + 1)?))),
+            D::ElseNode(n) => {
+                let n = node(n, depth + 1).map_err(|e| e.at("else_node"))?;
+                Ok(Otherwise::ElseNode(Box::new(n)))
+            }
             D::Error(e) => Ok(Otherwise::Error(FlyteError {
                 failed_node_id: e.failed_node_id.as_str().into(),
                 message: e.message.as_str().into(),
             })),
         });
         Ok::<_, WireError>(IfElse {
-            case: i.case.as_ref().map(|c| block(c, depth)).transpose()?,
+            case: i
+                .case
+                .as_ref()
+                .map(|c| block(c, depth))
+                .transpose()
+                .map_err(|e| e.at("case"))?,
             other: i
                 .other
                 .iter()
-                .map(|c| block(c, depth))
+                .enumerate()
+                .map(|(i, c)| block(c, depth).map_err(|e| e.at(format!("other[{i}]"))))
                 .collect::<Result<_, _>>()?,
             otherwise: otherwise.transpose()?,
         })
@@ -41,8 +50,13 @@ fn block(b: &pb::IfBlock, depth: usize) -> Result<IfBlock, WireError> {
         .as_ref()
         .map(|n| node(n, depth + 1).map(Box::new));
     Ok(IfBlock {
-        condition: b.condition.as_ref().map(|c| expression(c, 0)).transpose()?,
-        then_node: then_node.transpose()?,
+        condition: b
+            .condition
+            .as_ref()
+            .map(|c| expression(c, 0))
+            .transpose()
+            .map_err(|e| e.at("condition"))?,
+        then_node: then_node.transpose().map_err(|e| e.at("then_node"))?,
     })
 }
 

@@ -117,12 +117,14 @@ pub(crate) fn primitive(p: &pb::Primitive) -> Result<Literal, WireError> {
             Value::FloatValue(f) => Literal::Float(*f),
             Value::StringValue(s) => Literal::string(s.as_str()),
             Value::Boolean(b) => Literal::Boolean(*b),
-            Value::Datetime(t) => Literal::Datetime(
-                Timestamp::new(t.seconds, t.nanos).map_err(|e| WireError::new(e.to_string()))?,
-            ),
+            Value::Datetime(t) => Literal::Datetime(timestamp(t)?),
             Value::Duration(d) => Literal::Duration(duration(d)?),
         },
     )
+}
+
+pub(crate) fn timestamp(t: &prost_types::Timestamp) -> Result<Timestamp, WireError> {
+    Timestamp::new(t.seconds, t.nanos).map_err(|e| WireError::new(e.to_string()))
 }
 
 pub(crate) fn duration(d: &prost_types::Duration) -> Result<SignedDuration, WireError> {
@@ -163,7 +165,8 @@ pub fn literal_to_pb(l: &Literal) -> pb::Literal {
     }
 }
 
-fn scalar_to_pb(l: &Literal) -> pb::scalar::Value {
+/// `l` is none of the kinds that have a message of their own.
+pub(super) fn scalar_to_pb(l: &Literal) -> pb::scalar::Value {
     use pb::primitive::Value as P;
     use pb::scalar::Value;
     let primitive = |p| Value::Primitive(pb::Primitive { value: Some(p) });

@@ -1,24 +1,30 @@
-//! Wire messages to the model, and values back to the wire.
+//! Wire messages to the model, and back.
 //!
 //! Every error names the field, as in `literals.x.collection[3].scalar`.
 
 mod branch;
+mod launch_plan;
 mod literal;
 mod task;
 mod template;
 mod types;
+mod write;
 
 use std::fmt;
 
 use flyte_core::id::{Identifier, ResourceType, Tenant};
 use prost::Message;
 
+pub use launch_plan::launch_plan_from_pb;
 pub use literal::{
     decode_literal_map, encode_literal_map, error_document, literal_from_pb, literal_to_pb,
 };
 pub use task::task_from_pb;
-pub use template::{launch_plan_from_pb, workflow_from_pb};
+pub use template::workflow_from_pb;
 pub use types::{interface_from_pb, type_from_pb, type_to_pb};
+pub use write::{
+    closure_to_pb, identifier_to_pb, interface_to_pb, launch_plan_to_pb, task_to_pb, workflow_to_pb,
+};
 
 use crate::core as pb;
 

@@ -206,7 +206,6 @@ pub(crate) fn extended(e: &pb::ExtendedResources) -> ExtendedResources {
                 P::Unpartitioned(b) => GpuPartition::Unpartitioned(*b),
                 P::PartitionSize(s) => GpuPartition::Size(s.clone()),
             }),
-            device_class: 0,
         }),
         shared_memory: e.shared_memory.as_ref().map(|s| SharedMemory {
             mount_path: s.mount_path.clone(),

@@ -1,20 +1,18 @@
 use flyte_core::limits::{FRAME_DEPTH_MAX, LITERAL_DEPTH_MAX};
 use flyte_core::literal::Offloaded;
 use flyte_core::template::{
-    Alias, ArrayNode, Binding, BindingData, DataMode, ExecutionMode, GateCondition,
-    LaunchPlanClosure, LaunchPlanMetadata, LaunchPlanSpec, LaunchPlanTemplate, Node, NodeMetadata,
-    NodeTarget, OnFailure, OutputReference, Parameter, ParameterBehavior, ParameterMap, PathStep,
-    QualityOfService, SuccessCriteria, TaskNode, TaskOverrides, WorkflowMetadata,
-    WorkflowReference, WorkflowTemplate,
+    Alias, ArrayNode, Binding, BindingData, DataMode, ExecutionMode, GateCondition, Node,
+    NodeMetadata, NodeTarget, OnFailure, OutputReference, PathStep, QualityOfService,
+    SuccessCriteria, TaskNode, TaskOverrides, WorkflowMetadata, WorkflowReference,
+    WorkflowTemplate,
 };
-use prost::Message;
 
 use super::branch::branch;
-use super::literal::{duration, literal_from_pb, scalar};
-use super::task::{extended, pod, resources, security_context};
-use super::types::{interface_from_pb, pick, type_from_pb, variable, variables};
+use super::literal::{duration, scalar};
+use super::task::{extended, pod, resources};
+use super::types::{interface_from_pb, pick, type_from_pb};
 use super::{WireError, identifier_from_pb, unset};
-use crate::{admin, core as pb};
+use crate::core as pb;
 
 /// A workflow from the wire.
 ///
@@ -179,7 +177,12 @@ fn target(t: &pb::node::Target, depth: usize) -> Result<NodeTarget, WireError> {
             let modes = [ExecutionMode::MinimalState, ExecutionMode::FullState];
             let data = [DataMode::SingleInputFile, DataMode::IndividualInputFiles];
             NodeTarget::Array(Box::new(ArrayNode {
-                node: a.node.as_ref().map(|n| node(n, depth + 1)).transpose()?,
+                node: a
+                    .node
+                    .as_ref()
+                    .map(|n| node(n, depth + 1))
+                    .transpose()
+                    .map_err(|e| e.at("array_node.node"))?,
                 parallelism: a
                     .parallelism_option
                     .map(|ParallelismOption::Parallelism(p)| p),
@@ -223,11 +226,17 @@ fn binding_data(d: &pb::BindingData, depth: usize) -> Result<BindingData, WireEr
         Some(Value::Collection(c)) => BindingData::Collection(
             c.bindings
                 .iter()
-                .map(|b| binding_data(b, depth + 1))
+                .enumerate()
+                .map(|(i, b)| {
+                    binding_data(b, depth + 1).map_err(|e| e.at(format!("collection[{i}]")))
+                })
                 .collect::<Result<_, _>>()?,
         ),
         Some(Value::Map(m)) => {
-            let entry = |(k, b): (&String, _)| Ok((k.as_str().into(), binding_data(b, depth + 1)?));
+            let entry = |(k, b): (&String, _)| {
+                let data = binding_data(b, depth + 1).map_err(|e| e.at(k).at("map"))?;
+                Ok((k.as_str().into(), data))
+            };
             BindingData::Map(
                 m.bindings
                     .iter()
@@ -262,89 +271,4 @@ fn step(p: &pb::PromiseAttribute) -> PathStep {
         Some(Value::StringValue(s)) => PathStep::Key(s.as_str().into()),
         Some(Value::IntValue(i)) => PathStep::Index(*i),
     }
-}
-
-/// A launch plan from the wire.
-///
-/// # Errors
-/// A missing identifier or spec, and what is wrong with types and literals.
-pub fn launch_plan_from_pb(l: &admin::LaunchPlan) -> Result<LaunchPlanTemplate, WireError> {
-    let spec = l.spec.as_ref().ok_or_else(|| unset("spec"))?;
-    let closure = l.closure.clone().unwrap_or_default();
-    let fixed = spec.fixed_inputs.iter().flat_map(|m| &m.literals);
-    let envs = spec.envs.iter().flat_map(|e| &e.values);
-    Ok(LaunchPlanTemplate {
-        id: identifier_from_pb(l.id.as_ref().ok_or_else(|| unset("id"))?)?,
-        spec: LaunchPlanSpec {
-            workflow_id: spec
-                .workflow_id
-                .as_ref()
-                .map(identifier_from_pb)
-                .transpose()?,
-            metadata: LaunchPlanMetadata {
-                encoded: spec
-                    .entity_metadata
-                    .as_ref()
-                    .map(Message::encode_to_vec)
-                    .unwrap_or_default(),
-            },
-            default_inputs: parameters(spec.default_inputs.as_ref())?,
-            fixed_inputs: fixed
-                .map(|(k, v)| Ok((k.as_str().into(), literal_from_pb(v).map_err(|e| e.at(k))?)))
-                .collect::<Result<_, WireError>>()
-                .map_err(|e| e.at("spec.fixed_inputs"))?,
-            labels: spec.labels.clone().unwrap_or_default().values,
-            annotations: spec.annotations.clone().unwrap_or_default().values,
-            security_context: spec
-                .security_context
-                .as_ref()
-                .map(security_context)
-                .transpose()?,
-            output_location_prefix: spec
-                .raw_output_data_config
-                .as_ref()
-                .map(|r| r.output_location_prefix.clone())
-                .unwrap_or_default(),
-            max_parallelism: u32::try_from(spec.max_parallelism).unwrap_or(0),
-            interruptible: spec.interruptible,
-            overwrite_cache: spec.overwrite_cache,
-            envs: envs.map(|kv| (kv.key.clone(), kv.value.clone())).collect(),
-        },
-        closure: LaunchPlanClosure {
-            active: closure.state == 1,
-            expected_inputs: match &closure.expected_inputs {
-                Some(p) => Some(parameters(Some(p))?),
-                None => None,
-            },
-            expected_outputs: match &closure.expected_outputs {
-                Some(v) => Some(variables(Some(v))?),
-                None => None,
-            },
-        },
-    })
-}
-
-fn parameters(p: Option<&pb::ParameterMap>) -> Result<ParameterMap, WireError> {
-    use pb::parameter::Behavior as B;
-    let entries = p.into_iter().flat_map(|p| &p.parameters);
-    entries
-        .map(|(k, p)| {
-            let behavior = p.behavior.as_ref().map(|b| {
-                Ok::<_, WireError>(match b {
-                    B::Default(l) => ParameterBehavior::Default(literal_from_pb(l)?),
-                    B::Required(r) => ParameterBehavior::Required(*r),
-                    B::ArtifactQuery(q) => ParameterBehavior::ArtifactQuery(q.encode_to_vec()),
-                    B::ArtifactId(a) => ParameterBehavior::ArtifactId(a.encode_to_vec()),
-                })
-            });
-            let behavior = behavior.transpose().map_err(|e| e.at(k))?;
-            let var = p
-                .var
-                .as_ref()
-                .map(variable)
-                .transpose()
-                .map_err(|e| e.at(k))?;
-            Ok((k.as_str().into(), Parameter { var, behavior }))
-        })
-        .collect()
 }

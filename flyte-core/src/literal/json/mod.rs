@@ -8,6 +8,7 @@ mod write;
 
 pub use read::from_json;
 pub use text::from_text;
+pub(crate) use text::{duration as parse_duration, timestamp as parse_timestamp};
 pub use write::to_json;
 
 /// What is wrong with an input, where, and what would be right.

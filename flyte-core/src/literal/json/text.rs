@@ -90,7 +90,7 @@ pub fn from_text(text: &str, t: &LiteralType) -> Result<Literal, JsonError> {
 }
 
 /// An instant: RFC 3339, or a date and time (UTC), or a date (midnight UTC).
-pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();
     let instant = match text.parse::<jiff::Timestamp>() {
         Ok(t) => t,
@@ -107,7 +107,7 @@ pub(super) fn timestamp(text: &str) -> Result<Timestamp, String> {
 }
 
 /// A length of time: seconds, `90s`, `1h30m`, `PT1H30M`, `2 days 3 hours`, `1 day, 2:00:00`.
-pub(super) fn duration(text: &str) -> Result<SignedDuration, String> {
+pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
     let text = text.trim();
     let number = text.strip_suffix('s').unwrap_or(text);
     if let Some(d) = seconds(number) {

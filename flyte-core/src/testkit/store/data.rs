@@ -10,7 +10,9 @@ use crate::contract::{
     Submission,
 };
 use crate::id::{Digest, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
-use crate::journal::{CacheStatus, Change, JournalFrame, Opened, Record, WorkflowPhase};
+use crate::journal::{
+    CacheStatus, Change, ErrorOrigin, ExecutionError, JournalFrame, Opened, Record, WorkflowPhase,
+};
 use crate::literal::{Literal, LiteralType, Row, SimpleType, Timestamp};
 use crate::plan::Plan;
 use crate::template::{TaskTemplate, TypedInterface, Variable};
@@ -55,6 +57,46 @@ pub(super) fn submit(id: u128, name: &str, x: i64) -> Command {
         id: CommandId(id),
         body: CommandBody::Submit(Box::new(submission(name, x))),
     }
+}
+
+/// A command of each kind.
+pub(super) fn every_kind() -> Vec<Command> {
+    let execution = || id("a");
+    let bodies = [
+        CommandBody::Submit(Box::new(submission("a", 1))),
+        CommandBody::Abort {
+            execution: execution(),
+            reason: "ü".into(),
+            by: "somebody".into(),
+        },
+        CommandBody::Signal {
+            execution: execution(),
+            signal: "go".into(),
+            value: Literal::Boolean(true),
+        },
+        CommandBody::Release {
+            execution: execution(),
+        },
+        CommandBody::ChildEnded {
+            execution: execution(),
+            addr: NodeAddr::new(1, 2),
+            attempt: 3,
+            child: id("b"),
+            result: Ok(Row::from_pairs([("o0", Literal::Integer(1))])),
+        },
+        CommandBody::ChildEnded {
+            execution: execution(),
+            addr: NodeAddr::new(1, 2),
+            attempt: 3,
+            child: id("c"),
+            result: Err(ExecutionError::new(ErrorOrigin::User, "No", "as told")),
+        },
+    ];
+    let one = |(i, body)| Command {
+        id: CommandId(i as u128),
+        body,
+    };
+    bodies.into_iter().enumerate().map(one).collect()
 }
 
 pub(super) fn frame(sequence: u64, epoch: u64, records: Vec<Record>) -> Bytes {

@@ -1,4 +1,7 @@
-//! Random messages that Python encodes are decoded and encoded here, and are equal to Python.
+//! Random messages on the way between Python and here, and between the wire and the model.
+
+mod make;
+mod templates;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use flyte_idl::{admin, core, event, plugins};
+use make::{Maker, pool};
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage};
+use prost_reflect::{DynamicMessage, ReflectMessage};
 
 fn python(arguments: &[&str]) -> Output {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -67,12 +71,8 @@ fn generated() -> BTreeMap<&'static str, Recode> {
 }
 
 #[test]
-fn random_messages_survive_the_way_there_and_back() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-    let names = ["core", "plugins", "kubeflow", "event", "admin", "service"];
-    let files = names.map(|n| root.join(format!("flyteidl/{n}.proto")));
-    let pool = DescriptorPool::from_file_descriptor_set(protox::compile(files, [root]).unwrap());
-    let pool = pool.unwrap();
+fn messages_of_python_survive_the_way_here_and_back() {
+    let pool = pool();
     let made = python(&["make"]);
     let told = String::from_utf8_lossy(&made.stderr).into_owned();
     assert!(made.status.success(), "{told}");
@@ -114,4 +114,59 @@ fn random_messages_survive_the_way_there_and_back() {
     );
     println!("{by_proto} by the .proto files, {by_code} by the generated code; {told}");
     assert!(by_proto > 500 && by_code > 100, "{by_proto} and {by_code}");
+}
+
+#[test]
+fn messages_made_here_survive_the_way_to_python_and_back() {
+    let pool = pool();
+    let ours = |n: &str| n.starts_with("flyteidl.");
+    let all: Vec<_> = pool
+        .all_messages()
+        .filter(|m| ours(m.full_name()) && !m.is_map_entry())
+        .collect();
+    let mut made = Vec::new();
+    for (i, descriptor) in all.iter().enumerate() {
+        for round in 0..4 {
+            let seed = (i * 4 + round) as u64;
+            made.push(Maker::new(seed, false).message(descriptor));
+        }
+    }
+    let mut lines = String::new();
+    for m in &made {
+        let name = m.descriptor();
+        writeln!(lines, "{} {}", name.full_name(), hex(&m.encode_to_vec())).unwrap();
+    }
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("messages-made-here.txt");
+    std::fs::write(&file, lines).unwrap();
+    let recoded = python(&["recode", file.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&recoded.stderr).into_owned();
+    assert!(recoded.status.success(), "{told}");
+    let recoded = String::from_utf8(recoded.stdout).unwrap();
+    let generated = generated();
+    let (mut lines, mut by_code) = (recoded.lines(), 0);
+    for m in &made {
+        let (name, text) = lines
+            .next()
+            .expect("a line for each")
+            .split_once(' ')
+            .unwrap();
+        assert_eq!(name, m.descriptor().full_name());
+        let back = unhex(text);
+        let decoded = |b: &[u8]| DynamicMessage::decode(m.descriptor(), b).unwrap();
+        assert_eq!(decoded(&back), *m, "{name}");
+        if let Some(recode) = generated.get(name) {
+            assert_eq!(decoded(&recode(&back)), *m, "{name}");
+            by_code += 1;
+        }
+    }
+    println!(
+        "{} messages of {} types, {by_code} by the generated code",
+        made.len(),
+        all.len()
+    );
+    assert!(
+        all.len() > 150 && by_code > 100,
+        "{} and {by_code}",
+        all.len()
+    );
 }

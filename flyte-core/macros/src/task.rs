@@ -1,0 +1,316 @@
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, ItemFn, Result};
+
+use crate::dependency::at;
+use crate::function::{Function, ParameterKind, name_of};
+use crate::options::Options;
+
+pub(crate) fn expand(args: TokenStream, item: ItemFn, dynamic: bool) -> Result<TokenStream> {
+    let options: Options = syn::parse2(args)?;
+    let function = Function::read(&item, dynamic)?;
+    for ignored in &options.cache_ignore {
+        if !function.inputs().any(|p| p.name == *ignored) {
+            let text = format!("the task has no input `{ignored}`");
+            return Err(Error::new(ignored.span(), text));
+        }
+    }
+    let core = options.core();
+    let call = call(&core, &item, &function, dynamic);
+    let own = own(&core, &item, &function, &options, dynamic);
+    let object = object(&core, &item, &function, &options, dynamic);
+    Ok(quote!(#call #own #object))
+}
+
+/// Attributes that decide whether an item is there: every generated one needs them.
+fn cfgs(item: &ItemFn) -> Vec<&Attribute> {
+    item.attrs
+        .iter()
+        .filter(|a| a.path().is_ident("cfg"))
+        .collect()
+}
+
+/// The function that takes handles and gives a call.
+fn call(core: &TokenStream, item: &ItemFn, f: &Function, dynamic: bool) -> TokenStream {
+    let (vis, name, cfgs) = (&item.vis, &item.sig.ident, cfgs(item));
+    let docs = item.attrs.iter().filter(|a| a.path().is_ident("doc"));
+    let generated = quote!(#core::author::generated);
+    let parameters = f.inputs().map(|p| {
+        let (name, ty) = (&p.name, &p.ty);
+        // The bound carries the place of the name: the compiler underlines it when a caller's
+        // argument does not fit.
+        let core = at(core, name.span());
+        let bound = quote_spanned!(name.span()=> impl #core::author::IntoInput<#ty>);
+        quote!(#name: #bound)
+    });
+    let names = f.inputs().map(|p| name_of(&p.name));
+    let arguments = f.inputs().map(|p| {
+        let (name, ty) = (&p.name, &p.ty);
+        quote!(#generated::argument::<#ty>(#name))
+    });
+    let returns = &f.returns;
+    let returns = match dynamic {
+        true => quote!(#generated::DynamicValues<#returns>),
+        false => quote!(#returns),
+    };
+    quote! {
+        #(#cfgs)*
+        #(#docs)*
+        #[track_caller]
+        #[allow(clippy::too_many_arguments)]
+        #vis fn #name(#(#parameters),*) -> #core::author::Call<#returns> {
+            #core::author::Call::task(&#name {}, &[#(#names),*], ::std::vec![#(#arguments),*])
+        }
+    }
+}
+
+/// The type of the task: the function as `run`, and what names it.
+fn own(
+    core: &TokenStream,
+    item: &ItemFn,
+    f: &Function,
+    options: &Options,
+    dynamic: bool,
+) -> TokenStream {
+    let (vis, name, cfgs) = (&item.vis, &item.sig.ident, cfgs(item));
+    let generated = quote!(#core::author::generated);
+    let short = name_of(name);
+    let path = quote!(::core::concat!(::core::module_path!(), "::", #short));
+    let tag = match &options.tag {
+        Some(tag) => quote!(#tag),
+        None => quote!(Self::NAME),
+    };
+    let mut run = item.clone();
+    run.vis = item.vis.clone();
+    run.attrs.retain(|a| !a.path().is_ident("cfg"));
+    run.sig.ident = format_ident!("run", span = name.span());
+    let arguments = f.inputs().enumerate().map(|(i, p)| {
+        let (ident, ty, text) = (arg(i), &p.ty, name_of(&p.name));
+        let core = at(core, ty.span());
+        let new = quote_spanned!(ty.span()=> #core::author::generated::arg::<#ty>(#text));
+        quote!(const #ident: #generated::Arg<#ty> = #new;)
+    });
+    let returns = &f.returns;
+    let (kind, new) = match dynamic {
+        true => (quote!(DynamicRet), quote!(dynamic_ret)),
+        false => (quote!(Ret), quote!(ret)),
+    };
+    let new = at(&quote!(#core::author::generated::#new), returns.span());
+    let ret = quote_spanned!(returns.span()=> #new::<#returns>());
+    let types = f.inputs().map(|p| &p.ty);
+    let takes = f.inputs().enumerate().map(|(i, _)| {
+        let ident = arg(i);
+        quote!(Self::#ident.take(inputs)?)
+    });
+    let result = match dynamic {
+        true => quote!(#generated::DynamicValues<#returns>),
+        false => quote!(#returns),
+    };
+    let inputs = if f.inputs().next().is_none() {
+        quote!(_)
+    } else {
+        quote!(inputs)
+    };
+    let about = format!("The task `{short}`.");
+    quote! {
+        #(#cfgs)*
+        #[doc = #about]
+        #[derive(Debug)]
+        #[allow(non_camel_case_types)]
+        #vis struct #name {}
+
+        #(#cfgs)*
+        #[allow(dead_code)]
+        impl #name {
+            const NAME: &'static str = #path;
+            /// What its persisted objects are called.
+            #vis const TAG: &'static str = #tag;
+            /// The task without its arguments.
+            #vis const TASK: #core::author::TaskRef<(#(#types,)*), #result> =
+                #core::author::TaskRef::new(Self::TAG, |#inputs| {
+                    ::core::result::Result::Ok((#(#takes,)*))
+                });
+            #(#arguments)*
+            const RETURNS: #generated::#kind<#returns> = #ret;
+        }
+
+        #(#cfgs)*
+        impl #name {
+            #run
+        }
+    }
+}
+
+/// The task object: its template, how it runs, and its registration.
+fn object(
+    core: &TokenStream,
+    item: &ItemFn,
+    f: &Function,
+    options: &Options,
+    dynamic: bool,
+) -> TokenStream {
+    let (name, cfgs) = (&item.sig.ident, cfgs(item));
+    let generated = quote!(#core::author::generated);
+    let template = options.tokens(core);
+    let variables = (0..f.inputs().count()).map(|i| {
+        let ident = arg(i);
+        quote!(Self::#ident.variable())
+    });
+    let mut next = 0;
+    let values = f.parameters.iter().map(|p| {
+        let ty = &p.ty;
+        match &p.kind {
+            ParameterKind::Builder => quote!(&mut wf),
+            ParameterKind::Context => {
+                quote_spanned!(ty.span()=> <#ty>::new(::core::clone::Clone::clone(cx)))
+            }
+            ParameterKind::Resource(_) => quote_spanned!(ty.span()=> <#ty>::of(cx)?),
+            ParameterKind::Input => {
+                let ident = arg(next);
+                next += 1;
+                quote!(Self::#ident.take(&inputs)?)
+            }
+        }
+    });
+    let values: Vec<_> = values.collect();
+    let waited = f.is_async.then(|| quote!(.await));
+    let called = quote!(<#name>::run(#(#values),*)#waited);
+    let future = |gives: TokenStream| {
+        quote! {
+            ::core::pin::Pin<::std::boxed::Box<
+                dyn ::core::future::Future<
+                    Output = ::core::result::Result<#gives, #generated::TaskError>,
+                > + ::core::marker::Send + 'async_trait,
+            >>
+        }
+    };
+    // The form that `async_trait` gives a method; one macro less runs for each task.
+    let method = |method: &str, gives: TokenStream, body: TokenStream| {
+        let (method, future) = (format_ident!("{method}"), future(gives));
+        quote! {
+            fn #method<'life0, 'life1, 'async_trait>(
+                &'life0 self,
+                cx: &'life1 #generated::TaskContext,
+                inputs: #generated::Row,
+            ) -> #future
+            where
+                'life0: 'async_trait,
+                'life1: 'async_trait,
+                Self: 'async_trait,
+            {
+                ::std::boxed::Box::pin(async move {
+                    let _ = (cx, &inputs);
+                    #body
+                })
+            }
+        }
+    };
+    let row = quote!(#generated::Row);
+    let methods = if dynamic {
+        let text = name_of(name);
+        let run = method(
+            "run",
+            row,
+            quote! {
+                #generated::Task::expand(self, cx, inputs).await?.into_values()
+            },
+        );
+        let expand = method(
+            "expand",
+            quote!(#generated::Expansion),
+            quote! {
+                let mut wf = #core::author::WorkflowBuilder::dynamic(#text);
+                let result = #called;
+                Self::RETURNS.finish(result, wf)
+            },
+        );
+        quote!(#run #expand fn is_dynamic(&self) -> bool { true })
+    } else {
+        method(
+            "run",
+            row,
+            quote! {
+                static NAMES: ::std::sync::OnceLock<#generated::Names> = ::std::sync::OnceLock::new();
+                let result = #called;
+                Self::RETURNS.row(&NAMES, result)
+            },
+        )
+    };
+    let mut needs: Vec<_> = options.resources.iter().collect();
+    for p in &f.parameters {
+        if let ParameterKind::Resource(t) = &p.kind
+            && !needs
+                .iter()
+                .any(|n| quote!(#n).to_string() == quote!(#t).to_string())
+        {
+            needs.push(t);
+        }
+    }
+    let declared = needs.iter().map(|t| {
+        let core = at(core, t.span());
+        quote_spanned!(t.span()=> impl #core::author::Needs<#t> for #name {})
+    });
+    let needed = needs.iter().map(|t| {
+        let core = at(core, t.span());
+        quote_spanned!(t.span()=> #core::author::ResourceNeed::of::<#t>())
+    });
+    let needs = (!needs.is_empty()).then(|| {
+        quote! {
+            fn needs(&self) -> &'static [#core::author::ResourceNeed] {
+                const NEEDS: &[#core::author::ResourceNeed] = &[#(#needed),*];
+                NEEDS
+            }
+        }
+    });
+    // A plain function may block its thread; a dynamic one only says what to run.
+    let blocking = (!f.is_async && !dynamic).then(|| {
+        quote! {
+            fn blocking(&self) -> bool {
+                true
+            }
+        }
+    });
+    quote! {
+        #(#cfgs)*
+        const _: () = {
+            // The attribute below names its crate by this.
+            use #generated::typetag;
+
+            #(#declared)*
+
+            impl #generated::serde::Serialize for #name {
+                fn serialize<S: #generated::serde::Serializer>(
+                    &self,
+                    s: S,
+                ) -> ::core::result::Result<S::Ok, S::Error> {
+                    #generated::write_object(s)
+                }
+            }
+
+            impl<'de> #generated::serde::Deserialize<'de> for #name {
+                fn deserialize<D: #generated::serde::Deserializer<'de>>(
+                    d: D,
+                ) -> ::core::result::Result<Self, D::Error> {
+                    #generated::read_object(d).map(|()| Self {})
+                }
+            }
+
+            #[typetag::serde(name = <#name>::TAG)]
+            impl #generated::Task for #name {
+                fn template(&self) -> #generated::TaskTemplate {
+                    let (names, types) = Self::RETURNS.outputs();
+                    #template.template(&[#(#variables),*], names, types)
+                }
+
+                #methods
+                #needs
+                #blocking
+            }
+        };
+    }
+}
+
+fn arg(i: usize) -> syn::Ident {
+    format_ident!("ARG_{i}")
+}

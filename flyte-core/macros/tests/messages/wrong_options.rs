@@ -1,0 +1,31 @@
+use flyte_core::author::*;
+
+#[task(retry = 3)]
+fn a() {}
+
+#[task(timeout = "10 minutes")]
+fn b() {}
+
+#[task(retries = -1)]
+fn c() {}
+
+#[task(cache_ignore(y), cache = "1")]
+fn d(x: i64) {
+    let _ = x;
+}
+
+#[task(retries = 1, retries = 2)]
+fn e() {}
+
+#[derive(LiteralEnum)]
+enum F {
+    G(i64),
+}
+
+#[derive(LiteralStruct)]
+struct H {
+    #[literal(renam = "x")]
+    x: i64,
+}
+
+fn main() {}

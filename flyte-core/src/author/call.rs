@@ -1,0 +1,205 @@
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::input::Wire;
+use super::workflow::Built;
+use super::{Argument, Place, Values};
+use crate::contract::Task;
+use crate::id::Str;
+use crate::literal::SignedDuration;
+use crate::template::{NodeMetadata, SuccessCriteria, TaskTemplate};
+
+/// A task or workflow with its arguments, and what this one call changes about it.
+///
+/// `R` is what the function returns. [`WorkflowBuilder::call`](super::WorkflowBuilder::call) makes
+/// it a node.
+#[must_use = "a call does nothing by itself: give it to `wf.call(..)`"]
+#[derive(Debug)]
+pub struct Call<R> {
+    pub(super) parts: Box<CallParts>,
+    returns: PhantomData<fn() -> R>,
+}
+
+#[derive(Debug)]
+pub(super) struct CallParts {
+    pub(super) callee: Callee,
+    pub(super) inputs: Vec<(Str, Wire)>,
+    pub(super) options: CallOptions,
+    pub(super) place: Place,
+}
+
+#[derive(Debug)]
+pub(super) enum Callee {
+    Task(&'static dyn Task),
+    Foreign(Arc<TaskTemplate>),
+    Workflow(Arc<Built>),
+    Launch(Arc<Built>),
+    Map(Box<MapParts>),
+}
+
+#[derive(Debug)]
+pub(super) struct MapParts {
+    /// What runs for each item; its inputs hold the item's handle.
+    pub(super) inner: CallParts,
+    /// The builder number of the item's handle.
+    pub(super) item: u32,
+    pub(super) list: Wire,
+    pub(super) concurrency: Option<u32>,
+    pub(super) success: Option<SuccessCriteria>,
+}
+
+/// A map apart from what it calls.
+#[derive(Debug)]
+pub(super) struct MapDraft {
+    pub(super) inputs: Vec<(Str, Wire)>,
+    pub(super) options: CallOptions,
+    pub(super) item: u32,
+    pub(super) list: Wire,
+    pub(super) concurrency: Option<u32>,
+    pub(super) success: Option<SuccessCriteria>,
+}
+
+impl MapParts {
+    pub(super) fn take_inner(self) -> (MapDraft, Callee) {
+        let draft = MapDraft {
+            inputs: self.inner.inputs,
+            options: self.inner.options,
+            item: self.item,
+            list: self.list,
+            concurrency: self.concurrency,
+            success: self.success,
+        };
+        (draft, self.inner.callee)
+    }
+}
+
+/// What a call says beside its arguments.
+#[derive(Debug, Default)]
+pub(super) struct CallOptions {
+    pub(super) name: Option<String>,
+    pub(super) metadata: NodeMetadata,
+    /// What cannot be, for people.
+    pub(super) wrong: Vec<String>,
+}
+
+impl<R> Call<R> {
+    pub(super) fn new(callee: Callee, inputs: Vec<(Str, Wire)>, place: Place) -> Self {
+        let parts = CallParts {
+            callee,
+            inputs,
+            options: CallOptions::default(),
+            place,
+        };
+        Self {
+            parts: Box::new(parts),
+            returns: PhantomData,
+        }
+    }
+
+    /// A call of a task, for generated code.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn task(task: &'static dyn Task, names: &[&'static str], inputs: Vec<Argument>) -> Self {
+        let inputs = names.iter().zip(inputs);
+        let inputs = inputs.map(|(n, a)| (Str::from(*n), a.0)).collect();
+        Self::new(Callee::Task(task), inputs, Place::here())
+    }
+
+    /// The node's id and name; `n0`, `n1`, … by default.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.parts.options.name = Some(name.into());
+        self
+    }
+
+    /// How long one attempt may take; the node as a whole has twice as long.
+    pub fn timeout(mut self, timeout: impl IntoTimeout) -> Self {
+        self.parts.options.timeout(timeout);
+        self
+    }
+
+    /// How many further attempts a failed one gets.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.parts.options.metadata.retries = Some(retries);
+        self
+    }
+
+    /// Whether a machine that may be taken away will do.
+    pub fn interruptible(mut self, interruptible: bool) -> Self {
+        self.parts.options.metadata.interruptible = Some(interruptible);
+        self
+    }
+
+    /// Whether results are cached, whatever the task says.
+    pub fn cached(mut self, cached: bool) -> Self {
+        self.parts.options.metadata.cacheable = Some(cached);
+        self
+    }
+
+    /// Caches results under this version, whatever the task says.
+    pub fn cache_version(mut self, version: impl Into<String>) -> Self {
+        let m = &mut self.parts.options.metadata;
+        (m.cacheable, m.cache_version) = (Some(true), Some(version.into()));
+        self
+    }
+}
+
+impl CallOptions {
+    pub(super) fn timeout(&mut self, timeout: impl IntoTimeout) {
+        match timeout.into_timeout() {
+            Ok(t) => self.metadata.timeout = Some(t),
+            Err(e) => self.wrong.push(format!("the timeout is wrong: {e}")),
+        }
+    }
+}
+
+/// What may be a timeout: a [`Duration`], or a text like `"10m"`.
+pub trait IntoTimeout {
+    /// The length of time.
+    ///
+    /// # Errors
+    /// A text that is none.
+    fn into_timeout(self) -> Result<SignedDuration, String>;
+}
+
+impl IntoTimeout for Duration {
+    fn into_timeout(self) -> Result<SignedDuration, String> {
+        Ok(self.into())
+    }
+}
+
+impl IntoTimeout for SignedDuration {
+    fn into_timeout(self) -> Result<SignedDuration, String> {
+        Ok(self)
+    }
+}
+
+impl IntoTimeout for &str {
+    fn into_timeout(self) -> Result<SignedDuration, String> {
+        crate::literal::parse_duration(self)
+    }
+}
+
+/// What [`WorkflowBuilder::call`](super::WorkflowBuilder::call) makes a node of.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no call",
+    label = "expected a call of a task or workflow, like `fit(train, 0.1)` or `other.call(..)`"
+)]
+pub trait Callable {
+    /// What it gives.
+    type Values: Values;
+
+    #[doc(hidden)]
+    fn into_call(self) -> Call<Self::Values>;
+}
+
+impl<R: super::TaskReturn> Callable for Call<R> {
+    type Values = R::Values;
+
+    fn into_call(self) -> Call<R::Values> {
+        Call {
+            parts: self.parts,
+            returns: PhantomData,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+use flyte_core::id::{NodeAddr, Str};
+use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues};
+use flyte_core::literal::{Literal, SignedDuration};
+use flyte_core::plan::Target;
+use flyte_core::template::GateCondition;
+
+use super::resolve::inputs_of;
+use super::timer::Timer;
+use super::{AttemptRef, Engine, NodeState, TaskFailure};
+
+impl Engine {
+    /// A gate waits from here on.
+    pub(super) fn start_gate(&mut self, number: u64, addr: NodeAddr) {
+        let ex = self.open_execution(number);
+        if let Err((input, e)) = inputs_of(ex, addr) {
+            return self.unbound(number, addr, &input, &e.to_string());
+        }
+        let attempt = ex.attempts(addr);
+        self.emit(number, Change::Started { addr, attempt });
+        self.set_deadlines(AttemptRef {
+            execution: number,
+            addr,
+            attempt,
+        });
+        self.look_at_gate(number, addr);
+    }
+
+    /// Opens a gate if what it waits for is there; arms the timer of one that sleeps.
+    pub(super) fn look_at_gate(&mut self, number: u64, addr: NodeAddr) {
+        let Some(ex) = self.state.get(number) else {
+            return;
+        };
+        let frame = ex.frame(addr.frame);
+        if frame.closed || frame.ending || ex.node(addr) != NodeState::Gated {
+            return;
+        }
+        let at = AttemptRef {
+            execution: number,
+            addr,
+            attempt: ex.attempt(addr),
+        };
+        let Target::Gate(gate) = frame.target(addr.node.0) else {
+            unreachable!("invariant: only gates are Gated")
+        };
+        let outputs = match &frame.loaded.plan.gates[gate as usize] {
+            GateCondition::Sleep { duration } => {
+                let began = ex.times[&addr].started_at;
+                let due = began.saturating_add(duration.unwrap_or(SignedDuration::ZERO));
+                if self.now < due {
+                    self.timers.insert((due, number, addr, Timer::Wake));
+                    return;
+                }
+                Ok(OutputValues::new())
+            }
+            GateCondition::Signal { signal_id, .. } => match ex.signals.get(signal_id) {
+                Some(value) => Ok([Some(value.clone())].into_iter().collect()),
+                None => return,
+            },
+            GateCondition::Approve { signal_id } => match ex.signals.get(signal_id) {
+                Some(Literal::Boolean(true)) => {
+                    let row = inputs_of(ex, addr).expect("invariant: it began with these");
+                    let names = frame.output_names(addr.node.0);
+                    Ok(names.iter().map(|n| row.get(n).cloned()).collect())
+                }
+                Some(Literal::Boolean(false)) => Err(ExecutionError::new(
+                    ErrorOrigin::User,
+                    "ReceivedRejectSignal",
+                    format!("signal `{signal_id}` said no"),
+                )),
+                Some(_) => Err(ExecutionError::new(
+                    ErrorOrigin::Unknown,
+                    "RuntimeExecutionError",
+                    format!("signal `{signal_id}` is neither yes nor no"),
+                )),
+                None => return,
+            },
+        };
+        match outputs {
+            Ok(outputs) => self.succeed(at, outputs),
+            Err(error) => self.attempt_failed(at, TaskFailure::permanent(error)),
+        }
+    }
+
+    /// A signal was given: gates that wait for it are looked at.
+    pub(super) fn signalled(&mut self, number: u64, signal: &Str) {
+        let ex = self.open_execution(number);
+        let waits = |addr: &&NodeAddr| {
+            let frame = ex.frame(addr.frame);
+            if frame.closed || ex.node(**addr) != NodeState::Gated {
+                return false;
+            }
+            let Target::Gate(gate) = frame.target(addr.node.0) else {
+                return false;
+            };
+            match &frame.loaded.plan.gates[gate as usize] {
+                GateCondition::Signal { signal_id, .. } | GateCondition::Approve { signal_id } => {
+                    signal_id == signal
+                }
+                GateCondition::Sleep { .. } => false,
+            }
+        };
+        // A gate that waits has an entry in `times`.
+        let gates: Vec<NodeAddr> = ex.times.keys().filter(waits).copied().collect();
+        for addr in gates {
+            self.look_at_gate(number, addr);
+        }
+    }
+
+    /// Somebody gave a signal. The first value counts; one that comes before its gate is kept.
+    pub(super) fn signal(&mut self, id: &flyte_core::id::ExecutionId, signal: Str, value: Literal) {
+        let Some(number) = self.state.number(id) else {
+            return;
+        };
+        if !self.open_execution(number).signals.contains_key(&signal) {
+            self.emit(number, Change::Signalled { signal, value });
+        }
+    }
+}

@@ -1,0 +1,488 @@
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyte_core::compile::{check_inputs, launch_plan_inputs};
+use flyte_core::contract::{
+    Clock, Command, CommandBody, CommandId, Durability, Expansion, FairShare, InboxEntry, Lease,
+    LoadItem, ManualClock, ShardId, Store, Submission, Task, TaskContext, TaskContextParts,
+    TaskError,
+};
+use flyte_core::id::{Digest, Identifier, ResourceType};
+use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, JournalFrame, Projector};
+use flyte_core::literal::Row;
+use flyte_core::memory::MemoryStore;
+use flyte_core::object_store::{memory::InMemory, path::Path};
+use flyte_core::template::{TaskTemplate, TypedInterface};
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+
+use super::attempts::{Answer, Attempts, boxed, real};
+use super::harness::{Call, Harness, TestError, execution};
+use super::run::Run;
+use super::seed::Draw;
+use crate::engine::{AttemptRef, ChildRequest, Effect, EngineConfig, Input, LoadedPlan, Outcome};
+use crate::shard::{Action, Shard};
+
+/// How long tasks that wait for something outside are given before virtual time passes.
+const GRACE: Duration = Duration::from_millis(20);
+/// The same where nothing else can happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Commits of a run after which the whole state is checked; that takes longer the larger it is.
+const VALIDATED: u32 = 1000;
+
+/// Where the process dies: before or after its n-th commit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Crash {
+    Never,
+    Before(u32),
+    After(u32),
+}
+
+impl fmt::Display for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => f.write_str("nowhere"),
+            Self::Before(n) => write!(f, "before commit {n}"),
+            Self::After(n) => write!(f, "after commit {n}"),
+        }
+    }
+}
+
+/// Stands for a task that only a closure runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Replaced;
+
+#[typetag::serde(name = "flyte_scheduler::testing::Replaced")]
+#[async_trait::async_trait]
+impl Task for Replaced {
+    fn template(&self) -> TaskTemplate {
+        let id = Identifier::new(ResourceType::Task, "replaced", "1");
+        TaskTemplate::new(id, "", TypedInterface::default())
+    }
+
+    async fn run(&self, _: &TaskContext, _: Row) -> Result<Row, TaskError> {
+        Err("a replaced task is not run itself".into())
+    }
+}
+
+/// The store and the clock, which outlive a process, and what the process has in memory.
+pub(super) struct World<'h> {
+    harness: &'h Harness,
+    store: MemoryStore,
+    clock: ManualClock,
+    plans: HashMap<Digest, Arc<LoadedPlan>>,
+    root: Digest,
+    later: VecDeque<CommandBody>,
+    draw: Draw,
+    attempts: Attempts,
+    parts: HashMap<u64, Arc<TaskContextParts>>,
+    blobs: Arc<InMemory>,
+    epoch: u64,
+    commits: u32,
+    commands: u64,
+    parked: Option<String>,
+}
+
+impl<'h> World<'h> {
+    pub(super) fn new(harness: &'h Harness, plans: &[Arc<LoadedPlan>], inputs: Row) -> Self {
+        let mut world = Self {
+            harness,
+            store: MemoryStore::default(),
+            clock: ManualClock::default(),
+            plans: plans.iter().map(|p| (p.digest, p.clone())).collect(),
+            root: plans[0].digest,
+            later: harness.later.clone(),
+            draw: Draw(harness.seed),
+            attempts: Attempts::default(),
+            parts: HashMap::new(),
+            blobs: Arc::default(),
+            epoch: 0,
+            commits: 0,
+            commands: 0,
+            parked: None,
+        };
+        world
+            .later
+            .push_front(CommandBody::Submit(Box::new(Submission {
+                id: execution(),
+                plan: world.root,
+                entity: plans[0].plan.id.clone(),
+                inputs,
+                options: harness.options.clone(),
+                submitted_at: world.clock.now(),
+                parent: None,
+            })));
+        world
+    }
+
+    pub(super) async fn run(mut self, crash: Crash) -> Result<Run, TestError> {
+        let first = self.later.pop_front().expect("invariant: the submission");
+        self.tell(first).await?;
+        if !self.live(crash).await? {
+            // A dead process takes what it had in memory along.
+            self.attempts = Attempts::default();
+            self.parts.clear();
+            self.live(Crash::Never).await?;
+        }
+        self.result().await
+    }
+
+    async fn result(&self) -> Result<Run, TestError> {
+        let from = flyte_core::contract::JournalPosition {
+            shard: ShardId(0),
+            sequence: 1,
+        };
+        let stored = self.store.frames(from, usize::MAX).await.map_err(broken)?;
+        let mut projector = Projector::events_only(ShardId(0));
+        let (mut frames, mut events, mut outcome) = (Vec::new(), Vec::new(), None);
+        for stored in stored {
+            let frame = JournalFrame::decode(&stored.bytes).map_err(broken)?;
+            let mut find = |d: Digest| Ok(self.plans[&d].plan.clone());
+            let projected = projector.project(&frame, &mut find).map_err(broken)?;
+            events.extend(projected.events);
+            for record in &frame.records {
+                // The execution of the test is the first that was opened.
+                if let (
+                    1,
+                    Change::Ended {
+                        phase,
+                        outputs,
+                        error,
+                    },
+                ) = (record.execution, &record.change)
+                {
+                    outcome = Some(Outcome {
+                        id: execution(),
+                        phase: *phase,
+                        outputs: outputs.clone(),
+                        error: error.as_deref().cloned(),
+                        node: None,
+                        by: None,
+                    });
+                }
+            }
+            frames.push(frame);
+        }
+        let outcome = outcome.ok_or_else(|| TestError::Stuck("it did not end".into()))?;
+        Ok(Run {
+            outcome,
+            events,
+            frames,
+            seed: self.harness.seed,
+            commits: self.commits,
+            crash_points: 0,
+        })
+    }
+
+    async fn tell(&mut self, body: CommandBody) -> Result<(), TestError> {
+        self.commands += 1;
+        // What concerns children is said again after a crash, and must be the same then.
+        let seed = match &body {
+            CommandBody::Submit(s) => format!("start {}", s.id),
+            CommandBody::ChildEnded { child, .. } => format!("ended {child}"),
+            _ => format!("{} {}", self.epoch, self.commands),
+        };
+        let digest = Digest::of("flyte test command v1", seed.as_bytes());
+        let id = digest.0.first_chunk().expect("invariant: 32 bytes");
+        let id = CommandId(u128::from_le_bytes(*id));
+        let command = vec![Command { id, body }];
+        self.store
+            .enqueue(ShardId(0), command)
+            .await
+            .map_err(broken)?;
+        Ok(())
+    }
+
+    /// One life of a process; whether everything was over in the end.
+    async fn live(&mut self, crash: Crash) -> Result<bool, TestError> {
+        let lease = self.store.claim(ShardId(0), "test").await.map_err(broken)?;
+        self.epoch = lease.epoch;
+        let config = EngineConfig {
+            epoch: lease.epoch,
+            ..EngineConfig::default()
+        };
+        let policy = Box::<FairShare>::default();
+        let mut shard = Shard::new(ShardId(0), config, policy, Durability::Memory);
+        self.plans.values().for_each(|p| shard.know(p.clone()));
+        let mut past = self.store.load(&lease).await.map_err(broken)?;
+        let mut inbox = Vec::new();
+        while let Some(item) = past.next().await {
+            match item.map_err(broken)? {
+                LoadItem::Frame(f) => {
+                    let frame = JournalFrame::decode(&f.bytes).map_err(broken)?;
+                    shard.fold(&frame).map_err(broken)?;
+                }
+                LoadItem::Inbox(e) => inbox.push(e),
+                LoadItem::Snapshot(_) => unreachable!("invariant: nobody makes snapshots here"),
+            }
+        }
+        let mut actions = Vec::new();
+        shard.recover(self.clock.now(), &mut actions);
+        let over = self.work(&mut shard, &lease, inbox, actions, crash).await;
+        self.store.release(&lease).await.map_err(broken)?;
+        over
+    }
+
+    async fn work(
+        &mut self,
+        shard: &mut Shard,
+        lease: &Lease,
+        mut entries: Vec<InboxEntry>,
+        mut queue: Vec<Action>,
+        crash: Crash,
+    ) -> Result<bool, TestError> {
+        let mut taken = 0;
+        loop {
+            for entry in entries.drain(..) {
+                taken = taken.max(entry.number);
+                let plan = match &entry.command.body {
+                    CommandBody::Submit(s) => Some(self.plans[&s.plan].clone()),
+                    _ => None,
+                };
+                shard.inbox(self.clock.now(), entry, plan, &mut queue);
+            }
+            while !queue.is_empty() {
+                for action in std::mem::take(&mut queue) {
+                    if !self.act(shard, lease, action, crash, &mut queue).await? {
+                        return Ok(false);
+                    }
+                }
+            }
+            if self.commits < VALIDATED {
+                shard.state().validate().map_err(TestError::Engine)?;
+            }
+            if let Some(cause) = self.parked.take() {
+                return Err(TestError::Parked(cause));
+            }
+            entries = self.store.inbox(lease, taken, 1024).await.map_err(broken)?;
+            if !entries.is_empty() {
+                continue;
+            }
+            if shard.may_step() {
+                shard.step(self.clock.now(), &mut queue);
+                continue;
+            }
+            if self.attempts.has_fresh() {
+                let (attempts, draw) = (&mut self.attempts, &mut self.draw);
+                let first = |cx: &mut std::task::Context<'_>| {
+                    std::task::Poll::Ready(attempts.first_poll(draw, cx))
+                };
+                let polled = futures::future::poll_fn(first).await;
+                self.answered(shard, polled, &mut queue);
+                continue;
+            }
+            let due = shard.next_timer();
+            let more = due.is_some() || !self.later.is_empty();
+            if self.attempts.has_pending() {
+                let grace = if more { GRACE } else { PATIENCE };
+                let attempts = &mut self.attempts;
+                let outside = futures::future::poll_fn(|cx| attempts.poll(cx));
+                if let Ok(answer) = tokio::time::timeout(grace, outside).await {
+                    self.answered(shard, Some(answer), &mut queue);
+                    continue;
+                }
+            }
+            if let Some(body) = self.later.pop_front() {
+                self.tell(body).await?;
+            } else if let Some(due) = due {
+                self.clock.advance(due.since(self.clock.now()).into());
+                shard.handle(self.clock.now(), Input::Tick, &mut queue);
+            } else if shard.state().open() == 0 && shard.state().untold.is_empty() {
+                return Ok(true);
+            } else {
+                return Err(TestError::Stuck(stuck(shard)));
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        shard: &mut Shard,
+        answer: Option<(AttemptRef, Answer)>,
+        queue: &mut Vec<Action>,
+    ) {
+        let Some((at, answer)) = answer else { return };
+        let input = match answer {
+            Ok(Expansion::Values(row)) => Input::Ended {
+                at,
+                result: Ok(row),
+            },
+            Ok(Expansion::Plan(plan)) => {
+                let result = self.harness.load(&plan).map_err(|e| {
+                    let code = Expansion::BUILD_FAILED;
+                    ExecutionError::new(ErrorOrigin::User, code, e.to_string())
+                });
+                if let Ok(loaded) = &result {
+                    self.plans.insert(loaded.digest, loaded.clone());
+                }
+                Input::Expanded { at, result }
+            }
+            Err(failure) => Input::Ended {
+                at,
+                result: Err(failure),
+            },
+        };
+        shard.handle(self.clock.now(), input, queue);
+    }
+
+    /// Does what the shard asks for; `false` if the process dies here.
+    async fn act(
+        &mut self,
+        shard: &mut Shard,
+        lease: &Lease,
+        action: Action,
+        crash: Crash,
+        next: &mut Vec<Action>,
+    ) -> Result<bool, TestError> {
+        let now = self.clock.now();
+        match action {
+            Action::Commit(batch, _) => {
+                self.commits += 1;
+                if crash == Crash::Before(self.commits) {
+                    return Ok(false);
+                }
+                let number = batch.number;
+                self.store.commit(lease, batch).await.map_err(broken)?;
+                if crash == Crash::After(self.commits) {
+                    return Ok(false);
+                }
+                shard.committed(number, next);
+            }
+            Action::Do(Effect::Run {
+                at,
+                task,
+                inputs,
+                deadline,
+            }) => self.begin(shard, at, task, inputs, deadline),
+            Action::Do(Effect::Cancel { at }) => self.attempts.cancel(at),
+            Action::Do(Effect::StartChild { at, request }) => {
+                if let Err(error) = self.start_child(&request).await? {
+                    let result = Err(error);
+                    shard.handle(now, Input::ChildAnswered { at, result }, next);
+                }
+            }
+            Action::Do(Effect::EndChild { at, child, reason }) => {
+                if self.store.locate(&child).await.is_ok() {
+                    let by = "its parent".to_owned();
+                    self.tell(CommandBody::Abort {
+                        execution: child,
+                        reason,
+                        by,
+                    })
+                    .await?;
+                }
+                shard.handle(now, Input::Finalized { at }, next);
+            }
+            Action::Do(Effect::TellParent { number, untold }) => {
+                self.tell(CommandBody::ChildEnded {
+                    execution: untold.parent.clone(),
+                    addr: untold.addr,
+                    attempt: untold.attempt,
+                    child: untold.child.clone(),
+                    result: untold.result,
+                })
+                .await?;
+                shard.handle(now, Input::ParentTold { number }, next);
+            }
+            Action::Do(Effect::Parked { cause, .. }) => self.parked = Some(cause),
+            Action::Do(Effect::Ended(_)) => {}
+            Action::Do(other) => {
+                unreachable!("invariant: there is no plugin and no cache: {other:?}")
+            }
+        }
+        Ok(true)
+    }
+
+    fn begin(
+        &mut self,
+        shard: &Shard,
+        at: AttemptRef,
+        task: Arc<dyn Task>,
+        inputs: Row,
+        deadline: Option<flyte_core::literal::Timestamp>,
+    ) {
+        let Some(ex) = shard.state().get(at.execution) else {
+            return;
+        };
+        let fails = (ex.path(at.addr), at.attempt);
+        if let Some(message) = self.harness.failures.get(&fails) {
+            let error = TaskError::new(message.clone()).recoverable();
+            return self.attempts.push(at, boxed(async { Err(error) }));
+        }
+        let name = ex.task_name(at.addr);
+        if let Some((name, with)) = name.and_then(|n| Some((n, self.harness.replaced.get(n)?))) {
+            let call = Call::new(name.clone(), ex.path(at.addr), at.attempt, inputs);
+            // A closure may panic before it gives a future.
+            let with = with.clone();
+            let work = boxed(async move { with(call).await });
+            return self.attempts.push(at, work);
+        }
+        let (blobs, epoch) = (self.blobs.clone(), self.epoch);
+        let resources = &self.harness.resources;
+        let parts = self.parts.entry(at.execution).or_insert_with(|| {
+            Arc::new(TaskContextParts {
+                execution: ex.id.clone(),
+                epoch,
+                blobs,
+                prefix: Path::from(format!("tasks/{}", ex.id.name)),
+                resources: resources.clone(),
+                progress: None,
+            })
+        });
+        let cx = TaskContext::new(parts.clone(), at.addr, at.attempt, deadline, None);
+        self.attempts.push(at, real(task, cx, inputs));
+    }
+
+    async fn start_child(
+        &mut self,
+        request: &ChildRequest,
+    ) -> Result<Result<(), ExecutionError>, TestError> {
+        let refused =
+            |text: String| ExecutionError::new(ErrorOrigin::User, "RuntimeExecutionError", text);
+        let Some(plan) = self.plans.get(&request.plan) else {
+            let name = &request.launch_plan.id.name;
+            let text = format!("the plan of `{name}` is not known; add `.child(&plan)`");
+            return Ok(Err(refused(text)));
+        };
+        let inputs = launch_plan_inputs(&request.launch_plan, request.inputs.clone())
+            .and_then(|inputs| check_inputs(plan.plan.root(), &inputs));
+        let inputs = match inputs {
+            Ok(inputs) => inputs,
+            Err(e) => return Ok(Err(refused(e.to_string()))),
+        };
+        let submission = Submission {
+            id: request.id.clone(),
+            plan: request.plan,
+            entity: request.launch_plan.id.clone(),
+            inputs,
+            options: request.options.clone(),
+            submitted_at: self.clock.now(),
+            parent: Some(request.parent.clone()),
+        };
+        self.tell(CommandBody::Submit(Box::new(submission))).await?;
+        Ok(Ok(()))
+    }
+}
+
+/// What is open, for people.
+fn stuck(shard: &Shard) -> String {
+    let mut out = Vec::new();
+    for ex in shard.state().iter() {
+        for (f, frame) in ex.frames.iter().enumerate().filter(|(_, f)| !f.closed) {
+            for (n, state) in frame.nodes.iter().enumerate() {
+                if !state.is_over() && out.len() < 20 {
+                    let addr = flyte_core::id::NodeAddr::new(f as u32, n as u32);
+                    out.push(format!("{} is {state:?}", ex.path(addr)));
+                }
+            }
+        }
+    }
+    out.join(", ")
+}
+
+fn broken(e: impl fmt::Display) -> TestError {
+    TestError::Stuck(format!("the store in memory failed: {e}"))
+}

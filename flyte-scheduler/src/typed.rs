@@ -1,0 +1,264 @@
+//! Workflows with Rust types on a scheduler: a thin layer over the untyped calls.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use flyte_core::author::{ValueError, Values, Workflow};
+use flyte_core::contract::{ExecutionOptions, Query, Store};
+use flyte_core::id::{ExecutionId, Str, Tenant};
+use flyte_core::journal::IndexRow;
+use flyte_core::plan::{Graph, Plan};
+use flyte_core::{Error, ErrorKind, Result};
+
+use crate::handle::Handle;
+use crate::scheduler::Scheduler;
+use crate::submit::{Submit, SubmitError};
+use crate::wait_error::WaitError;
+
+impl Scheduler {
+    /// Starts an execution of a workflow: awaited, it is durable and gives a handle, and that,
+    /// awaited, gives the outputs. Without a name it gets one of its own.
+    ///
+    /// Dropped before it returns, it started nothing, or an execution that
+    /// [`Scheduler::attach_to`] finds by its name.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use flyte_core::author::Workflow;
+    /// use flyte_core::task;
+    /// #[task]
+    /// fn double(x: i64) -> i64 { 2 * x }
+    ///
+    /// let wf = Workflow::<i64, _>::build("double", |wf, x| wf.call(double(x))).unwrap();
+    /// let scheduler = flyte_scheduler::Scheduler::builder().build().await.unwrap();
+    /// let handle = scheduler.launch(&wf, 21).named("order-7").await.unwrap();
+    /// assert_eq!((&handle).await.unwrap(), 42);
+    /// let again = scheduler.attach_to(&wf, "order-7").await.unwrap();
+    /// assert_eq!(again.await.unwrap(), 42);
+    /// # });
+    /// ```
+    #[must_use = "it starts when it is awaited"]
+    pub fn launch<'a, In: Values, Out: Values>(
+        &'a self,
+        workflow: &'a Workflow<In, Out>,
+        args: In,
+    ) -> Launch<'a, In, Out> {
+        let mut submit = Submit::new(ExecutionId::new(Tenant::default(), ""));
+        submit.inputs = workflow.encode(args);
+        submit.entity = Some(workflow.id().clone());
+        Launch {
+            scheduler: self,
+            workflow,
+            submit,
+        }
+    }
+
+    /// The typed handle of an execution of the default tenant that was started before, also in
+    /// another life. It waits until the owner of the execution's shard has taken it in.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of this name; `Invalid` if its inputs or outputs are not those
+    /// of the workflow.
+    pub async fn attach_to<In, Out>(
+        &self,
+        workflow: &Workflow<In, Out>,
+        name: impl Into<Str>,
+    ) -> Result<TypedHandle<Out>> {
+        let id = ExecutionId::new(Tenant::default(), name);
+        self.attach_to_id(workflow, &id).await
+    }
+
+    /// The same for an execution of any tenant.
+    ///
+    /// # Errors
+    /// Those of [`Scheduler::attach_to`].
+    pub async fn attach_to_id<In, Out>(
+        &self,
+        workflow: &Workflow<In, Out>,
+        id: &ExecutionId,
+    ) -> Result<TypedHandle<Out>> {
+        let handle = self.attach(id).await?;
+        let stored = plan_of(&**self.store(), id).await?;
+        if !same_interface(stored.root(), workflow.plan().root()) {
+            let text = format!(
+                "execution `{}` runs `{}`, whose inputs or outputs are not those of `{}`",
+                id.name,
+                stored.id.name,
+                workflow.id().name
+            );
+            return Err(Error::new(ErrorKind::Invalid, "attach_to", text));
+        }
+        Ok(TypedHandle::new(handle))
+    }
+}
+
+/// An execution that starts when this is awaited.
+#[derive(Debug)]
+#[must_use = "it starts when it is awaited"]
+pub struct Launch<'a, In, Out> {
+    scheduler: &'a Scheduler,
+    workflow: &'a Workflow<In, Out>,
+    submit: Submit,
+}
+
+impl<In, Out> Launch<'_, In, Out> {
+    /// The name, unique in its tenant: starting the same again under one name gives the execution
+    /// that is there.
+    pub fn named(mut self, name: impl Into<Str>) -> Self {
+        self.submit.id.name = name.into();
+        self
+    }
+
+    /// Whose it is.
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.submit.id.tenant = tenant;
+        self
+    }
+
+    /// How it runs.
+    pub fn options(mut self, options: ExecutionOptions) -> Self {
+        self.submit.options = options;
+        self
+    }
+
+    /// Nodes with a live attempt at once; 0 has no bound.
+    pub fn max_parallelism(mut self, nodes: u32) -> Self {
+        self.submit.options.max_parallelism = nodes;
+        self
+    }
+
+    /// Higher goes first where there is a queue.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.submit.options.priority = priority;
+        self
+    }
+
+    async fn start(mut self) -> Result<TypedHandle<Out>, SubmitError> {
+        if self.submit.id.name.is_empty() {
+            self.submit.id.name = self.scheduler.fresh_name().into();
+        }
+        for child in self.workflow.children() {
+            self.scheduler.register(&child).await?;
+        }
+        let plan = self.workflow.plan();
+        let handle = self.scheduler.submit(plan, self.submit).await?;
+        Ok(TypedHandle::new(handle))
+    }
+}
+
+impl<'a, In: 'a, Out: 'a> IntoFuture for Launch<'a, In, Out> {
+    type Output = Result<TypedHandle<Out>, SubmitError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.start())
+    }
+}
+
+/// Follows one execution of a workflow whose outputs are `Out`. Awaiting it, or a reference to it,
+/// gives them. Dropping it changes nothing.
+pub struct TypedHandle<Out> {
+    handle: Handle,
+    gives: PhantomData<fn() -> Out>,
+}
+
+impl<Out> TypedHandle<Out> {
+    fn new(handle: Handle) -> Self {
+        Self {
+            handle,
+            gives: PhantomData,
+        }
+    }
+
+    /// The execution.
+    #[must_use]
+    pub fn id(&self) -> &ExecutionId {
+        self.handle.id()
+    }
+
+    /// The handle without the type.
+    #[must_use]
+    pub fn untyped(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl<Out: Values> TypedHandle<Out> {
+    /// Returns the outputs when the execution is over. May be dropped and called again.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub async fn outputs(&self) -> Result<Out, OutputError> {
+        let outputs = self.handle.wait().await?.into_outputs()?;
+        Ok(Out::from_row(&outputs)?)
+    }
+}
+
+impl<Out> Clone for TypedHandle<Out> {
+    fn clone(&self) -> Self {
+        Self::new(self.handle.clone())
+    }
+}
+
+impl<Out> fmt::Debug for TypedHandle<Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt(f)
+    }
+}
+
+impl<Out: Values> IntoFuture for TypedHandle<Out> {
+    type Output = Result<Out, OutputError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.outputs().await })
+    }
+}
+
+impl<Out: Values> IntoFuture for &TypedHandle<Out> {
+    type Output = Result<Out, OutputError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.clone().into_future()
+    }
+}
+
+/// Why there are no typed outputs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// It did not succeed, or could not be waited for.
+    #[error("{0}")]
+    Wait(#[from] WaitError),
+    /// The outputs are not of the type, though the plan says so.
+    #[error("output {0}")]
+    Value(#[from] ValueError),
+}
+
+/// The plan of an execution that is there. One that was acknowledged and not taken in yet is waited
+/// for: until then its plan stands in the inbox alone, which is its owner's.
+async fn plan_of(store: &dyn Store, id: &ExecutionId) -> Result<Plan> {
+    let query = Query::Execution {
+        execution: id.clone(),
+    };
+    let mut pause = Duration::from_millis(5);
+    loop {
+        let page = store.query(&query).await?;
+        for row in page.items {
+            if let IndexRow::Execution(e) = row {
+                return Plan::from_bytes(&store.get_plan(e.plan).await?);
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
+}
+
+fn same_interface(a: &Graph, b: &Graph) -> bool {
+    (&a.input_names, &a.input_types) == (&b.input_names, &b.input_types)
+        && (&a.output_names, &a.output_types) == (&b.output_names, &b.output_types)
+}

@@ -1,0 +1,290 @@
+//! Typed workflows on a running scheduler: every kind of node that an author can write.
+// Tasks may be async and wait for nothing.
+#![allow(clippy::unused_async)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyte_core::author::{Cx, LiteralStruct, Output, Res, Workflow, WorkflowBuilder, map};
+use flyte_core::contract::{Task, TaskError, TaskResultExt};
+use flyte_core::literal::FlyteError;
+use flyte_core::memory::MemoryStore;
+use flyte_core::{Error, ErrorKind, dynamic, task};
+use flyte_scheduler::{OutputError, Scheduler, SubmitError, WaitError};
+
+#[derive(Clone, Debug, PartialEq, LiteralStruct)]
+struct Model {
+    w: f64,
+    tags: BTreeMap<String, Vec<i64>>,
+    parent: Option<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, LiteralStruct)]
+struct Part {
+    n: i64,
+}
+
+#[derive(Debug)]
+struct Factor(f64);
+
+#[task]
+async fn split(n: i64) -> (Vec<i64>, i64) {
+    tokio::task::yield_now().await;
+    ((0..n).collect(), n / 2)
+}
+
+#[task(retries = 2)]
+async fn fit(cx: Cx<fit>, factor: Res<Factor>, xs: Vec<i64>) -> Result<Model, TaskError> {
+    if cx.attempt() == 0 {
+        return Err("not yet").recoverable();
+    }
+    Ok(Model {
+        w: factor.0 * xs.iter().sum::<i64>() as f64,
+        tags: [("a".to_owned(), xs)].into(),
+        parent: Some(Part { n: i64::MAX }),
+    })
+}
+
+#[task]
+fn half(x: f64) -> f64 {
+    x / 2.0
+}
+
+#[task]
+fn add(a: i64, b: i64) -> i64 {
+    a.wrapping_add(b)
+}
+
+#[task]
+fn checked(x: i64, bad: i64) -> Result<i64, String> {
+    match x == bad {
+        true => Err(format!("{x} is bad")),
+        false => Ok(x * 10),
+    }
+}
+
+#[task]
+fn count(xs: Vec<Option<i64>>) -> i64 {
+    xs.into_iter().flatten().sum()
+}
+
+#[dynamic]
+async fn fibonacci(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
+    if n < 2 {
+        return wf.constant(n);
+    }
+    let (a, b) = (wf.call(fibonacci(n - 1)), wf.call(fibonacci(n - 2)));
+    wf.call(add(a, b))
+}
+
+async fn scheduler() -> Scheduler {
+    let builder = Scheduler::builder().resource(Factor(0.5));
+    builder.build().await.unwrap()
+}
+
+fn pipeline() -> Workflow<i64, (f64, f64, i64, i64)> {
+    Workflow::build("pipeline", |wf, n| {
+        let (xs, cut) = wf.call(split(n));
+        let m = wf.call(fit(xs));
+        // Conditions, arms of one node, of several, and of none.
+        let size = wf
+            .when(m.w().gt(100.0), |wf| wf.call(half(m.w())))
+            .elif(m.w().gt(1.0) & cut.ne(0), |wf| {
+                let h = wf.call(half(m.w()));
+                wf.call(half(h))
+            })
+            .otherwise(|_| m.w());
+        (size, m.w(), xs.at(1), m.tags().key("a").at(2))
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn tasks_branches_and_attributes() {
+    let s = scheduler().await;
+    let wf = pipeline();
+    // 0..5 sums to 10, 0..3 to 3, 0..30 to 435.
+    assert_eq!(
+        s.launch(&wf, 5).await.unwrap().await.unwrap(),
+        (1.25, 5.0, 1, 2)
+    );
+    let (size, w, ..) = s.launch(&wf, 3).await.unwrap().await.unwrap();
+    assert_eq!((size, w), (0.375, 1.5));
+    let (size, w, ..) = s.launch(&wf, 30).await.unwrap().await.unwrap();
+    assert_eq!((size, w), (108.75, 217.5));
+}
+
+#[tokio::test]
+async fn structs_survive_whole() {
+    let s = scheduler().await;
+    let wf = Workflow::<i64, _>::build("whole", |wf, n| {
+        let (xs, _) = wf.call(split(n));
+        wf.call(fit(xs))
+    })
+    .unwrap();
+    let model = s.launch(&wf, 2).await.unwrap().await.unwrap();
+    assert_eq!(model.parent, Some(Part { n: i64::MAX }));
+    assert_eq!(model.tags["a"], [0, 1]);
+}
+
+#[tokio::test]
+async fn maps_children_sub_workflows_and_dynamic_tasks() {
+    let s = scheduler().await;
+    let child = Workflow::<(i64, i64), _>::build("child", |wf, (x, y)| wf.call(add(x, y))).unwrap();
+    let inner = child.clone();
+    let wf = Workflow::<i64, _>::build("many", move |wf, n| {
+        let (xs, cut) = wf.call(split(n));
+        let all = wf.map(xs, |x| add(x, 100));
+        let some = map(xs, |x| checked(x, cut)).concurrency(2).min_success(0.5);
+        let some = wf.call(some);
+        let started = wf.map(xs, |x| inner.launch((x, 7)));
+        let alone = wf.launch(&inner, (cut, 1));
+        let inside = wf.sub(&inner, (alone, cut));
+        let fib = wf.call(fibonacci(n));
+        (all, wf.call(count(some)), started, inside, fib)
+    })
+    .unwrap();
+    let out = s.launch(&wf, 6).named("many").await.unwrap();
+    let (all, some, started, inside, fib) = (&out).await.unwrap();
+    assert_eq!(all, [100, 101, 102, 103, 104, 105]);
+    // All but item 3.
+    assert_eq!(some, 120);
+    assert_eq!(started, [7, 8, 9, 10, 11, 12]);
+    assert_eq!(inside, 7);
+    assert_eq!(fib, 8);
+    assert_eq!(out.await.unwrap().4, 8);
+}
+
+#[task]
+fn fails(text: String) -> Result<i64, TaskError> {
+    Err(TaskError::new(text).with_code("BAD_ROW"))
+}
+
+#[derive(Debug, Default)]
+struct Seen(std::sync::Mutex<Vec<String>>);
+
+#[task]
+fn clean(seen: Res<Arc<Seen>>, n: i64, err: Option<FlyteError>) {
+    let message = err.map_or("nothing".into(), |e| e.message.to_string());
+    seen.0.lock().unwrap().push(format!("{n} {message}"));
+}
+
+#[tokio::test]
+async fn a_failure_is_told_to_its_handler_and_to_who_waits() {
+    let seen = Arc::new(Seen::default());
+    let s = Scheduler::builder()
+        .resource(seen.clone())
+        .build()
+        .await
+        .unwrap();
+    let wf = Workflow::<i64, _>::build("fails", |wf, n| {
+        wf.on_failure(clean(n, None));
+        wf.call(fails("no rows"))
+    })
+    .unwrap();
+    match s.launch(&wf, 7).await.unwrap().await {
+        Err(OutputError::Wait(WaitError::Failed { code, message, .. })) => {
+            assert_eq!((&*code, &*message), ("BAD_ROW", "no rows"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let seen = seen.0.lock().unwrap();
+    assert!(
+        seen[0].starts_with("7 ") && seen[0].contains("no rows"),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_resource_that_is_not_given_is_refused_by_name() {
+    let s = Scheduler::builder().build().await.unwrap();
+    match s.launch(&pipeline(), 1).await {
+        Err(SubmitError::NoPlugin(text)) => {
+            assert!(
+                text.contains("typed::fit") && text.contains("typed::Factor"),
+                "{text}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn handles_are_had_again_if_the_interface_is_the_same() {
+    let store = Arc::new(MemoryStore::default());
+    let build = || {
+        Scheduler::builder()
+            .store(store.clone())
+            .resource(Factor(0.5))
+            .build()
+    };
+    let s = build().await.unwrap();
+    let wf = pipeline();
+    assert_eq!(
+        s.launch(&wf, 5)
+            .named("one")
+            .await
+            .unwrap()
+            .await
+            .unwrap()
+            .2,
+        1
+    );
+    let same = Workflow::<i64, _>::build("other", |wf, n| {
+        let h = wf.call(half(1.0));
+        (h, h, n, n)
+    });
+    let same = same.unwrap();
+    assert_eq!(
+        s.attach_to(&same, "one").await.unwrap().await.unwrap().0,
+        1.25
+    );
+    let e = s.attach_to(&wf, "two").await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotFound);
+    let other = Workflow::<i64, _>::build("third", |wf, n| wf.call(add(n, 1))).unwrap();
+    let e: Error = s.attach_to(&other, "one").await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Invalid);
+    assert!(e.message().contains("third"), "{e}");
+    s.shutdown(Duration::from_secs(10)).await;
+    let s = build().await.unwrap();
+    assert_eq!(
+        s.attach_to(&wf, "one").await.unwrap().await.unwrap().0,
+        1.25
+    );
+    // Names of its own differ, also from those of another life.
+    let a = s.launch(&other, 1).await.unwrap();
+    let b = s.launch(&other, 1).await.unwrap();
+    assert_ne!(a.id(), b.id());
+}
+
+trait Rates: std::fmt::Debug + Send + Sync {
+    fn rate(&self) -> i64;
+}
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Rates for Fixed {
+    fn rate(&self) -> i64 {
+        7
+    }
+}
+
+#[task]
+fn rated(rates: Res<dyn Rates>, n: i64) -> i64 {
+    rates.rate() * n
+}
+
+#[tokio::test]
+async fn a_plain_function_may_block_and_takes_resources_by_trait() {
+    let builder = Scheduler::builder().resource_as::<dyn Rates>(Arc::new(Fixed));
+    let s = builder.build().await.unwrap();
+    let wf = Workflow::<i64, _>::build("rated", |wf, n| wf.call(rated(n))).unwrap();
+    assert!(Task::blocking(&rated {}) && !Task::blocking(&split {}));
+    assert_eq!(
+        rated::run(Res::from(Arc::new(Fixed) as Arc<dyn Rates>), 0),
+        0
+    );
+    assert_eq!(s.launch(&wf, 6).await.unwrap().await.unwrap(), 42);
+}
