@@ -158,7 +158,7 @@ async fn the_index_says_what_the_journal_says() {
         agree(&store).await;
         start(&scheduler, "later", "c").await.wait().await.unwrap();
         // Frames that the index has not seen when the store is closed.
-        scheduler.shutdown(Duration::from_secs(10)).await;
+        scheduler.shutdown(Duration::from_secs(2)).await;
     }
     let store = SqliteStore::open(&path).unwrap();
     agree(&store).await;

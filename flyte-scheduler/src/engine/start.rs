@@ -36,7 +36,7 @@ impl Engine {
         let waits = matches!(ex.node(addr), NodeState::Ready | NodeState::Backoff);
         // Of a frame that handles its failure nothing else begins.
         let others = frame.handling && !ex.is_failure_node(addr);
-        if !waits || !ex.may_start(addr.frame) || others {
+        if !waits || !ex.may_start(addr.frame) || others || self.paused {
             return;
         }
         if ex.node(addr) == NodeState::Backoff {

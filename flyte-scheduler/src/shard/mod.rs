@@ -249,6 +249,11 @@ impl Shard {
         }
     }
 
+    /// From here on no node begins.
+    pub fn pause(&mut self) {
+        self.engine.pause();
+    }
+
     /// Says goodbye; the last commit follows.
     pub fn leave(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         self.engine.leave(now);
