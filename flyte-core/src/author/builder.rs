@@ -199,7 +199,7 @@ impl WorkflowBuilder {
     #[track_caller]
     pub fn approve<T: LiteralValue>(
         &mut self,
-        value: impl IntoInput<T>,
+        value: Output<T>,
         id: impl Into<Str>,
         timeout: impl IntoTimeout,
     ) -> Output<T> {
@@ -207,7 +207,7 @@ impl WorkflowBuilder {
             signal_id: id.into(),
         };
         let outputs = vec![("o0".into(), T::literal_type())];
-        let inputs = vec![("o0".into(), value.into_input().wire)];
+        let inputs = vec![("o0".into(), Wire::Value(value.origin()))];
         let timeout = Some(timeout.into_timeout());
         let node = self.add_gate(gate, inputs, timeout, outputs, Place::here());
         self.handles::<T>(node)
