@@ -4,9 +4,10 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
+use std::time::{Duration, Instant, SystemTime};
 
 fn example(name: &str) -> PathBuf {
     // target/debug/deps/examples-… -> target/debug/examples
@@ -18,7 +19,9 @@ fn example(name: &str) -> PathBuf {
     // `cargo test` builds examples, unless it is asked for this file alone.
     static BUILD: Once = Once::new();
     BUILD.call_once(|| {
-        if !path.exists() {
+        let built = std::fs::metadata(&path).and_then(|m| m.modified());
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        if built.map_or(true, |built| built < newest(root)) {
             let mut build = Command::new(env!("CARGO"));
             let built = build.args(["build", "-p", "flyte-host", "--examples"]);
             assert!(built.status().unwrap().success());
@@ -28,9 +31,41 @@ fn example(name: &str) -> PathBuf {
     path
 }
 
+/// When a source of the examples was last written.
+fn newest(folder: &Path) -> SystemTime {
+    let mut out = SystemTime::UNIX_EPOCH;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let (name, path) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
+        if path.is_dir() {
+            let sources =
+                name.starts_with("flyte-") || ["src", "examples", "core"].contains(&&*name);
+            if sources || folder.components().any(|c| c.as_os_str() == "src") {
+                out = out.max(newest(&path));
+            }
+        } else if name.ends_with(".rs") {
+            out = out.max(entry.metadata().unwrap().modified().unwrap());
+        }
+    }
+    out
+}
+
+/// How long an example may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn printed(name: &str, dir: &tempfile::TempDir, arguments: &[&str]) -> String {
     let mut run = Command::new(example(name));
-    let o = run.args(arguments).current_dir(dir).output().unwrap();
+    run.args(arguments).current_dir(dir);
+    let child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let (mut child, begun) = (child.unwrap(), Instant::now());
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > PATIENCE {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let o = child.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&o.stderr).into_owned();
     assert!(o.status.success(), "{name}: {told}");
     String::from_utf8(o.stdout).unwrap()
