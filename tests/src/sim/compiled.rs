@@ -1,0 +1,375 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyte_core::compile::{Sources, compile, launch_plan_closure};
+use flyte_core::id::{Digest, Identifier, ResourceType};
+use flyte_core::literal::{FlyteError, Literal, LiteralType, SignedDuration, SimpleType};
+use flyte_core::plan::Plan;
+use flyte_core::template::{
+    ArrayNode, Binding, BindingData, BooleanExpression, BranchNode, ComparisonExpression,
+    ComparisonOperator, DataMode, ExecutionMode, GateCondition, IfBlock, IfElse, LaunchPlanSpec,
+    LaunchPlanTemplate, Node, NodeMetadata, NodeTarget, OnFailure, Operand, Otherwise,
+    SuccessCriteria, TaskNode, TaskTemplate, TypedInterface, Variable, WorkflowMetadata,
+    WorkflowReference, WorkflowTemplate,
+};
+use flyte_scheduler::engine::{LoadedPlan, TaskKind, unsupported};
+
+use super::spec::{Arm, Flow, Kind, NodeSpec, Place, Spec, Src, TaskSpec};
+use super::task::SimTask;
+
+/// The workflows of a seed as plans.
+#[derive(Debug)]
+pub struct Compiled {
+    templates: Vec<WorkflowTemplate>,
+    tasks: Vec<TaskTemplate>,
+    /// Launch plans and plans of workflows that were asked for, by place.
+    plans: BTreeMap<usize, (LaunchPlanTemplate, Arc<LoadedPlan>)>,
+    /// Plans of dynamic answers, by workflow and input.
+    answers: BTreeMap<(usize, i64), Arc<LoadedPlan>>,
+    /// Which workflow a plan is of, and what a dynamic answer was given.
+    flows: BTreeMap<Digest, usize>,
+}
+
+impl Compiled {
+    /// Nothing is compiled before it is asked for.
+    #[must_use]
+    pub fn new(spec: &Spec) -> Self {
+        let tasks = (0..).zip(&spec.tasks).map(|(i, t)| task(i, t)).collect();
+        let templates = (0..).zip(&spec.flows).map(|(i, f)| workflow(i, f, spec)).collect();
+        Self {
+            templates,
+            tasks,
+            plans: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            flows: BTreeMap::new(),
+        }
+    }
+
+    /// The plan of a workflow; those of its children are made on the way.
+    pub fn plan(&mut self, flow: usize) -> Arc<LoadedPlan> {
+        if let Some((_, plan)) = self.plans.get(&flow) {
+            return plan.clone();
+        }
+        let template = self.templates[flow].clone();
+        let plan = self.load(&template, flow);
+        let spec = LaunchPlanSpec {
+            workflow_id: Some(template.id.clone()),
+            ..LaunchPlanSpec::default()
+        };
+        let closure = launch_plan_closure(&spec, &template).expect("a launch plan fits");
+        let lp = LaunchPlanTemplate { id: launch_plan(flow), spec, closure };
+        self.plans.insert(flow, (lp, plan.clone()));
+        plan
+    }
+
+    /// What a dynamic task answers for `x`: the workflow with `x` written into it.
+    pub fn answer(&mut self, flow: usize, x: i64) -> Arc<LoadedPlan> {
+        if let Some(plan) = self.answers.get(&(flow, x)) {
+            return plan.clone();
+        }
+        let mut template = self.templates[flow].clone();
+        template.id.name = format!("w{flow}-{x}").as_str().into();
+        template.interface = Some(interface(&[]));
+        let x_is = BindingData::Scalar(Literal::Integer(x));
+        let failure = template.failure_node.iter_mut().map(|n| &mut **n);
+        template.nodes.iter_mut().chain(failure).for_each(|n| fix(n, &x_is));
+        for b in &mut template.outputs {
+            b.binding.iter_mut().for_each(|b| fix_data(b, &x_is));
+        }
+        let plan = self.load(&template, flow);
+        self.answers.insert((flow, x), plan.clone());
+        plan
+    }
+
+    /// Which workflow a plan is of.
+    #[must_use]
+    pub fn flow_of(&self, plan: Digest) -> usize {
+        self.flows[&plan]
+    }
+
+    fn load(&mut self, template: &WorkflowTemplate, flow: usize) -> Arc<LoadedPlan> {
+        for child in children(template, &self.templates) {
+            self.plan(child);
+        }
+        let lps: Vec<_> = self.plans.values().map(|p| p.0.clone()).collect();
+        let sources = Sources::new(template, &self.tasks)
+            .with_sub_workflows(&self.templates)
+            .with_launch_plans(&lps);
+        let compiled = compile(&sources).unwrap_or_else(|e| panic!("a workflow compiles: {e}"));
+        let mut plan = Plan::clone(&compiled);
+        for (_, (lp, child)) in &self.plans {
+            plan.link(&lp.id, child.digest);
+        }
+        assert_eq!(unsupported(&plan), None, "the engine runs all that is written");
+        // What is stored can be read again.
+        let bytes = plan.to_bytes();
+        let plan = Plan::from_bytes(&bytes).expect("a plan can be read");
+        let digest = Plan::digest_of(&bytes);
+        let kinds = plan.tasks.iter().map(|t| kind(t)).collect();
+        self.flows.insert(digest, flow);
+        Arc::new(LoadedPlan::new(Arc::new(plan), digest, kinds))
+    }
+}
+
+/// The workflows that a template, and what runs inside it, starts as executions.
+fn children(of: &WorkflowTemplate, all: &[WorkflowTemplate]) -> Vec<usize> {
+    fn target(t: &NodeTarget, all: &[WorkflowTemplate], out: &mut Vec<usize>) {
+        match t {
+            NodeTarget::Workflow(Some(WorkflowReference::LaunchPlan(id))) => {
+                out.push(number(&id.name));
+            }
+            NodeTarget::Workflow(Some(WorkflowReference::SubWorkflow(id))) => {
+                out.extend(children(&all[number(&id.name)], all));
+            }
+            NodeTarget::Array(a) => node(a.node.as_ref(), all, out),
+            NodeTarget::Branch(b) => {
+                let if_else = b.if_else.iter();
+                for i in if_else {
+                    let cases = i.case.iter().chain(&i.other);
+                    cases.for_each(|c| node(c.then_node.as_deref(), all, out));
+                    if let Some(Otherwise::ElseNode(n)) = &i.otherwise {
+                        node(Some(n), all, out);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    fn node(n: Option<&Node>, all: &[WorkflowTemplate], out: &mut Vec<usize>) {
+        if let Some(t) = n.and_then(|n| n.target.as_ref()) {
+            target(t, all, out);
+        }
+    }
+    let mut out = Vec::new();
+    of.nodes.iter().for_each(|n| node(Some(n), all, &mut out));
+    out
+}
+
+fn number(name: &str) -> usize {
+    name[1..].parse().expect("a letter and a number")
+}
+
+/// The number in a task's name.
+#[must_use]
+pub fn task_number(template: &TaskTemplate) -> usize {
+    number(&template.id.as_ref().expect("it has a name").name)
+}
+
+fn kind(task: &TaskTemplate) -> TaskKind {
+    match &*task.task_type {
+        "inline" => TaskKind::Plugin(0),
+        "files" => TaskKind::Plugin(1),
+        _ => TaskKind::InProcess(Arc::new(SimTask)),
+    }
+}
+
+fn int() -> LiteralType {
+    LiteralType::simple(SimpleType::Integer)
+}
+
+fn interface(inputs: &[(&str, LiteralType)]) -> TypedInterface {
+    let inputs = inputs.iter().map(|(n, t)| ((*n).into(), Variable::new(t.clone())));
+    TypedInterface {
+        inputs: inputs.collect(),
+        outputs: [("o".into(), Variable::new(int()))].into(),
+    }
+}
+
+fn id(kind: ResourceType, letter: char, n: usize) -> Identifier {
+    Identifier::new(kind, format!("{letter}{n}").as_str(), "1")
+}
+
+fn launch_plan(flow: usize) -> Identifier {
+    id(ResourceType::LaunchPlan, 'l', flow)
+}
+
+fn task(n: usize, spec: &TaskSpec) -> TaskTemplate {
+    let none = LiteralType::simple(SimpleType::None);
+    let inputs: Vec<(&str, LiteralType)> = match (spec.arity, spec.gaps) {
+        (0, true) => vec![("xs", LiteralType::collection(LiteralType::union([int(), none])))],
+        (0, false) => vec![("xs", LiteralType::collection(int()))],
+        (1, _) => vec![("x", int())],
+        _ => vec![("x", int()), ("y", int())],
+    };
+    let kind = match spec.place {
+        Place::Here | Place::Dynamic(_) => "here",
+        Place::Inline => "inline",
+        Place::Files => "files",
+    };
+    let name = id(ResourceType::Task, 't', n);
+    let mut template = TaskTemplate::new(name, kind, interface(&inputs));
+    template.metadata.discoverable = spec.cached;
+    template.metadata.cache_serializable = spec.serial;
+    template.metadata.discovery_version = "1".into();
+    template
+}
+
+fn workflow(n: usize, flow: &Flow, spec: &Spec) -> WorkflowTemplate {
+    let outputs = Binding::new("o", data(flow.output, flow));
+    let failure = flow.failure.map(|t| {
+        let mut node = Node::new("oops", task_target(t));
+        node.inputs = vec![Binding::new("x", BindingData::promise("", "x"))];
+        node.metadata = Some(NodeMetadata { retries: Some(3), ..NodeMetadata::default() });
+        Box::new(node)
+    });
+    WorkflowTemplate {
+        id: id(ResourceType::Workflow, 'w', n),
+        metadata: WorkflowMetadata {
+            on_failure: match flow.complete {
+                true => OnFailure::FailAfterExecutableNodesComplete,
+                false => OnFailure::FailImmediately,
+            },
+            ..WorkflowMetadata::default()
+        },
+        interface: Some(interface(&[("x", int())])),
+        nodes: (0..).zip(&flow.nodes).map(|(i, n)| node(i, n, flow, spec)).collect(),
+        outputs: vec![outputs],
+        failure_node: failure,
+        interruptible: false,
+    }
+}
+
+fn data(src: Src, flow: &Flow) -> BindingData {
+    match src {
+        Src::Input => BindingData::promise("", "x"),
+        Src::Const(c) => BindingData::Scalar(Literal::Integer(c)),
+        Src::Node(n) => {
+            // An approval passes its input on.
+            let var = match flow.nodes[n].kind {
+                Kind::Approve(_) => "x",
+                _ => "o",
+            };
+            BindingData::promise(format!("n{n}").as_str(), var)
+        }
+    }
+}
+
+fn task_target(t: usize) -> NodeTarget {
+    NodeTarget::Task(TaskNode::new(id(ResourceType::Task, 't', t)))
+}
+
+fn sub(flow: usize) -> NodeTarget {
+    let flow = id(ResourceType::Workflow, 'w', flow);
+    NodeTarget::Workflow(Some(WorkflowReference::SubWorkflow(flow)))
+}
+
+fn arm(name: &str, arm: Arm, retries: u32, x: Option<BindingData>) -> Node {
+    let target = match arm {
+        Arm::Task(t) => task_target(t),
+        Arm::Sub(f) => sub(f),
+    };
+    let mut node = Node::new(name, target);
+    node.inputs = x.into_iter().map(|x| Binding::new("x", x)).collect();
+    node.metadata = Some(NodeMetadata { retries: Some(retries), ..NodeMetadata::default() });
+    node
+}
+
+fn node(n: usize, spec: &NodeSpec, flow: &Flow, all: &Spec) -> Node {
+    let mut retries = spec.retries;
+    let args: Vec<_> = spec.args.iter().map(|s| data(*s, flow)).collect();
+    let mut inputs: Vec<Binding> =
+        ["x", "y"].iter().zip(&args).map(|(n, d)| Binding::new(*n, d.clone())).collect();
+    let target = match &spec.kind {
+        Kind::Task(t) => task_target(*t),
+        Kind::Sub(f) => sub(*f),
+        Kind::Child(f) => {
+            NodeTarget::Workflow(Some(WorkflowReference::LaunchPlan(launch_plan(*f))))
+        }
+        Kind::Branch { below, then, otherwise } => {
+            let less = BooleanExpression::Comparison(ComparisonExpression {
+                operator: ComparisonOperator::Lt,
+                left: Some(Operand::Var("x".into())),
+                right: Some(Operand::Primitive(Literal::Integer(*below))),
+            });
+            let x = || Some(args[0].clone());
+            let then = arm("then", *then, retries, x());
+            let otherwise = match otherwise {
+                Some(a) => Otherwise::ElseNode(Box::new(arm("else", *a, retries, x()))),
+                None => Otherwise::Error(FlyteError {
+                    failed_node_id: "branch".into(),
+                    message: "too much".into(),
+                }),
+            };
+            retries = 0;
+            let case = IfBlock { condition: Some(less), then_node: Some(Box::new(then)) };
+            NodeTarget::Branch(BranchNode {
+                if_else: Some(IfElse {
+                    case: Some(case),
+                    other: Vec::new(),
+                    otherwise: Some(otherwise),
+                }),
+            })
+        }
+        Kind::Sleep(ms) => NodeTarget::Gate(Some(GateCondition::Sleep {
+            duration: Some(SignedDuration::from_millis(*ms as i64)),
+        })),
+        Kind::Signal(name) => NodeTarget::Gate(Some(GateCondition::Signal {
+            signal_id: name.as_str().into(),
+            literal_type: Some(int()),
+            output_variable_name: "o".into(),
+        })),
+        Kind::Approve(name) => {
+            NodeTarget::Gate(Some(GateCondition::Approve { signal_id: name.as_str().into() }))
+        }
+        Kind::Array { inner, items, parallelism, min } => {
+            let list = items.iter().map(|s| data(*s, flow)).collect();
+            inputs.push(Binding::new("x", BindingData::Collection(list)));
+            let item = arm("item", *inner, retries, None);
+            retries = 0;
+            NodeTarget::Array(Box::new(ArrayNode {
+                node: Some(item),
+                parallelism: *parallelism,
+                success: min.map(SuccessCriteria::MinSuccesses),
+                execution_mode: ExecutionMode::MinimalState,
+                is_original_sub_node_interface: Some(true),
+                data_mode: DataMode::SingleInputFile,
+                bound_inputs: Vec::new(),
+                run_all_sub_nodes: false,
+            }))
+        }
+        Kind::Sum { task, of } => {
+            let list = BindingData::promise(format!("n{of}").as_str(), "o");
+            inputs.push(Binding::new("xs", list));
+            debug_assert_eq!(all.tasks[*task].arity, 0);
+            task_target(*task)
+        }
+    };
+    let mut node = Node::new(format!("n{n}").as_str(), target);
+    node.inputs = inputs;
+    node.upstream_node_ids = spec.after.iter().map(|n| format!("n{n}").as_str().into()).collect();
+    node.metadata = Some(NodeMetadata {
+        retries: Some(retries),
+        timeout: spec.timeout.map(|ms| SignedDuration::from_millis(ms as i64)),
+        ..NodeMetadata::default()
+    });
+    node
+}
+
+/// Writes `x` into a node in the place of the workflow's input.
+fn fix(node: &mut Node, x: &BindingData) {
+    for b in &mut node.inputs {
+        b.binding.iter_mut().for_each(|b| fix_data(b, x));
+    }
+    match &mut node.target {
+        Some(NodeTarget::Branch(b)) => {
+            for i in &mut b.if_else {
+                for case in &mut i.case {
+                    case.then_node.iter_mut().for_each(|n| fix(n, x));
+                }
+                if let Some(Otherwise::ElseNode(n)) = &mut i.otherwise {
+                    fix(n, x);
+                }
+            }
+        }
+        Some(NodeTarget::Array(a)) => a.node.iter_mut().for_each(|n| fix(n, x)),
+        _ => {}
+    }
+}
+
+fn fix_data(data: &mut BindingData, x: &BindingData) {
+    match data {
+        BindingData::Promise(p) if p.node_id.is_empty() => *data = x.clone(),
+        BindingData::Collection(items) => items.iter_mut().for_each(|i| fix_data(i, x)),
+        _ => {}
+    }
+}
