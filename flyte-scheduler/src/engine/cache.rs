@@ -172,8 +172,13 @@ impl Engine {
                 Looked::Miss(CacheStatus::Miss, key.map(|k| (k, token)))
             }
             CacheAnswer::Held { ask_again } => {
+                // The time is the cache's: by a clock that is ahead of it the engine would ask
+                // without a pause, by one that is behind it would wait for more than the ttl.
+                let ttl = self.config.reservation_ttl_ms as i64;
+                let after = |ms| self.now.saturating_add(SignedDuration::from_millis(ms));
+                let due = ask_again.min(after(ttl)).max(after(ttl / 30));
                 self.timers
-                    .insert((ask_again, at.execution, at.addr, Timer::AskAgain));
+                    .insert((due, at.execution, at.addr, Timer::AskAgain));
                 return;
             }
         };

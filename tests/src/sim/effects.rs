@@ -1,0 +1,694 @@
+//! What the shell does with effects, on virtual time.
+
+use flyte_core::compile::{check_inputs, launch_plan_inputs};
+use flyte_core::contract::{
+    Command, CommandBody, CommandId, JobPhase, JobStatus, Launched, Submission,
+};
+use flyte_core::id::{AttemptKey, Digest};
+use flyte_core::journal::CacheStatus;
+use flyte_core::literal::{Literal, Row};
+use flyte_core::{Error, ErrorKind};
+use flyte_scheduler::engine::{AttemptRef, CacheAnswer, CacheOwner, Effect, Input, TaskFailure};
+use flyte_scheduler::outcome::judge;
+
+use super::backend::{self, NewJob};
+use super::cache::Reserved;
+use super::compiled::task_number;
+use super::event::{Call, Event};
+use super::fault::Fault;
+use super::owner::{Owner, What};
+use super::spec::{Behaviour, Place, value};
+use super::world::World;
+
+const TRIES: u32 = 5;
+
+impl World {
+    /// Begins what a shard asks for.
+    pub(super) fn effect(&mut self, o: &mut Owner, effect: Effect) {
+        match effect {
+            Effect::Run { at, inputs, .. } => {
+                // It may have been ended while it waited for its commit.
+                let live = |e: &flyte_scheduler::engine::Execution| e.is_live(at.addr, at.attempt);
+                if !o.shard.state().get(at.execution).is_some_and(live) {
+                    return;
+                }
+                self.acts(o, at);
+                let ex = o.shard.state().get(at.execution).expect("it is live");
+                let name = ex.task_name(at.addr).expect("a task runs");
+                let task: usize = name[1..].parse().expect("a letter and a number");
+                o.running.insert(at);
+                o.asked(What::Task, at);
+                let spec = &self.spec.tasks[task];
+                if spec.behaviour != Behaviour::Hangs {
+                    let takes = self.draw.below(spec.takes + 1);
+                    let when = self.now + takes;
+                    self.at(
+                        when,
+                        Event::Call(o.id, Box::new(Call::Task { at, inputs, task })),
+                    );
+                }
+            }
+            Effect::Cancel { at } => {
+                o.running.remove(&at);
+                o.pending.remove(&(What::Task, at));
+            }
+            Effect::Launch {
+                at,
+                plugin,
+                lookup,
+                request,
+            } => {
+                self.acts(o, at);
+                o.asked(What::Launch, at);
+                let call = Call::Launch {
+                    at,
+                    lookup,
+                    request,
+                    tries: 0,
+                    files: plugin == 1,
+                };
+                self.call_soon(o, 20, call);
+            }
+            Effect::Lookup { at, request, .. } => {
+                o.asked(What::Lookup, at);
+                self.call_soon(o, 20, Call::Lookup(at, request));
+            }
+            Effect::Observe { at, handle, .. } => {
+                o.asked(What::Observe, at);
+                self.call_soon(
+                    o,
+                    10,
+                    Call::Observe {
+                        at,
+                        handle,
+                        version: 0,
+                        pause: 10,
+                    },
+                );
+            }
+            Effect::Finalize {
+                at, handle, abort, ..
+            } => {
+                o.asked(What::Finalize, at);
+                self.call_soon(
+                    o,
+                    10,
+                    Call::Finalize {
+                        at,
+                        handle,
+                        abort: abort.is_some(),
+                    },
+                );
+            }
+            Effect::Fetch {
+                at,
+                prefix,
+                declared,
+                failure,
+            } => {
+                o.asked(What::Fetch, at);
+                self.call_soon(
+                    o,
+                    30,
+                    Call::Fetch {
+                        at,
+                        prefix,
+                        declared,
+                        failure,
+                    },
+                );
+            }
+            Effect::CacheGet { at, key, reserve } => {
+                o.asked(What::CacheGet, at);
+                self.call_soon(
+                    o,
+                    10,
+                    Call::CacheGet {
+                        at,
+                        key,
+                        reserve,
+                        tries: 0,
+                    },
+                );
+            }
+            Effect::CachePut {
+                at,
+                key,
+                artifact,
+                overwrite,
+                token,
+                owner,
+            } => {
+                o.asked(What::CachePut, at);
+                let call = Call::CachePut {
+                    at,
+                    key,
+                    artifact,
+                    overwrite,
+                    token,
+                    owner,
+                };
+                self.call_soon(o, 10, call);
+            }
+            Effect::CacheExtend { key, token, ttl } => {
+                self.cache
+                    .extend(self.now, &key, token, ttl.as_millis() as u64);
+            }
+            other @ (Effect::StartChild { .. }
+            | Effect::EndChild { .. }
+            | Effect::TellParent { .. }) => {
+                o.children.push_back(other);
+                if !std::mem::replace(&mut o.carrying, true) {
+                    self.soon(5, Event::Carry(o.id));
+                }
+            }
+            // The checker reads both in the journal.
+            Effect::Ended(_) | Effect::Parked { .. } => {}
+        }
+    }
+
+    /// An attempt is about to begin outside.
+    fn acts(&mut self, o: &Owner, at: AttemptRef) {
+        let Some(ex) = o.shard.state().get(at.execution) else {
+            return;
+        };
+        let id = ex.id.clone();
+        let owner = self.store.holds(&o.lease, self.now);
+        let verdict = self.history.acts(&id, at.addr, at.attempt, owner);
+        self.breaks(verdict);
+        self.traced(format!("{id} {at:?}").as_bytes());
+    }
+
+    fn answer(&mut self, o: &Owner, within: u64, to: (What, AttemptRef), input: Input) {
+        let (input, to) = (Box::new(input), Some(to));
+        self.soon(
+            within,
+            Event::Input {
+                owner: o.id,
+                input,
+                to,
+            },
+        );
+    }
+
+    /// An execution in which a fault may make an attempt fail.
+    fn taint(&mut self, o: &Owner, at: AttemptRef) {
+        if let Some(ex) = o.shard.state().get(at.execution) {
+            self.history.tainted.insert(ex.id.clone());
+        }
+    }
+
+    fn race(&mut self, o: &Owner, at: AttemptRef) {
+        if let Some(ex) = o.shard.state().get(at.execution) {
+            let id = ex.id.clone();
+            self.races(&id);
+        }
+    }
+
+    /// Does something outside.
+    pub(super) fn call(&mut self, o: &mut Owner, call: Call) {
+        match call {
+            Call::Task { at, inputs, task } => self.task_over(o, at, &inputs, task),
+            Call::Expand { at, flow, x } => self.expand(o, at, flow, x),
+            Call::Launch {
+                at,
+                lookup,
+                request,
+                tries,
+                files,
+            } => {
+                let key = request.key.to_string();
+                if lookup && self.backend.job(&key).is_some() {
+                    let launched = Launched {
+                        handle: backend::handle(&key),
+                        status: None,
+                    };
+                    let input = Input::Launched {
+                        at,
+                        result: Ok(launched),
+                    };
+                    return self.answer(o, 20, (What::Launch, at), input);
+                }
+                let refused = self.faults.strikes(Fault::LaunchRefused);
+                if !refused {
+                    let task = task_number(&request.template);
+                    let prefix = format!("{}|{key}", request.locations.output_prefix);
+                    let job = self.job(&request.inputs, task, at, files.then_some(prefix));
+                    let new = self.backend.launch(self.now, &key, job);
+                    if new {
+                        self.traced(key.as_bytes());
+                        self.spoil(o, at, &key);
+                    }
+                    if !self.faults.strikes(Fault::ReplyLost) {
+                        let handle = backend::handle(&key);
+                        let status = self
+                            .draw
+                            .chance(300)
+                            .then(|| self.backend.status(self.now, &key));
+                        let result = Ok(Launched { handle, status });
+                        let mut within = 20;
+                        if self.faults.strikes(Fault::Hang) {
+                            within = 60_000;
+                        }
+                        return self.answer(
+                            o,
+                            within,
+                            (What::Launch, at),
+                            Input::Launched { at, result },
+                        );
+                    }
+                }
+                if tries + 1 >= TRIES {
+                    self.taint(o, at);
+                    let kind = if refused {
+                        ErrorKind::Unavailable
+                    } else {
+                        ErrorKind::Timeout
+                    };
+                    let result = Err(Error::new(kind, "launch", "the simulation"));
+                    return self.answer(o, 5, (What::Launch, at), Input::Launched { at, result });
+                }
+                let when = self.now + (50 << (tries + 1));
+                let call = Call::Launch {
+                    at,
+                    lookup: true,
+                    request,
+                    tries: tries + 1,
+                    files,
+                };
+                self.at(when, Event::Call(o.id, Box::new(call)));
+            }
+            Call::Lookup(at, request) => {
+                let key = request.key.to_string();
+                let result = Ok(self.backend.job(&key).map(|_| backend::handle(&key)));
+                self.answer(o, 20, (What::Lookup, at), Input::Found { at, result });
+            }
+            Call::Observe {
+                at,
+                handle,
+                version,
+                pause,
+            } => {
+                self.observe(o, at, handle, version, pause);
+            }
+            Call::Finalize { at, handle, abort } => {
+                let key = backend::key(&handle);
+                if abort {
+                    self.backend.abort(self.now, &key);
+                    if !self.backend.status(self.now, &key).phase.is_terminal() {
+                        let call = Call::Finalize { at, handle, abort };
+                        return self.call_soon(o, 50, call);
+                    }
+                }
+                self.backend.finalize(&key);
+                self.answer(o, 10, (What::Finalize, at), Input::Finalized { at });
+            }
+            Call::Fetch {
+                at,
+                prefix,
+                declared,
+                failure,
+            } => {
+                let key = prefix.rsplit_once('|').map_or("", |p| p.1).to_owned();
+                let mut files = self.backend.files(&key);
+                if files.outputs.is_some() && self.faults.strikes(Fault::BlobMissing) {
+                    self.taint(o, at);
+                    files = Default::default();
+                }
+                let result = judge(&files, &declared, failure);
+                self.race(o, at);
+                self.answer(o, 20, (What::Fetch, at), Input::Fetched { at, result });
+            }
+            Call::CacheGet {
+                at,
+                key,
+                reserve,
+                tries,
+            } => {
+                if self.faults.strikes(Fault::CacheDown) {
+                    let input = Input::CacheLooked {
+                        at,
+                        answer: CacheAnswer::Unreachable,
+                    };
+                    return match tries + 1 < TRIES {
+                        true => {
+                            let call = Call::CacheGet {
+                                at,
+                                key,
+                                reserve,
+                                tries: tries + 1,
+                            };
+                            self.call_soon(o, 300, call);
+                        }
+                        false => self.answer(o, 5, (What::CacheGet, at), input),
+                    };
+                }
+                if self.cache.get(&key).is_some() && self.faults.strikes(Fault::CacheBlobGone) {
+                    self.cache.lose(&key);
+                }
+                let hit = self.cache.get(&key).map(|(a, gone)| (a.clone(), gone));
+                let answer = match hit {
+                    Some((artifact, false)) => CacheAnswer::Hit(Box::new(artifact)),
+                    other => {
+                        if other.is_some() {
+                            self.cache.invalidate(&key);
+                        }
+                        match &reserve {
+                            None => CacheAnswer::Miss,
+                            Some(who) => match self.reserve(&key, who) {
+                                Reserved::Yours(token) => CacheAnswer::Reserved(token),
+                                // Cache and process have clocks of their own.
+                                Reserved::Held(until) => {
+                                    let wait = (until - self.now) as i64;
+                                    let wall = self.wall(0);
+                                    let skew = self.processes[0].skew;
+                                    let wait = flyte_core::literal::SignedDuration::from_millis(
+                                        wait - skew,
+                                    );
+                                    CacheAnswer::Held {
+                                        ask_again: wall.saturating_add(wait),
+                                    }
+                                }
+                            },
+                        }
+                    }
+                };
+                self.answer(
+                    o,
+                    10,
+                    (What::CacheGet, at),
+                    Input::CacheLooked { at, answer },
+                );
+            }
+            Call::CachePut {
+                at,
+                key,
+                artifact,
+                overwrite,
+                mut token,
+                owner,
+            } => {
+                let serial = owner.is_some();
+                if let (None, Some(who)) = (token, &owner) {
+                    match self.reserve(&key, who) {
+                        Reserved::Yours(t) => token = Some(t),
+                        Reserved::Held(_) => {
+                            let status = CacheStatus::PutFailure;
+                            let input = Input::Published { at, status };
+                            return self.answer(o, 10, (What::CachePut, at), input);
+                        }
+                    }
+                }
+                let down = self.faults.strikes(Fault::CacheDown);
+                let taken = !down
+                    && self
+                        .cache
+                        .put(self.now, &key, &artifact, token, serial, overwrite);
+                if let Some(t) = token {
+                    self.cache.release(&key, t);
+                }
+                let status = match taken {
+                    true => CacheStatus::Populated,
+                    false => CacheStatus::PutFailure,
+                };
+                self.answer(o, 10, (What::CachePut, at), Input::Published { at, status });
+            }
+        }
+    }
+
+    fn reserve(&mut self, key: &flyte_core::contract::CacheKey, who: &CacheOwner) -> Reserved {
+        self.cache
+            .reserve(self.now, key, &who.owner, who.ttl.as_millis() as u64)
+    }
+
+    /// What a task in the process answers.
+    fn task_over(&mut self, o: &mut Owner, at: AttemptRef, inputs: &Row, task: usize) {
+        if !o.running.contains(&at) {
+            return;
+        }
+        let spec = &self.spec.tasks[task];
+        let fails = spec.fails(x_of(inputs), at.attempt);
+        if let (Place::Dynamic(flow), None) = (spec.place, fails) {
+            let x = x_of(inputs).expect("a dynamic task has an x");
+            return self.expand(o, at, flow, x);
+        }
+        let result = match fails {
+            Some(recoverable) => Err(TaskFailure {
+                error: backend::failure("it fails"),
+                recoverable,
+                retry_after: self
+                    .draw
+                    .chance(300)
+                    .then(|| std::time::Duration::from_millis(700)),
+            }),
+            None => Ok(output(task, inputs)),
+        };
+        self.race(o, at);
+        self.answer(o, 2, (What::Task, at), Input::Ended { at, result });
+    }
+
+    /// The plan of a dynamic answer is durable before the shard hears of it.
+    fn expand(&mut self, o: &mut Owner, at: AttemptRef, flow: usize, x: i64) {
+        if self.store.reach(self.now).is_err() {
+            return self.call_soon(o, 400, Call::Expand { at, flow, x });
+        }
+        let plan = self.compiled.answer(flow, x);
+        self.keep_plans();
+        let input = Input::Expanded {
+            at,
+            result: Ok(plan),
+        };
+        self.answer(o, 3, (What::Task, at), input);
+    }
+
+    /// What the backend makes of an attempt.
+    fn job(&mut self, inputs: &Row, task: usize, at: AttemptRef, prefix: Option<String>) -> NewJob {
+        let spec = &self.spec.tasks[task];
+        let result = match spec.fails(x_of(inputs), at.attempt) {
+            Some(recoverable) => Err((backend::failure("it fails"), recoverable)),
+            None => Ok(output(task, inputs)),
+        };
+        let takes = match spec.behaviour {
+            Behaviour::Hangs => None,
+            _ => Some(self.draw.below(spec.takes + 1)),
+        };
+        NewJob {
+            takes,
+            result,
+            prefix,
+        }
+    }
+
+    /// Makes a job that has just begun go wrong, now and then.
+    fn spoil(&mut self, o: &Owner, at: AttemptRef, key: &str) {
+        if self.faults.strikes(Fault::NoOutputs) {
+            self.taint(o, at);
+            self.backend
+                .job(key)
+                .expect("it was just started")
+                .lost_outputs = true;
+        } else if self.faults.strikes(Fault::Forgets) {
+            self.taint(o, at);
+            self.backend.forget(key);
+        }
+    }
+
+    fn observe(
+        &mut self,
+        o: &mut Owner,
+        at: AttemptRef,
+        handle: flyte_core::contract::JobHandle,
+        version: u64,
+        pause: u64,
+    ) {
+        let key = backend::key(&handle);
+        let next = (pause * 3 / 2).min(4_000);
+        let again = |version| Call::Observe {
+            at,
+            handle: handle.clone(),
+            version,
+            pause: next,
+        };
+        let late = match () {
+            () if self.faults.strikes(Fault::Unknown) => Some(pause),
+            () if self.faults.strikes(Fault::Hang) => Some(60_000),
+            () => None,
+        };
+        if let Some(pause) = late {
+            let when = self.now + pause;
+            return self.at(when, Event::Call(o.id, Box::new(again(version))));
+        }
+        let mut status = self.backend.status(self.now, &key);
+        if version > 0 && self.faults.strikes(Fault::Reordered) {
+            // An older one overtook it; the shell drops it.
+            status = JobStatus::new(version - 1, JobPhase::Queued);
+        }
+        if status.version <= version {
+            let when = self.now + pause;
+            return self.at(when, Event::Call(o.id, Box::new(again(version))));
+        }
+        let over = status.phase.is_terminal();
+        let tell = |status: &JobStatus| Input::Observed {
+            at,
+            status: Box::new(status.clone()),
+        };
+        if self.faults.strikes(Fault::Duplicate) {
+            let input = Box::new(tell(&status));
+            self.soon(
+                200,
+                Event::Input {
+                    owner: o.id,
+                    input,
+                    to: None,
+                },
+            );
+        }
+        if over && self.faults.strikes(Fault::Late) {
+            let input = Box::new(tell(&JobStatus::new(3, JobPhase::Running)));
+            self.soon(
+                300,
+                Event::Input {
+                    owner: o.id,
+                    input,
+                    to: None,
+                },
+            );
+        }
+        if over {
+            self.race(o, at);
+            return self.answer(o, 10, (What::Observe, at), tell(&status));
+        }
+        let input = Box::new(tell(&status));
+        self.soon(
+            10,
+            Event::Input {
+                owner: o.id,
+                input,
+                to: None,
+            },
+        );
+        let when = self.now + pause;
+        self.at(when, Event::Call(o.id, Box::new(again(status.version))));
+    }
+
+    /// Tells another execution what concerns it, one after the other.
+    pub(super) fn carry(&mut self, o: &mut Owner) {
+        let Some(effect) = o.children.pop_front() else {
+            o.carrying = false;
+            return;
+        };
+        if self.store.reach(self.now).is_err() {
+            o.children.push_front(effect);
+            return self.at(self.now + 200, Event::Carry(o.id));
+        }
+        match effect {
+            Effect::StartChild { at, request } => {
+                let plan = self.plans[&request.plan].clone();
+                let inputs = launch_plan_inputs(&request.launch_plan, request.inputs.clone())
+                    .and_then(|inputs| check_inputs(plan.plan.root(), &inputs));
+                let submission = Submission {
+                    id: request.id.clone(),
+                    plan: request.plan,
+                    entity: request.launch_plan.id.clone(),
+                    inputs: inputs.expect("a child's inputs fit"),
+                    options: request.options.clone(),
+                    submitted_at: self.wall(o.process),
+                    parent: Some(request.parent.clone()),
+                };
+                let id = command_id("start", &request.id.to_string());
+                let body = CommandBody::Submit(Box::new(submission));
+                let answer = self.enqueue(o.lease.shard, Command { id, body });
+                if let Ok(flyte_core::contract::Enqueued::Conflict { .. }) = answer {
+                    self.breaks(Err(format!("{at:?}: a child conflicts with itself")));
+                }
+            }
+            Effect::EndChild { at, child, reason } => {
+                if let Ok(Some(shard)) = self.store.locate(self.now, &child) {
+                    let id = command_id("end", &child.to_string());
+                    let by = "its parent".into();
+                    let body = CommandBody::Abort {
+                        execution: child,
+                        reason,
+                        by,
+                    };
+                    self.enqueue(shard, Command { id, body })
+                        .expect("the store is there");
+                }
+                self.soon(
+                    5,
+                    Event::Input {
+                        owner: o.id,
+                        input: Box::new(Input::Finalized { at }),
+                        to: None,
+                    },
+                );
+            }
+            Effect::TellParent { number, untold } => {
+                if let Ok(Some(shard)) = self.store.locate(self.now, &untold.parent) {
+                    let id = command_id("ended", &untold.child.to_string());
+                    let body = CommandBody::ChildEnded {
+                        execution: untold.parent.clone(),
+                        addr: untold.addr,
+                        attempt: untold.attempt,
+                        child: untold.child.clone(),
+                        result: untold.result,
+                    };
+                    self.enqueue(shard, Command { id, body })
+                        .expect("the store is there");
+                }
+                let input = Box::new(Input::ParentTold { number });
+                self.soon(
+                    5,
+                    Event::Input {
+                        owner: o.id,
+                        input,
+                        to: None,
+                    },
+                );
+            }
+            other => unreachable!("{other:?} concerns no other execution"),
+        }
+        self.soon(4, Event::Carry(o.id));
+    }
+}
+
+fn x_of(inputs: &Row) -> Option<i64> {
+    inputs.get("x").and_then(Literal::as_integer)
+}
+
+fn output(task: usize, inputs: &Row) -> Row {
+    let number = |l: &Literal| l.value().as_integer();
+    let all: Vec<Option<i64>> = match inputs.get("xs").and_then(Literal::as_collection) {
+        Some(items) => items.iter().map(unwrapped).collect(),
+        None => inputs.values().iter().map(number).collect(),
+    };
+    Row::from_pairs([("o", Literal::Integer(value(task, &all)))])
+}
+
+/// An item of a list with gaps may come as a value of a union.
+fn unwrapped(l: &Literal) -> Option<i64> {
+    match l.value() {
+        Literal::Union(u) => unwrapped(&u.value),
+        other => other.as_integer(),
+    }
+}
+
+fn command_id(what: &str, who: &str) -> CommandId {
+    let digest = Digest::of(
+        "flyte simulation command v1",
+        format!("{what} {who}").as_bytes(),
+    );
+    CommandId(u128::from_le_bytes(
+        *digest.0.first_chunk().expect("a digest has 32 bytes"),
+    ))
+}
+
+/// The key of an attempt of an owner's execution.
+#[must_use]
+pub(super) fn key_of(ex: &flyte_scheduler::engine::Execution, at: AttemptRef) -> AttemptKey {
+    AttemptKey {
+        execution: ex.id.clone(),
+        addr: at.addr,
+        attempt: at.attempt,
+    }
+}
