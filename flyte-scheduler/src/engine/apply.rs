@@ -52,6 +52,7 @@ pub(super) fn apply(
                 kids: Default::default(),
                 signals: Default::default(),
                 publishing: Default::default(),
+                kept: Default::default(),
                 troubles: Default::default(),
                 times: Default::default(),
                 producers: Default::default(),
@@ -259,6 +260,11 @@ impl Execution {
             Change::Published { addr, status } => {
                 self.publishing.remove(addr);
                 self.cache.insert(*addr, *status);
+                if self.publishing.is_empty() {
+                    for ix in std::mem::take(&mut self.kept) {
+                        self.frames[ix.0 as usize].clear();
+                    }
+                }
                 agenda.push((self.number, Agenda::Quiet));
             }
             Change::Finalized { addr, attempt } => {
@@ -350,7 +356,12 @@ impl Execution {
 
     fn close_child(&mut self, addr: NodeAddr) {
         if let Some(child) = self.children.remove(&addr) {
-            self.frames[child.0 as usize].close();
+            let frame = &mut self.frames[child.0 as usize];
+            frame.closed = true;
+            match self.publishing.is_empty() {
+                true => frame.clear(),
+                false => self.kept.push(child),
+            }
         }
     }
 
