@@ -5,7 +5,7 @@ use super::spec::{
 
 /// Writes the workflows of a seed.
 #[derive(Debug)]
-pub struct Author {
+pub(super) struct Author {
     draw: Draw,
     spec: Spec,
     /// Kinds that this seed likes.
@@ -25,10 +25,15 @@ const KINDS: u64 = 10;
 impl Author {
     /// The workflows of this seed.
     #[must_use]
-    pub fn write(seed: u64) -> Spec {
+    pub(super) fn write(seed: u64) -> Spec {
         let mut draw = Draw::new(seed, 1);
         let palette = (0..5).map(|_| draw.below(KINDS)).collect();
-        let mut author = Self { draw, spec: Spec::default(), palette, names: 0 };
+        let mut author = Self {
+            draw,
+            spec: Spec::default(),
+            palette,
+            names: 0,
+        };
         author.tasks();
         let mut shelf = Shelf::default();
         for depth in 0..3 {
@@ -81,7 +86,15 @@ impl Author {
             let serial = cached && self.draw.chance(600);
             let takes = *self.draw.pick(&[0, 5, 200, 3_000, 60_000]);
             let gaps = i == 9;
-            self.spec.tasks.push(TaskSpec { place, arity, gaps, behaviour, cached, serial, takes });
+            self.spec.tasks.push(TaskSpec {
+                place,
+                arity,
+                gaps,
+                behaviour,
+                cached,
+                serial,
+                takes,
+            });
         }
     }
 
@@ -117,7 +130,12 @@ impl Author {
         let output = self.number(&nodes, 2);
         let failure = self.draw.chance(if bad { 600 } else { 150 });
         let failure = failure.then(|| self.task(false, |t| t.arity == 1));
-        Flow { nodes, output, complete: self.draw.chance(400), failure }
+        Flow {
+            nodes,
+            output,
+            complete: self.draw.chance(400),
+            failure,
+        }
     }
 
     /// A number that is there: of one of the last nodes in a chain, of any in a random graph, of
@@ -196,8 +214,15 @@ impl Author {
             false => *self.draw.pick(&self.palette.clone()),
         };
         let nested = depth > 0;
-        let flows = if wrong { shelf.bad.clone() } else { shelf.good.clone() };
-        let mut timeout = self.draw.chance(30).then(|| self.draw.range(20_000, 900_000));
+        let flows = if wrong {
+            shelf.bad.clone()
+        } else {
+            shelf.good.clone()
+        };
+        let mut timeout = self
+            .draw
+            .chance(30)
+            .then(|| self.draw.range(20_000, 900_000));
         let kind = match kind {
             1 | 2 if nested => Kind::Sub(*self.draw.pick(&flows)),
             3 if nested && depth < 3 || self.draw.chance(300) && nested => {
@@ -257,22 +282,24 @@ impl Author {
         // Enough for those that fail a few times, and often not one more.
         let needed = match &kind {
             Kind::Task(t) | Kind::Sum { task: t, .. } => flaky(*t),
-            Kind::Branch { then, otherwise, .. } => arm(then).max(otherwise.as_ref().map_or(0, arm)),
+            Kind::Branch {
+                then, otherwise, ..
+            } => arm(then).max(otherwise.as_ref().map_or(0, arm)),
             Kind::Array { inner, .. } => arm(inner),
             _ => 0,
         };
         let retries = needed + u32::from(self.draw.chance(250));
-        nodes.push(NodeSpec { kind, args, after, retries, timeout });
+        nodes.push(NodeSpec {
+            kind,
+            args,
+            after,
+            retries,
+            timeout,
+        });
     }
 
     /// An array, and mostly a sum over it.
-    fn array(
-        &mut self,
-        nodes: &mut Vec<NodeSpec>,
-        shelf: &Shelf,
-        wrong: bool,
-        shape: u64,
-    ) -> bool {
+    fn array(&mut self, nodes: &mut Vec<NodeSpec>, shelf: &Shelf, wrong: bool, shape: u64) -> bool {
         let size = self.draw.below(8);
         let items: Vec<Src> = (0..size).map(|_| self.number(nodes, shape)).collect();
         if items.is_empty() {
@@ -286,7 +313,12 @@ impl Author {
         };
         let gaps = min.is_some();
         let of = nodes.len();
-        let kind = Kind::Array { inner, items, parallelism, min };
+        let kind = Kind::Array {
+            inner,
+            items,
+            parallelism,
+            min,
+        };
         self.push(nodes, kind, Vec::new(), None);
         if self.draw.chance(800) {
             let task = self

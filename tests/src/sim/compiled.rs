@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyte_core::compile::{Sources, compile, launch_plan_closure};
-use flyte_core::id::{Digest, Identifier, ResourceType};
+use flyte_core::id::{Identifier, ResourceType};
 use flyte_core::literal::{FlyteError, Literal, LiteralType, SignedDuration, SimpleType};
 use flyte_core::plan::Plan;
 use flyte_core::template::{
@@ -19,34 +19,36 @@ use super::task::SimTask;
 
 /// The workflows of a seed as plans.
 #[derive(Debug)]
-pub struct Compiled {
+pub(super) struct Compiled {
     templates: Vec<WorkflowTemplate>,
     tasks: Vec<TaskTemplate>,
     /// Launch plans and plans of workflows that were asked for, by place.
     plans: BTreeMap<usize, (LaunchPlanTemplate, Arc<LoadedPlan>)>,
     /// Plans of dynamic answers, by workflow and input.
     answers: BTreeMap<(usize, i64), Arc<LoadedPlan>>,
-    /// Which workflow a plan is of, and what a dynamic answer was given.
-    flows: BTreeMap<Digest, usize>,
+    new: Vec<(Arc<LoadedPlan>, usize)>,
 }
 
 impl Compiled {
     /// Nothing is compiled before it is asked for.
     #[must_use]
-    pub fn new(spec: &Spec) -> Self {
+    pub(super) fn new(spec: &Spec) -> Self {
         let tasks = (0..).zip(&spec.tasks).map(|(i, t)| task(i, t)).collect();
-        let templates = (0..).zip(&spec.flows).map(|(i, f)| workflow(i, f, spec)).collect();
+        let templates = (0..)
+            .zip(&spec.flows)
+            .map(|(i, f)| workflow(i, f, spec))
+            .collect();
         Self {
             templates,
             tasks,
             plans: BTreeMap::new(),
             answers: BTreeMap::new(),
-            flows: BTreeMap::new(),
+            new: Vec::new(),
         }
     }
 
     /// The plan of a workflow; those of its children are made on the way.
-    pub fn plan(&mut self, flow: usize) -> Arc<LoadedPlan> {
+    pub(super) fn plan(&mut self, flow: usize) -> Arc<LoadedPlan> {
         if let Some((_, plan)) = self.plans.get(&flow) {
             return plan.clone();
         }
@@ -57,13 +59,17 @@ impl Compiled {
             ..LaunchPlanSpec::default()
         };
         let closure = launch_plan_closure(&spec, &template).expect("a launch plan fits");
-        let lp = LaunchPlanTemplate { id: launch_plan(flow), spec, closure };
+        let lp = LaunchPlanTemplate {
+            id: launch_plan(flow),
+            spec,
+            closure,
+        };
         self.plans.insert(flow, (lp, plan.clone()));
         plan
     }
 
     /// What a dynamic task answers for `x`: the workflow with `x` written into it.
-    pub fn answer(&mut self, flow: usize, x: i64) -> Arc<LoadedPlan> {
+    pub(super) fn answer(&mut self, flow: usize, x: i64) -> Arc<LoadedPlan> {
         if let Some(plan) = self.answers.get(&(flow, x)) {
             return plan.clone();
         }
@@ -72,7 +78,11 @@ impl Compiled {
         template.interface = Some(interface(&[]));
         let x_is = BindingData::Scalar(Literal::Integer(x));
         let failure = template.failure_node.iter_mut().map(|n| &mut **n);
-        template.nodes.iter_mut().chain(failure).for_each(|n| fix(n, &x_is));
+        template
+            .nodes
+            .iter_mut()
+            .chain(failure)
+            .for_each(|n| fix(n, &x_is));
         for b in &mut template.outputs {
             b.binding.iter_mut().for_each(|b| fix_data(b, &x_is));
         }
@@ -81,10 +91,9 @@ impl Compiled {
         plan
     }
 
-    /// Which workflow a plan is of.
-    #[must_use]
-    pub fn flow_of(&self, plan: Digest) -> usize {
-        self.flows[&plan]
+    /// Plans that were made since the last time, each with the workflow that it is of.
+    pub(super) fn take_new(&mut self) -> Vec<(Arc<LoadedPlan>, usize)> {
+        std::mem::take(&mut self.new)
     }
 
     fn load(&mut self, template: &WorkflowTemplate, flow: usize) -> Arc<LoadedPlan> {
@@ -100,14 +109,19 @@ impl Compiled {
         for (_, (lp, child)) in &self.plans {
             plan.link(&lp.id, child.digest);
         }
-        assert_eq!(unsupported(&plan), None, "the engine runs all that is written");
+        assert_eq!(
+            unsupported(&plan),
+            None,
+            "the engine runs all that is written"
+        );
         // What is stored can be read again.
         let bytes = plan.to_bytes();
         let plan = Plan::from_bytes(&bytes).expect("a plan can be read");
         let digest = Plan::digest_of(&bytes);
         let kinds = plan.tasks.iter().map(|t| kind(t)).collect();
-        self.flows.insert(digest, flow);
-        Arc::new(LoadedPlan::new(Arc::new(plan), digest, kinds))
+        let loaded = Arc::new(LoadedPlan::new(Arc::new(plan), digest, kinds));
+        self.new.push((loaded.clone(), flow));
+        loaded
     }
 }
 
@@ -151,7 +165,7 @@ fn number(name: &str) -> usize {
 
 /// The number in a task's name.
 #[must_use]
-pub fn task_number(template: &TaskTemplate) -> usize {
+pub(super) fn task_number(template: &TaskTemplate) -> usize {
     number(&template.id.as_ref().expect("it has a name").name)
 }
 
@@ -168,7 +182,9 @@ fn int() -> LiteralType {
 }
 
 fn interface(inputs: &[(&str, LiteralType)]) -> TypedInterface {
-    let inputs = inputs.iter().map(|(n, t)| ((*n).into(), Variable::new(t.clone())));
+    let inputs = inputs
+        .iter()
+        .map(|(n, t)| ((*n).into(), Variable::new(t.clone())));
     TypedInterface {
         inputs: inputs.collect(),
         outputs: [("o".into(), Variable::new(int()))].into(),
@@ -186,7 +202,10 @@ fn launch_plan(flow: usize) -> Identifier {
 fn task(n: usize, spec: &TaskSpec) -> TaskTemplate {
     let none = LiteralType::simple(SimpleType::None);
     let inputs: Vec<(&str, LiteralType)> = match (spec.arity, spec.gaps) {
-        (0, true) => vec![("xs", LiteralType::collection(LiteralType::union([int(), none])))],
+        (0, true) => vec![(
+            "xs",
+            LiteralType::collection(LiteralType::union([int(), none])),
+        )],
         (0, false) => vec![("xs", LiteralType::collection(int()))],
         (1, _) => vec![("x", int())],
         _ => vec![("x", int()), ("y", int())],
@@ -209,7 +228,10 @@ fn workflow(n: usize, flow: &Flow, spec: &Spec) -> WorkflowTemplate {
     let failure = flow.failure.map(|t| {
         let mut node = Node::new("oops", task_target(t));
         node.inputs = vec![Binding::new("x", BindingData::promise("", "x"))];
-        node.metadata = Some(NodeMetadata { retries: Some(3), ..NodeMetadata::default() });
+        node.metadata = Some(NodeMetadata {
+            retries: Some(3),
+            ..NodeMetadata::default()
+        });
         Box::new(node)
     });
     WorkflowTemplate {
@@ -222,7 +244,10 @@ fn workflow(n: usize, flow: &Flow, spec: &Spec) -> WorkflowTemplate {
             ..WorkflowMetadata::default()
         },
         interface: Some(interface(&[("x", int())])),
-        nodes: (0..).zip(&flow.nodes).map(|(i, n)| node(i, n, flow, spec)).collect(),
+        nodes: (0..)
+            .zip(&flow.nodes)
+            .map(|(i, n)| node(i, n, flow, spec))
+            .collect(),
         outputs: vec![outputs],
         failure_node: failure,
         interruptible: false,
@@ -260,22 +285,32 @@ fn arm(name: &str, arm: Arm, retries: u32, x: Option<BindingData>) -> Node {
     };
     let mut node = Node::new(name, target);
     node.inputs = x.into_iter().map(|x| Binding::new("x", x)).collect();
-    node.metadata = Some(NodeMetadata { retries: Some(retries), ..NodeMetadata::default() });
+    node.metadata = Some(NodeMetadata {
+        retries: Some(retries),
+        ..NodeMetadata::default()
+    });
     node
 }
 
 fn node(n: usize, spec: &NodeSpec, flow: &Flow, all: &Spec) -> Node {
     let mut retries = spec.retries;
     let args: Vec<_> = spec.args.iter().map(|s| data(*s, flow)).collect();
-    let mut inputs: Vec<Binding> =
-        ["x", "y"].iter().zip(&args).map(|(n, d)| Binding::new(*n, d.clone())).collect();
+    let mut inputs: Vec<Binding> = ["x", "y"]
+        .iter()
+        .zip(&args)
+        .map(|(n, d)| Binding::new(*n, d.clone()))
+        .collect();
     let target = match &spec.kind {
         Kind::Task(t) => task_target(*t),
         Kind::Sub(f) => sub(*f),
         Kind::Child(f) => {
             NodeTarget::Workflow(Some(WorkflowReference::LaunchPlan(launch_plan(*f))))
         }
-        Kind::Branch { below, then, otherwise } => {
+        Kind::Branch {
+            below,
+            then,
+            otherwise,
+        } => {
             let less = BooleanExpression::Comparison(ComparisonExpression {
                 operator: ComparisonOperator::Lt,
                 left: Some(Operand::Var("x".into())),
@@ -291,7 +326,10 @@ fn node(n: usize, spec: &NodeSpec, flow: &Flow, all: &Spec) -> Node {
                 }),
             };
             retries = 0;
-            let case = IfBlock { condition: Some(less), then_node: Some(Box::new(then)) };
+            let case = IfBlock {
+                condition: Some(less),
+                then_node: Some(Box::new(then)),
+            };
             NodeTarget::Branch(BranchNode {
                 if_else: Some(IfElse {
                     case: Some(case),
@@ -308,10 +346,15 @@ fn node(n: usize, spec: &NodeSpec, flow: &Flow, all: &Spec) -> Node {
             literal_type: Some(int()),
             output_variable_name: "o".into(),
         })),
-        Kind::Approve(name) => {
-            NodeTarget::Gate(Some(GateCondition::Approve { signal_id: name.as_str().into() }))
-        }
-        Kind::Array { inner, items, parallelism, min } => {
+        Kind::Approve(name) => NodeTarget::Gate(Some(GateCondition::Approve {
+            signal_id: name.as_str().into(),
+        })),
+        Kind::Array {
+            inner,
+            items,
+            parallelism,
+            min,
+        } => {
             let list = items.iter().map(|s| data(*s, flow)).collect();
             inputs.push(Binding::new("x", BindingData::Collection(list)));
             let item = arm("item", *inner, retries, None);
@@ -336,10 +379,16 @@ fn node(n: usize, spec: &NodeSpec, flow: &Flow, all: &Spec) -> Node {
     };
     let mut node = Node::new(format!("n{n}").as_str(), target);
     node.inputs = inputs;
-    node.upstream_node_ids = spec.after.iter().map(|n| format!("n{n}").as_str().into()).collect();
+    node.upstream_node_ids = spec
+        .after
+        .iter()
+        .map(|n| format!("n{n}").as_str().into())
+        .collect();
     node.metadata = Some(NodeMetadata {
         retries: Some(retries),
-        timeout: spec.timeout.map(|ms| SignedDuration::from_millis(ms as i64)),
+        timeout: spec
+            .timeout
+            .map(|ms| SignedDuration::from_millis(ms as i64)),
         ..NodeMetadata::default()
     });
     node
@@ -352,8 +401,8 @@ fn fix(node: &mut Node, x: &BindingData) {
     }
     match &mut node.target {
         Some(NodeTarget::Branch(b)) => {
-            for i in &mut b.if_else {
-                for case in &mut i.case {
+            if let Some(i) = &mut b.if_else {
+                if let Some(case) = &mut i.case {
                     case.then_node.iter_mut().for_each(|n| fix(n, x));
                 }
                 if let Some(Otherwise::ElseNode(n)) = &mut i.otherwise {

@@ -75,6 +75,8 @@ struct Node {
     live: bool,
     over: Option<&'static str>,
     succeeded: Option<u32>,
+    /// Whether something runs inside it, whose failure becomes its own.
+    framed: bool,
     user: u32,
     system: u32,
 }
@@ -196,6 +198,7 @@ impl History {
                     }
                     None => run.frames[parent.frame.0 as usize].plan.clone(),
                 };
+                run.node(*parent).framed = true;
                 run.frames.push(Opening::new(plan, *graph, items.is_some()));
                 Ok(())
             }
@@ -252,7 +255,7 @@ impl History {
                 }
                 let max = run.attempts_max(*addr);
                 let node = run.node(*addr);
-                if error.code.starts_with("RetriesExhausted") && node.user < max && node.system < 4
+                if error.code.starts_with("RetriesExhausted") && !node.framed && node.user < max && node.system < 4
                 {
                     return Err(format!(
                         "{addr:?} has no retries left after {} of {max} failures",

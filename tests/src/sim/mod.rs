@@ -1,22 +1,61 @@
-//! Deterministic simulation of schedulers.
-pub mod author;
-pub mod compiled;
-pub mod draw;
-pub mod oracle;
-pub mod spec;
-pub mod task;
+//! A deterministic simulation of schedulers: the real shards on virtual time, over a store, a
+//! cache, plugins and clocks that fail as real ones do.
 
-#[cfg(test)]
-mod t {
-    #[test]
-    fn compiles() {
-        for seed in 0..60 {
-            let spec = super::author::Author::write(seed);
-            let mut c = super::compiled::Compiled::new(&spec);
-            for r in &spec.roots { c.plan(*r); }
-            for f in 0..3 { c.answer(f, 1); }
-            let mut o = super::oracle::Oracle::new(&spec);
-            println!("{seed} {:?} {:?}", spec.flows[spec.roots[0]].nodes.len(), o.flow(spec.roots[0], 3));
+mod author;
+mod backend;
+mod cache;
+mod causes;
+mod compiled;
+mod draw;
+mod effects;
+mod event;
+mod fault;
+mod history;
+mod oracle;
+mod owner;
+mod report;
+mod seeds;
+mod spec;
+mod store;
+mod task;
+mod world;
+
+pub use fault::{Fault, Mutation};
+pub use report::Report;
+pub use seeds::FAILED_ONCE;
+pub use world::Ending;
+
+/// Lives through a seed: so many events with faults, then without until everything is over. A
+/// panic of the engine is a promise that was broken, too.
+#[must_use]
+pub fn run(seed: u64, steps: u64, mutation: Option<Mutation>) -> Ending {
+    let lives = || world::World::new(seed, mutation).run(steps);
+    std::panic::catch_unwind(lives).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Ending::panicked(text.unwrap_or("of an unknown kind"))
+    })
+}
+
+/// The fewest events with faults after which a seed still breaks the same promise, roughly.
+#[must_use]
+pub fn shrink(seed: u64, steps: u64, mutation: Option<Mutation>) -> u64 {
+    let breaks = |steps| run(seed, steps, mutation).broken.is_some();
+    let (mut low, mut high) = (0, steps);
+    while high - low > 1 + high / 50 {
+        let middle = low + (high - low) / 2;
+        match breaks(middle) {
+            true => high = middle,
+            false => low = middle,
         }
     }
+    high
+}
+
+/// The same, and prints everything that happens.
+#[must_use]
+pub fn explain(seed: u64, steps: u64, mutation: Option<Mutation>) -> Ending {
+    let mut world = world::World::new(seed, mutation);
+    world.verbose = true;
+    world.run(steps)
 }

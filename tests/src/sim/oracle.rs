@@ -1,13 +1,15 @@
-use super::spec::{Arm, Behaviour, Flow, Kind, NodeSpec, Place, Spec, Src, approval, signal, value};
+use super::spec::{
+    Arm, Behaviour, Flow, Kind, NodeSpec, Place, Spec, Src, approval, signal, value,
+};
 
 /// Evaluates workflows by recursion, without order, time or attempts.
 #[derive(Debug)]
-pub struct Oracle<'s> {
+pub(super) struct Oracle<'s> {
     spec: &'s Spec,
     /// Whether a deadline may decide.
-    pub timed: bool,
+    pub(super) timed: bool,
     /// Whether an array lets items fail, so that failures show in outputs.
-    pub lenient: bool,
+    pub(super) lenient: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -24,12 +26,16 @@ struct Fails;
 impl<'s> Oracle<'s> {
     /// For the workflows of a seed.
     #[must_use]
-    pub fn new(spec: &'s Spec) -> Self {
-        Self { spec, timed: false, lenient: false }
+    pub(super) fn new(spec: &'s Spec) -> Self {
+        Self {
+            spec,
+            timed: false,
+            lenient: false,
+        }
     }
 
     /// What workflow `flow` gives for `x`; `None` if it fails.
-    pub fn flow(&mut self, flow: usize, x: i64) -> Option<i64> {
+    pub(super) fn flow(&mut self, flow: usize, x: i64) -> Option<i64> {
         self.run(&self.spec.flows[flow], x).ok()
     }
 
@@ -67,8 +73,16 @@ impl<'s> Oracle<'s> {
         Ok(match &node.kind {
             Kind::Task(t) => Value::Int(self.task(*t, &args, node.retries)?),
             Kind::Sub(f) | Kind::Child(f) => Value::Int(self.run(&self.spec.flows[*f], args[0])?),
-            Kind::Branch { below, then, otherwise } => {
-                let arm = if args[0] < *below { Some(*then) } else { *otherwise };
+            Kind::Branch {
+                below,
+                then,
+                otherwise,
+            } => {
+                let arm = if args[0] < *below {
+                    Some(*then)
+                } else {
+                    *otherwise
+                };
                 Value::Int(self.arm(arm.ok_or(Fails)?, args[0], node.retries)?)
             }
             Kind::Sleep(_) => Value::Nothing,
@@ -77,7 +91,9 @@ impl<'s> Oracle<'s> {
                 true => Value::Int(args[0]),
                 false => return Err(Fails),
             },
-            Kind::Array { inner, items, min, .. } => {
+            Kind::Array {
+                inner, items, min, ..
+            } => {
                 let mut out = Vec::new();
                 for item in items {
                     out.push(self.arm(*inner, int(*item, values, x), node.retries).ok());

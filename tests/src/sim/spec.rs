@@ -4,50 +4,50 @@
 use super::draw::{hash, mix};
 
 /// All values are small, so that results meet in the cache and conditions go either way.
-pub const VALUES: i64 = 8;
+pub(super) const VALUES: i64 = 8;
 
 /// The workflows and tasks of a seed.
 #[derive(Clone, Debug, Default)]
-pub struct Spec {
+pub(super) struct Spec {
     /// Every workflow; nodes refer to them by place, to lower ones only.
-    pub flows: Vec<Flow>,
+    pub(super) flows: Vec<Flow>,
     /// Every task.
-    pub tasks: Vec<TaskSpec>,
+    pub(super) tasks: Vec<TaskSpec>,
     /// The workflows that clients submit.
-    pub roots: Vec<usize>,
+    pub(super) roots: Vec<usize>,
 }
 
 /// A workflow `(x: int) -> o: int`.
 #[derive(Clone, Debug)]
-pub struct Flow {
+pub(super) struct Flow {
     /// In the order of their places: a node depends on earlier ones only.
-    pub nodes: Vec<NodeSpec>,
+    pub(super) nodes: Vec<NodeSpec>,
     /// What comes out.
-    pub output: Src,
+    pub(super) output: Src,
     /// Whether a failed node lets the others go on.
-    pub complete: bool,
+    pub(super) complete: bool,
     /// The task of the failure node.
-    pub failure: Option<usize>,
+    pub(super) failure: Option<usize>,
 }
 
 /// One node.
 #[derive(Clone, Debug)]
-pub struct NodeSpec {
+pub(super) struct NodeSpec {
     /// What it runs.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// `x`, and `y` of a task with two inputs.
-    pub args: Vec<Src>,
+    pub(super) args: Vec<Src>,
     /// Explicit predecessors.
-    pub after: Vec<usize>,
+    pub(super) after: Vec<usize>,
     /// `retries.retries`.
-    pub retries: u32,
+    pub(super) retries: u32,
     /// In milliseconds.
-    pub timeout: Option<u64>,
+    pub(super) timeout: Option<u64>,
 }
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Src {
+pub(super) enum Src {
     /// The workflow's input.
     Input,
     /// The output of a node.
@@ -58,7 +58,7 @@ pub enum Src {
 
 /// What a node runs.
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub(super) enum Kind {
     /// A task.
     Task(usize),
     /// A workflow inside.
@@ -102,7 +102,7 @@ pub enum Kind {
 
 /// What an arm of a branch or an item of an array runs.
 #[derive(Clone, Copy, Debug)]
-pub enum Arm {
+pub(super) enum Arm {
     /// A task.
     Task(usize),
     /// A workflow.
@@ -111,26 +111,26 @@ pub enum Arm {
 
 /// A task `(x: int[, y: int]) -> o: int`, or `(xs) -> o: int`.
 #[derive(Clone, Debug)]
-pub struct TaskSpec {
+pub(super) struct TaskSpec {
     /// Who runs it.
-    pub place: Place,
+    pub(super) place: Place,
     /// How many inputs; 0 for a list.
-    pub arity: usize,
+    pub(super) arity: usize,
     /// For a list: whether items may be missing.
-    pub gaps: bool,
+    pub(super) gaps: bool,
     /// What it does.
-    pub behaviour: Behaviour,
+    pub(super) behaviour: Behaviour,
     /// Whether results are cached.
-    pub cached: bool,
+    pub(super) cached: bool,
     /// Whether one computes at a time.
-    pub serial: bool,
+    pub(super) serial: bool,
     /// How long it takes, at the most, in milliseconds.
-    pub takes: u64,
+    pub(super) takes: u64,
 }
 
 /// Who runs a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     /// The scheduler.
     Here,
     /// A plugin that answers with values.
@@ -143,7 +143,7 @@ pub enum Place {
 
 /// What a task does, whenever and wherever it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behaviour {
+pub(super) enum Behaviour {
     /// It gives its value.
     Good,
     /// The first so many attempts fail, retryably.
@@ -156,10 +156,19 @@ pub enum Behaviour {
     Hangs,
 }
 
+impl Spec {
+    /// Whether a signal answers yes or no.
+    #[must_use]
+    pub(super) fn approves(&self, signal: &str) -> bool {
+        let mut nodes = self.flows.iter().flat_map(|f| &f.nodes);
+        nodes.any(|n| matches!(&n.kind, Kind::Approve(s) if s == signal))
+    }
+}
+
 impl TaskSpec {
     /// Whether an attempt on `x` fails, and whether another may do better.
     #[must_use]
-    pub fn fails(&self, x: Option<i64>, attempt: u32) -> Option<bool> {
+    pub(super) fn fails(&self, x: Option<i64>, attempt: u32) -> Option<bool> {
         match self.behaviour {
             Behaviour::Flaky(n) if attempt < n => Some(true),
             Behaviour::Bad => Some(false),
@@ -171,20 +180,22 @@ impl TaskSpec {
 
 /// What a task gives on these inputs.
 #[must_use]
-pub fn value(task: usize, inputs: &[Option<i64>]) -> i64 {
+pub(super) fn value(task: usize, inputs: &[Option<i64>]) -> i64 {
     let start = mix(task as u64 + 1);
-    let h = inputs.iter().fold(start, |h, i| mix(h ^ i.map_or(99, |i| i as u64)));
+    let h = inputs
+        .iter()
+        .fold(start, |h, i| mix(h ^ i.map_or(99, |i| i as u64)));
     (h % VALUES as u64) as i64
 }
 
 /// What clients say to a gate.
 #[must_use]
-pub fn signal(name: &str) -> i64 {
+pub(super) fn signal(name: &str) -> i64 {
     (hash(name, 1) % VALUES as u64) as i64
 }
 
 /// Whether clients say yes.
 #[must_use]
-pub fn approval(name: &str) -> bool {
+pub(super) fn approval(name: &str) -> bool {
     !hash(name, 2).is_multiple_of(4)
 }

@@ -95,6 +95,22 @@ pub struct Ending {
     pub nodes: usize,
 }
 
+impl Ending {
+    /// Of a seed whose engine panicked.
+    pub(super) fn panicked(text: &str) -> Self {
+        Self {
+            broken: Some(format!("the engine panicked: {text}")),
+            steps: 0,
+            ms: 0,
+            trace: Digest([0; 32]),
+            faults: BTreeMap::new(),
+            kinds: Vec::new(),
+            executions: 0,
+            nodes: 0,
+        }
+    }
+}
+
 impl World {
     /// The world of a seed before anything happened.
     #[must_use]
