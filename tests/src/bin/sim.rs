@@ -35,7 +35,10 @@ fn main() -> ExitCode {
     let args = Args::parse();
     if args.explain {
         let ending = sim::explain(args.from, args.steps, None);
-        println!("{}", ending.broken.as_deref().unwrap_or("nothing is broken"));
+        println!(
+            "{}",
+            ending.broken.as_deref().unwrap_or("nothing is broken")
+        );
         return ExitCode::from(u8::from(ending.broken.is_some()));
     }
     // A panic is reported with its seed.
@@ -62,7 +65,11 @@ fn main() -> ExitCode {
              --steps {steps} --explain"
         );
     }
-    let gaps = if args.seeds >= 500 { report.gaps() } else { Vec::new() };
+    let gaps = if args.seeds >= 500 {
+        report.gaps()
+    } else {
+        Vec::new()
+    };
     gaps.iter().for_each(|gap| eprintln!("not met: {gap}"));
     ExitCode::from(u8::from(!report.broken.is_empty() || !gaps.is_empty()))
 }
@@ -88,5 +95,6 @@ fn run(from: u64, seeds: u64, steps: u64, report: &mut Report) {
         }
     });
     let done = done.into_inner().expect("nothing panics while it is held");
-    done.iter().for_each(|(seed, ending)| report.add(*seed, ending));
+    done.iter()
+        .for_each(|(seed, ending)| report.add(*seed, ending));
 }

@@ -86,7 +86,13 @@ impl SimCache {
     }
 
     /// Prolongs a reservation; whether it was still the caller's.
-    pub(super) fn extend(&mut self, now: u64, key: &CacheKey, token: ReservationToken, ttl: u64) -> bool {
+    pub(super) fn extend(
+        &mut self,
+        now: u64,
+        key: &CacheKey,
+        token: ReservationToken,
+        ttl: u64,
+    ) -> bool {
         match self.holders.get_mut(key) {
             Some(h) if h.expires > now && h.token == token => {
                 h.expires = now + ttl;

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use flyte_core::id::NodeAddr;
+use flyte_core::id::{ExecutionId, NodeAddr};
 use flyte_core::journal::WorkflowPhase;
+use flyte_core::names::child_name;
 use flyte_core::plan::Target;
 use flyte_core::template::GateCondition;
-use flyte_scheduler::engine::{AttemptRef, Effect, Execution, NodeState, TaskKind};
+use flyte_scheduler::engine::{AttemptRef, Execution, NodeState, TaskKind};
 
 use super::owner::{Owner, What};
 use super::world::World;
@@ -33,7 +34,7 @@ pub(super) enum Cause {
     /// A signal.
     Signal(String),
     /// A child execution.
-    Child(String),
+    Child(ExecutionId),
     /// What runs inside.
     Inside(u32),
 }
@@ -60,8 +61,7 @@ pub(super) fn check(world: &World, o: &Owner) -> Result<(), String> {
         finished(o, ex)?;
     }
     for number in o.shard.state().untold.keys() {
-        let told = |e: &Effect| matches!(e, Effect::TellParent { number: n, .. } if n == number);
-        if !o.children.iter().any(told) && !o.carrying {
+        if !o.awaits(What::TellParent, super::effects::of(*number)) {
             return Err(format!("the parent of execution {number} is not told"));
         }
     }
@@ -89,7 +89,11 @@ fn finished(o: &Owner, ex: &Execution) -> Result<(), String> {
             addr: *addr,
             attempt: *attempt,
         };
-        if handle.is_some() && !o.awaits(What::Finalize, at) {
+        let what = match handle {
+            Some(_) => What::Finalize,
+            None => What::EndChild,
+        };
+        if !o.awaits(what, at) {
             return Err(format!(
                 "{} {at:?} is to be let go of and nobody does",
                 ex.id
@@ -172,8 +176,15 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
                     return Some(Cause::ItemRoom);
                 }
             }
-            let serial = ex.kind(addr).is_some();
-            (serial && o.shard.next_timer().is_some()).then_some(Cause::Reservation)
+            let serial = match frame.target(node) {
+                Target::Task(t) => {
+                    frame.loaded.plan.tasks[t as usize]
+                        .metadata
+                        .cache_serializable
+                }
+                _ => false,
+            };
+            (serial && ex.attempts(addr) == 0).then_some(Cause::Reservation)
         }
         NodeState::Running => match ex.kind(addr) {
             Some(TaskKind::Plugin(_)) => {
@@ -182,7 +193,10 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
                 Some(Cause::Answer(what, at))
             }
             Some(_) => Some(Cause::Answer(What::Task, at)),
-            None => Some(Cause::Child(super::effects::key_of(ex, at).to_string())),
+            None => {
+                let name = child_name(&ex.id.name, &ex.unique_id(addr), attempt);
+                Some(Cause::Child(ExecutionId::new(ex.id.tenant.clone(), name)))
+            }
         },
         NodeState::Gated => match frame.target(node) {
             Target::Gate(g) => match &frame.loaded.plan.gates[g as usize] {
@@ -221,7 +235,18 @@ fn holds(world: &World, o: &Owner, ex: &Execution, addr: NodeAddr, cause: &Cause
         // A timer that was due is late by what the clock was set back.
         Cause::Timer | Cause::Reservation => o.shard.next_timer().is_some() && o.tick.is_some(),
         Cause::Signal(name) => !ex.signals.contains_key(&**name),
-        Cause::Child(_) => world.history.is_open(&ex.id),
+        // It runs, or its start or its end is on the way.
+        Cause::Child(id) => {
+            let on_the_way = |o: &Owner| {
+                !o.children.is_empty()
+                    || o.pending.keys().any(|(w, _)| *w == What::TellParent)
+                    || !o.shard.is_settled()
+            };
+            world.history.is_open(id)
+                || world.store.open_entries(o.lease.shard) > 0
+                || on_the_way(o)
+                || world.owners.values().any(on_the_way)
+        }
         Cause::Inside(f) => !ex.frame(flyte_core::id::FrameIx(*f)).is_over(),
     }
 }

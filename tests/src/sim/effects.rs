@@ -4,7 +4,7 @@ use flyte_core::compile::{check_inputs, launch_plan_inputs};
 use flyte_core::contract::{
     Command, CommandBody, CommandId, JobPhase, JobStatus, Launched, Submission,
 };
-use flyte_core::id::{AttemptKey, Digest};
+use flyte_core::id::Digest;
 use flyte_core::journal::CacheStatus;
 use flyte_core::literal::{Literal, Row};
 use flyte_core::{Error, ErrorKind};
@@ -32,7 +32,7 @@ impl World {
                 if !o.shard.state().get(at.execution).is_some_and(live) {
                     return;
                 }
-                self.acts(o, at);
+                self.acts(o, at, true);
                 let ex = o.shard.state().get(at.execution).expect("it is live");
                 let name = ex.task_name(at.addr).expect("a task runs");
                 let task: usize = name[1..].parse().expect("a letter and a number");
@@ -58,7 +58,7 @@ impl World {
                 lookup,
                 request,
             } => {
-                self.acts(o, at);
+                self.acts(o, at, false);
                 o.asked(What::Launch, at);
                 let call = Call::Launch {
                     at,
@@ -157,6 +157,11 @@ impl World {
             other @ (Effect::StartChild { .. }
             | Effect::EndChild { .. }
             | Effect::TellParent { .. }) => {
+                match &other {
+                    Effect::EndChild { at, .. } => o.asked(What::EndChild, *at),
+                    Effect::TellParent { number, .. } => o.asked(What::TellParent, of(*number)),
+                    _ => {}
+                }
                 o.children.push_back(other);
                 if !std::mem::replace(&mut o.carrying, true) {
                     self.soon(5, Event::Carry(o.id));
@@ -168,13 +173,13 @@ impl World {
     }
 
     /// An attempt is about to begin outside.
-    fn acts(&mut self, o: &Owner, at: AttemptRef) {
+    fn acts(&mut self, o: &Owner, at: AttemptRef, here: bool) {
         let Some(ex) = o.shard.state().get(at.execution) else {
             return;
         };
         let id = ex.id.clone();
         let owner = self.store.holds(&o.lease, self.now);
-        let verdict = self.history.acts(&id, at.addr, at.attempt, owner);
+        let verdict = self.history.acts(&id, at.addr, at.attempt, owner, here);
         self.breaks(verdict);
         self.traced(format!("{id} {at:?}").as_bytes());
     }
@@ -581,6 +586,13 @@ impl World {
             o.children.push_front(effect);
             return self.at(self.now + 200, Event::Carry(o.id));
         }
+        if self.verbose {
+            println!(
+                "{:>9} ms   carries {:.240}",
+                self.now,
+                format!("{effect:?}")
+            );
+        }
         match effect {
             Effect::StartChild { at, request } => {
                 let plan = self.plans[&request.plan].clone();
@@ -614,14 +626,7 @@ impl World {
                     self.enqueue(shard, Command { id, body })
                         .expect("the store is there");
                 }
-                self.soon(
-                    5,
-                    Event::Input {
-                        owner: o.id,
-                        input: Box::new(Input::Finalized { at }),
-                        to: None,
-                    },
-                );
+                self.answer(o, 5, (What::EndChild, at), Input::Finalized { at });
             }
             Effect::TellParent { number, untold } => {
                 if let Ok(Some(shard)) = self.store.locate(self.now, &untold.parent) {
@@ -636,19 +641,24 @@ impl World {
                     self.enqueue(shard, Command { id, body })
                         .expect("the store is there");
                 }
-                let input = Box::new(Input::ParentTold { number });
-                self.soon(
-                    5,
-                    Event::Input {
-                        owner: o.id,
-                        input,
-                        to: None,
-                    },
-                );
+                let told = (What::TellParent, of(number));
+                self.answer(o, 5, told, Input::ParentTold { number });
             }
             other => unreachable!("{other:?} concerns no other execution"),
         }
+        // This owner is not among those that an enqueue wakes while it is at work.
+        self.soon(4, Event::Poll(o.id));
         self.soon(4, Event::Carry(o.id));
+    }
+}
+
+/// Stands for an execution as a whole.
+pub(super) fn of(number: u64) -> AttemptRef {
+    let addr = flyte_core::id::NodeAddr::default();
+    AttemptRef {
+        execution: number,
+        addr,
+        attempt: 0,
     }
 }
 
@@ -681,14 +691,4 @@ fn command_id(what: &str, who: &str) -> CommandId {
     CommandId(u128::from_le_bytes(
         *digest.0.first_chunk().expect("a digest has 32 bytes"),
     ))
-}
-
-/// The key of an attempt of an owner's execution.
-#[must_use]
-pub(super) fn key_of(ex: &flyte_scheduler::engine::Execution, at: AttemptRef) -> AttemptKey {
-    AttemptKey {
-        execution: ex.id.clone(),
-        addr: at.addr,
-        attempt: at.attempt,
-    }
 }

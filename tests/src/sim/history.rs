@@ -163,7 +163,9 @@ impl History {
         }
         match change {
             Change::Started { addr, attempt } => {
-                self.kinds.extend(run.kinds(&self.spec, *addr));
+                let kinds = run.kinds(&self.spec, *addr);
+                run.node(*addr).framed = kinds.contains(&"child execution");
+                self.kinds.extend(kinds);
                 run.begins(*addr, *attempt)
             }
             Change::FrameOpened {
@@ -255,7 +257,10 @@ impl History {
                 }
                 let max = run.attempts_max(*addr);
                 let node = run.node(*addr);
-                if error.code.starts_with("RetriesExhausted") && !node.framed && node.user < max && node.system < 4
+                if error.code.starts_with("RetriesExhausted")
+                    && !node.framed
+                    && node.user < max
+                    && node.system < 4
                 {
                     return Err(format!(
                         "{addr:?} has no retries left after {} of {max} failures",
@@ -407,11 +412,19 @@ impl History {
         Ok(())
     }
 
-    /// An attempt is begun outside: its start is durable, its success is not.
+    /// An attempt is begun outside: its start is durable, its success is not. Somebody who was the
+    /// owner and does not know better may ask a plugin once more: that finds the first job.
     ///
     /// # Errors
     /// If not.
-    pub(super) fn acts(&self, id: &ExecutionId, addr: NodeAddr, attempt: u32, owner: bool) -> Verdict {
+    pub(super) fn acts(
+        &self,
+        id: &ExecutionId,
+        addr: NodeAddr,
+        attempt: u32,
+        owner: bool,
+        here: bool,
+    ) -> Verdict {
         let run = self.names.get(id).map(|key| &self.runs[key]);
         let Some(run) = run else {
             return Err(format!("{id} runs and was not recorded"));
@@ -422,7 +435,7 @@ impl History {
                 "attempt {attempt} of {addr:?} of {id} runs before it is recorded"
             ));
         }
-        if node.is_some_and(|n| n.succeeded == Some(attempt)) {
+        if (owner || here) && node.is_some_and(|n| n.succeeded == Some(attempt)) {
             return Err(format!(
                 "attempt {attempt} of {addr:?} of {id} succeeded and runs again"
             ));

@@ -47,6 +47,8 @@ pub(super) enum What {
     Fetch,
     CacheGet,
     CachePut,
+    EndChild,
+    TellParent,
 }
 
 impl Owner {

@@ -103,19 +103,27 @@ impl Report {
         for kind in Self::KINDS {
             let n = share(self.kinds.get(kind).copied().unwrap_or(0));
             if n < Self::SHARE {
-                out.push(format!("`{kind}` is in {n} % of the seeds, not in {} %", Self::SHARE));
+                out.push(format!(
+                    "`{kind}` is in {n} % of the seeds, not in {} %",
+                    Self::SHARE
+                ));
             }
         }
         if share(self.large) < 10 {
             let n = share(self.large);
-            out.push(format!("{n} % of the seeds have more than 100 nodes, not 10 %"));
+            out.push(format!(
+                "{n} % of the seeds have more than 100 nodes, not 10 %"
+            ));
         }
         for fault in Fault::ALL {
             // 100 in 2,000 seeds.
             let wanted = self.seeds / 20;
             let n = self.faults.get(fault).copied().unwrap_or(0);
             if n < wanted {
-                out.push(format!("`{}` came {n} times, not {wanted} times", fault.text()));
+                out.push(format!(
+                    "`{}` came {n} times, not {wanted} times",
+                    fault.text()
+                ));
             }
         }
         out
@@ -143,7 +151,12 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let share = |n: u64| n * 100 / self.seeds.max(1);
-        writeln!(f, "seeds: {} ({} % over 100 nodes)", self.seeds, share(self.large))?;
+        writeln!(
+            f,
+            "seeds: {} ({} % over 100 nodes)",
+            self.seeds,
+            share(self.large)
+        )?;
         writeln!(f, "executions: {}, events: {}", self.executions, self.steps)?;
         writeln!(f, "simulated hours: {}", self.ms / 3_600_000)?;
         writeln!(f, "trace hash: {}", self.trace)?;

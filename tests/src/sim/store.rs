@@ -180,7 +180,11 @@ impl SimStore {
     ///
     /// # Errors
     /// `StaleLease`, or `Unavailable` in an outage.
-    pub(super) fn load(&mut self, now: u64, lease: &Lease) -> Result<(Vec<Bytes>, Vec<InboxEntry>)> {
+    pub(super) fn load(
+        &mut self,
+        now: u64,
+        lease: &Lease,
+    ) -> Result<(Vec<Bytes>, Vec<InboxEntry>)> {
         let shard = self.held(lease, now)?;
         Ok((shard.frames.clone(), shard.inbox.clone()))
     }

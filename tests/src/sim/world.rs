@@ -223,7 +223,7 @@ impl World {
 
     /// What the clients are going to do.
     fn clients(&mut self) {
-        let count = self.draw.range(1, 4);
+        let count = self.draw.range(2, 6);
         for n in 0..count {
             let flow = *self.draw.pick(&self.spec.roots.clone());
             let plan = self.compiled.plan(flow);
@@ -231,7 +231,7 @@ impl World {
             let shard = ShardId(self.draw.below(u64::from(self.shards)) as u32);
             let x = self.draw.below(VALUES as u64) as i64;
             let options = ExecutionOptions {
-                max_parallelism: *self.draw.pick(&[0, 0, 0, 1, 2, 5]),
+                max_parallelism: *self.draw.pick(&[0, 0, 1, 2, 3, 8]),
                 overwrite_cache: self.draw.chance(50),
                 priority: self.draw.below(3) as i32,
                 ..ExecutionOptions::default()
@@ -396,7 +396,7 @@ impl World {
             }
         }
         if self.verbose {
-            println!("{:>9} ms {event:?}", self.now);
+            println!("{:>9} ms   {:.240}", self.now, format!("{event:?}"));
         }
         match event {
             Event::Claim(p) => self.claim(p),
@@ -576,7 +576,14 @@ impl World {
                     self.breaks(verdict);
                     self.traced(bytes);
                     if self.verbose {
-                        println!("{:>9} ms {} {:?}", self.now, lease.shard, JournalFrame::decode(bytes));
+                        let frame = JournalFrame::decode(bytes).expect("it was just read");
+                        for r in &frame.records {
+                            let text = format!("{:?}", r.change);
+                            println!(
+                                "{:>9} ms {}.{} {text:.300}",
+                                self.now, lease.shard, r.execution
+                            );
+                        }
                     }
                 }
             }
