@@ -24,6 +24,8 @@ pub(super) struct Job {
     pub(super) lost_outputs: bool,
     aborted: Option<u64>,
     forgotten: bool,
+    /// Whether an earlier job of the attempt was forgotten.
+    again: bool,
     /// Whether somebody has let go of it.
     pub(super) finalized: bool,
 }
@@ -45,7 +47,9 @@ const GRACE: u64 = 40;
 impl Backend {
     /// Starts a job unless the attempt has one; whether it did.
     pub(super) fn launch(&mut self, now: u64, key: &str, job: NewJob) -> bool {
-        let there = self.jobs.get(key).is_some_and(|j| !j.forgotten);
+        let before = self.jobs.get(key);
+        let there = before.is_some_and(|j| !j.forgotten);
+        let again = before.is_some();
         if !there {
             let job = Job {
                 begun: now,
@@ -55,6 +59,7 @@ impl Backend {
                 lost_outputs: false,
                 aborted: None,
                 forgotten: false,
+                again,
                 finalized: false,
             };
             self.jobs.insert(key.into(), job);
@@ -67,11 +72,12 @@ impl Backend {
         self.jobs.get_mut(key).filter(|j| !j.forgotten)
     }
 
-    /// Jobs that nobody has let go of.
+    /// Jobs that nobody has let go of. One that was forgotten may be begun once more by somebody
+    /// who does not know better, and then nobody knows of it.
     pub(super) fn held(&self) -> impl Iterator<Item = &String> {
         self.jobs
             .iter()
-            .filter(|(_, j)| !j.finalized && !j.forgotten)
+            .filter(|(_, j)| !(j.finalized || j.forgotten || j.again))
             .map(|(k, _)| k)
     }
 

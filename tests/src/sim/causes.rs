@@ -41,7 +41,9 @@ pub(super) enum Cause {
 
 /// Whether everything that waits at an owner waits for something that is there.
 pub(super) fn check(world: &World, o: &Owner) -> Result<(), String> {
-    if !o.shard.is_settled() || o.leaving || o.shard.may_step() {
+    // One that lost its lease and does not know waits in vain.
+    let stale = !world.store.holds(&o.lease, world.now);
+    if stale || !o.shard.is_settled() || o.leaving || o.shard.may_step() {
         return Ok(());
     }
     for ex in o.shard.state().iter() {

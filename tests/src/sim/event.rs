@@ -20,8 +20,8 @@ pub(super) enum Event {
     Restart(usize),
     /// An owner reads its inbox.
     Poll(u64),
-    /// A timer of an owner is due.
-    Tick(u64),
+    /// A timer of an owner is due; when that was planned for.
+    Tick(u64, u64),
     /// A batch reaches the store.
     Commit {
         /// Whose.

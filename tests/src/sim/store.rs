@@ -57,9 +57,9 @@ impl SimStore {
     }
 
     /// Whether a lease is the valid one.
-    pub(super) fn holds(&mut self, lease: &Lease, now: u64) -> bool {
-        let shard = self.shard(lease.shard, now);
-        shard.owner.is_some() && shard.epoch == lease.epoch
+    pub(super) fn holds(&self, lease: &Lease, now: u64) -> bool {
+        let shard = self.shards.get(&lease.shard);
+        shard.is_some_and(|s| s.owner.is_some() && s.expires > now && s.epoch == lease.epoch)
     }
 
     fn held(&mut self, lease: &Lease, now: u64) -> Result<&mut StoreShard> {

@@ -376,7 +376,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         let process = match &event {
             Event::Poll(o)
-            | Event::Tick(o)
+            | Event::Tick(o, _)
             | Event::Renew(o)
             | Event::Committed(o, _)
             | Event::Input { owner: o, .. }
@@ -406,7 +406,11 @@ impl World {
             }
             Event::Renew(id) => self.renew(id),
             Event::Poll(id) => self.with(id, Self::poll),
-            Event::Tick(id) => self.with(id, |w, o, out| {
+            Event::Tick(id, planned) => self.with(id, |w, o, out| {
+                if o.tick != Some(planned) {
+                    // It was planned for an earlier time since.
+                    return true;
+                }
                 o.tick = None;
                 w.early_signal();
                 let now = w.wall(o.process);
@@ -497,7 +501,7 @@ impl World {
         let when = self.now + wait.div_ceil(1_000_000);
         if o.tick.is_none_or(|t| t > when) && !o.deaf {
             o.tick = Some(when);
-            self.at(when.max(self.now + 1), Event::Tick(o.id));
+            self.at(when.max(self.now + 1), Event::Tick(o.id, when));
         }
     }
 
