@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flyte_core::contract::QueueHead;
@@ -213,10 +214,11 @@ impl Engine {
             if queue.is_empty() {
                 self.waiting.remove(&number);
             }
-            let (live, open) = (self.state.jobs, self.records.len());
             self.ready(number, addr);
-            if self.state.jobs == live && self.records.len() == open {
-                // It went back to the queue, or to a lookup: come again when something changes.
+            let last = self.waiting.get(&number).and_then(VecDeque::back);
+            if last == Some(&addr) {
+                // It went back to the queue: come again when something changes. One that began,
+                // asks the cache or is no longer to begin leaves the others their turn.
                 break;
             }
             if !self.has_slot() {
