@@ -133,6 +133,7 @@ impl Engine {
             .get(number)
             .expect("invariant: nothing was decided since");
         if !ex.has_room() || (local && !self.has_slot()) {
+            self.unreserve(number, addr);
             self.waiting.entry(number).or_default().push_back(addr);
             return;
         }
