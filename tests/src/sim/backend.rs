@@ -24,8 +24,9 @@ pub(super) struct Job {
     pub(super) lost_outputs: bool,
     aborted: Option<u64>,
     forgotten: bool,
-    /// Whether an earlier job of the attempt was forgotten.
-    again: bool,
+    /// Whether nobody may know of it: an earlier job of the attempt was forgotten, or somebody
+    /// launched it who was no longer the owner.
+    pub(super) unowned: bool,
     /// Whether somebody has let go of it.
     pub(super) finalized: bool,
 }
@@ -59,7 +60,7 @@ impl Backend {
                 lost_outputs: false,
                 aborted: None,
                 forgotten: false,
-                again,
+                unowned: again,
                 finalized: false,
             };
             self.jobs.insert(key.into(), job);
@@ -72,12 +73,11 @@ impl Backend {
         self.jobs.get_mut(key).filter(|j| !j.forgotten)
     }
 
-    /// Jobs that nobody has let go of. One that was forgotten may be begun once more by somebody
-    /// who does not know better, and then nobody knows of it.
+    /// Jobs that somebody knows of and has not let go of.
     pub(super) fn held(&self) -> impl Iterator<Item = &String> {
         self.jobs
             .iter()
-            .filter(|(_, j)| !(j.finalized || j.forgotten || j.again))
+            .filter(|(_, j)| !(j.finalized || j.forgotten || j.unowned))
             .map(|(k, _)| k)
     }
 

@@ -150,6 +150,9 @@ impl World {
                 };
                 self.call_soon(o, 10, call);
             }
+            Effect::CacheExtend { key, token, ttl } if ttl.is_zero() => {
+                self.cache.release(&key, token);
+            }
             Effect::CacheExtend { key, token, ttl } => {
                 self.cache
                     .extend(self.now, &key, token, ttl.as_millis() as u64);
@@ -242,6 +245,8 @@ impl World {
                     let new = self.backend.launch(self.now, &key, job);
                     if new {
                         self.traced(key.as_bytes());
+                        let stale = !self.store.holds(&o.lease, self.now);
+                        self.backend.job(&key).expect("it was just started").unowned |= stale;
                         self.spoil(o, at, &key);
                     }
                     if !self.faults.strikes(Fault::ReplyLost) {
