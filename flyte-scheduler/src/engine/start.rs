@@ -22,8 +22,13 @@ impl Execution {
         }
     }
 
+    /// Whether a plugin runs the task of a node. A host that lacks the plugin says so, too: what
+    /// the records mean is the same everywhere.
     pub(super) fn is_plugin(&self, addr: NodeAddr) -> bool {
-        matches!(self.kind(addr), Some(TaskKind::Plugin(_)))
+        matches!(
+            self.kind(addr),
+            Some(TaskKind::Plugin(_) | TaskKind::NoPlugin(_))
+        )
     }
 }
 
@@ -256,6 +261,24 @@ impl Engine {
             return;
         };
         self.agenda.extend(to_begin(ex));
+        self.miss_plugins(number);
+    }
+
+    /// Parks an execution with a job whose plugin this host lacks: nobody looks after the job, or
+    /// lets go of it, before a host has the plugin.
+    pub(super) fn miss_plugins(&mut self, number: u64) {
+        let ex = self.open_execution(number);
+        let jobs = ex.jobs.keys().chain(ex.finalizing.keys().map(|k| &k.0));
+        let missing = jobs.copied().find_map(|addr| match ex.kind(addr) {
+            Some(TaskKind::NoPlugin(task_type)) => Some(ParkCause::MissingPlugin {
+                addr,
+                task_type: task_type.clone(),
+            }),
+            _ => None,
+        });
+        if let Some(cause) = missing {
+            self.park(number, cause);
+        }
     }
 
     /// An input has no value: the node fails for good without having been queued.
