@@ -261,6 +261,8 @@ impl Engine {
             return;
         };
         self.agenda.extend(to_begin(ex));
+        // Items that were told to begin while it was parked did not.
+        self.issued.retain(|(n, _), _| *n != number);
         self.miss_plugins(number);
     }
 
