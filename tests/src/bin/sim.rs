@@ -26,6 +26,9 @@ struct Args {
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
+    /// Puts each bug of the list back and says in which seed it is found.
+    #[arg(long)]
+    prove: bool,
     /// Prints everything that happens in the first seed, and runs no other.
     #[arg(long)]
     explain: bool,
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
     }
     // A panic is reported with its seed.
     std::panic::set_hook(Box::new(|_| ()));
+    if args.prove {
+        return prove(&args);
+    }
     let mut report = Report::default();
     let mut from = args.from;
     loop {
@@ -72,6 +78,26 @@ fn main() -> ExitCode {
     };
     gaps.iter().for_each(|gap| eprintln!("not met: {gap}"));
     ExitCode::from(u8::from(!report.broken.is_empty() || !gaps.is_empty()))
+}
+
+/// Shows that the checker finds what it is for.
+fn prove(args: &Args) -> ExitCode {
+    let mut missed = 0;
+    for mutation in sim::Mutation::ALL {
+        let mut seeds = args.from..args.from + args.seeds;
+        let breaks =
+            |seed: &u64| Some((*seed, sim::run(*seed, args.steps, Some(*mutation)).broken?));
+        match seeds.find_map(|seed| breaks(&seed)) {
+            Some((seed, text)) => {
+                println!("{}: found in seed {seed}: {text:.200}", mutation.text())
+            }
+            None => {
+                missed += 1;
+                println!("{}: not found in {} seeds", mutation.text(), args.seeds);
+            }
+        }
+    }
+    ExitCode::from(u8::from(missed > 0))
 }
 
 /// Runs seeds on all processors; the report takes them in their order.

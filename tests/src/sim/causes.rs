@@ -21,6 +21,8 @@ pub(super) enum Cause {
     Unwanted,
     /// The execution waits for a person.
     Parked,
+    /// A plugin that this host lacks.
+    Plugin,
     /// `max_parallelism`, of which so many run.
     Room(u32),
     /// The array's own bound.
@@ -95,7 +97,8 @@ fn finished(o: &Owner, ex: &Execution) -> Result<(), String> {
             Some(_) => What::Finalize,
             None => What::EndChild,
         };
-        if !o.awaits(what, at) {
+        let lacks = matches!(ex.kind(*addr), Some(TaskKind::NoPlugin(_)));
+        if !lacks && !o.awaits(what, at) {
             return Err(format!(
                 "{} {at:?} is to be let go of and nobody does",
                 ex.id
@@ -194,6 +197,10 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
                 let what = asked.into_iter().find(|w| o.awaits(*w, at))?;
                 Some(Cause::Answer(what, at))
             }
+            // The job goes on, and a host that has the plugin will look after it.
+            Some(TaskKind::NoPlugin(_)) => {
+                (ex.parked.is_some() || frame.ending).then_some(Cause::Plugin)
+            }
             Some(_) => Some(Cause::Answer(What::Task, at)),
             None => {
                 let name = child_name(&ex.id.name, &ex.unique_id(addr), attempt);
@@ -231,7 +238,7 @@ fn holds(world: &World, o: &Owner, ex: &Execution, addr: NodeAddr, cause: &Cause
             // One that failed keeps its successors waiting only while others decide.
             !ex.node(*p).is_over() || !ex.may_start(addr.frame) || ex.frame(addr.frame).handling
         }
-        Cause::Unwanted | Cause::Parked | Cause::ItemRoom => true,
+        Cause::Unwanted | Cause::Parked | Cause::ItemRoom | Cause::Plugin => true,
         Cause::Room(live) => *live >= ex.submission.options.max_parallelism,
         Cause::Answer(what, at) => o.awaits(*what, *at),
         // A timer that was due is late by what the clock was set back.

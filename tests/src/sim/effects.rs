@@ -466,7 +466,7 @@ impl World {
         self.keep_plans();
         let input = Input::Expanded {
             at,
-            result: Ok(plan),
+            result: Ok(super::world::seen_by(o.lacks, &plan)),
         };
         self.answer(o, 3, (What::Task, at), input);
     }

@@ -47,6 +47,7 @@ faults! {
     ClockBack "clock jump back" 60,
     Pause "process paused" 60,
     HandOver "graceful hand-over" 60,
+    LacksPlugin "host without a plugin, later upgraded" 60,
     ReplyLost "reply lost after the launch happened" 60,
     LaunchRefused "launch that failed" 20,
     Duplicate "duplicate status" 60,

@@ -293,7 +293,8 @@ impl History {
                 }
             }
             Change::Parked { cause } => match cause {
-                ParkCause::PoisonSuspect { .. } => {
+                ParkCause::PoisonSuspect { .. } | ParkCause::MissingPlugin { .. } => {
+                    self.kinds.insert("parked");
                     self.news
                         .push(News::Parked(run.opened.submission.id.clone()));
                     Ok(())

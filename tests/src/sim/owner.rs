@@ -31,6 +31,8 @@ pub(super) struct Owner {
     pub(super) tick: Option<u64>,
     /// Whether it says goodbye.
     pub(super) leaving: bool,
+    /// Whether this host lacks the plugin that leaves files.
+    pub(super) lacks: bool,
     /// Whether timers that were armed before this are lost (a bug that was put back).
     pub(super) deaf: bool,
 }

@@ -64,6 +64,7 @@ impl Report {
         "policy: fail immediately",
         "policy: complete the others",
         "abort",
+        "parked",
     ];
 
     /// In how many of 100 seeds each kind must be.

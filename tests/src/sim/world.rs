@@ -10,7 +10,7 @@ use flyte_core::id::{Digest, ExecutionId, Tenant};
 use flyte_core::journal::{Change, JournalFrame};
 use flyte_core::literal::{Literal, Row, Timestamp};
 use flyte_core::{Error, ErrorKind, Retry};
-use flyte_scheduler::engine::{EngineConfig, Input, LoadedPlan};
+use flyte_scheduler::engine::{EngineConfig, Input, LoadedPlan, TaskKind};
 use flyte_scheduler::shard::{Action, Shard};
 
 use super::author::Author;
@@ -678,8 +678,9 @@ impl World {
         };
         let policy = Box::<FairShare>::default();
         let mut shard = Shard::new(lease.shard, config, policy, Durability::Power);
+        let lacks = self.faults.strikes(Fault::LacksPlugin);
         for (i, bytes) in frames.iter().enumerate() {
-            match self.fold(&mut shard, bytes, i + 1 == frames.len()) {
+            match self.fold(&mut shard, bytes, i + 1 == frames.len(), lacks) {
                 Ok(()) => {}
                 Err(_) if damaged => return self.store.release(self.now, &lease),
                 Err(e) => return self.breaks(Err(format!("{}: {e}", lease.shard))),
@@ -709,6 +710,7 @@ impl World {
             committing: None,
             tick: None,
             leaving: false,
+            lacks,
             deaf: false,
         };
         self.owners.insert(id, owner);
@@ -726,7 +728,13 @@ impl World {
         });
     }
 
-    fn fold(&mut self, shard: &mut Shard, bytes: &Bytes, last: bool) -> Result<(), Error> {
+    fn fold(
+        &mut self,
+        shard: &mut Shard,
+        bytes: &Bytes,
+        last: bool,
+        lacks: bool,
+    ) -> Result<(), Error> {
         let mut frame = JournalFrame::decode(bytes)?;
         match self.mutation {
             Some(Mutation::DoubleCharge) => {
@@ -754,7 +762,8 @@ impl World {
             };
             if let Some(plan) = plan {
                 let missing = || Error::new(ErrorKind::NotFound, "load", "a plan is not stored");
-                shard.know(self.plans.get(&plan).ok_or_else(missing)?.clone());
+                let plan = self.plans.get(&plan).ok_or_else(missing)?;
+                shard.know(seen_by(lacks, plan));
             }
         }
         shard.fold(&frame)
@@ -804,7 +813,7 @@ impl World {
                 continue;
             }
             let plan = match &entry.command.body {
-                CommandBody::Submit(s) => self.plans.get(&s.plan).cloned(),
+                CommandBody::Submit(s) => self.plans.get(&s.plan).map(|p| seen_by(o.lacks, p)),
                 _ => None,
             };
             if self.faults.strikes(Fault::EntryTwice) {
@@ -948,6 +957,8 @@ impl World {
     /// Nothing goes wrong from here on.
     fn calm(&mut self) {
         self.faults.on = false;
+        // Hosts without a plugin are upgraded.
+        self.owners.retain(|_, o| !o.lacks);
         self.store.down_until = 0;
         for p in 0..self.processes.len() {
             let process = &mut self.processes[p];
@@ -981,7 +992,7 @@ impl World {
             let mut shard = Shard::new(s, config, Box::<FairShare>::default(), Durability::Power);
             for bytes in self.store.frames(s).to_vec() {
                 let folded = self
-                    .fold(&mut shard, &bytes, false)
+                    .fold(&mut shard, &bytes, false, false)
                     .map_err(|e| e.to_string());
                 self.breaks(folded);
             }
@@ -1000,6 +1011,19 @@ impl World {
     pub(super) fn call_soon(&mut self, o: &Owner, within: u64, call: Call) {
         self.soon(within, Event::Call(o.id, Box::new(call)));
     }
+}
+
+/// A plan as a host sees it that lacks a plugin, or not.
+pub(super) fn seen_by(lacks: bool, plan: &Arc<LoadedPlan>) -> Arc<LoadedPlan> {
+    if !lacks {
+        return plan.clone();
+    }
+    let kinds = plan.tasks.iter().map(|kind| match kind {
+        TaskKind::Plugin(1) => TaskKind::NoPlugin("files".into()),
+        other => other.clone(),
+    });
+    let seen = LoadedPlan::new(plan.plan.clone(), plan.digest, kinds.collect());
+    Arc::new(seen)
 }
 
 fn is_housekeeping(e: &Event) -> bool {
