@@ -135,6 +135,7 @@ impl Execution {
                 self.set(*parent, NodeState::Open, agenda);
                 self.begin(*parent, at);
                 let mut frame = Frame::new(loaded, *graph, Some(*parent), inputs.clone(), *items);
+                frame.attempt = *attempt;
                 if let Some(items) = &mut frame.items {
                     items.failed_max = self.failures_allowed(*parent, frame.nodes.len() as u32);
                 }

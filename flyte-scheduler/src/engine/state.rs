@@ -189,6 +189,8 @@ pub struct Frame {
     pub graph: u32,
     /// The node that it belongs to; `None` for the root.
     pub parent: Option<NodeAddr>,
+    /// The node's attempt that it belongs to.
+    pub attempt: u32,
     /// The values of the graph's inputs.
     pub inputs: OutputValues,
     /// Each node's state.
@@ -319,6 +321,7 @@ impl Frame {
         Self {
             graph,
             parent,
+            attempt: 0,
             inputs,
             attempts: vec![0; nodes.len()],
             nodes,

@@ -174,6 +174,16 @@ pub(crate) fn id(name: &str) -> ExecutionId {
 impl<'a> World<'a> {
     /// A world in which `plan` was submitted as `e`.
     pub(crate) fn new(plan: &Arc<LoadedPlan>, inputs: &Row, script: &'a Script) -> Self {
+        Self::bounded(plan, inputs, script, 0)
+    }
+
+    /// The same with a `max_parallelism`.
+    pub(crate) fn bounded(
+        plan: &Arc<LoadedPlan>,
+        inputs: &Row,
+        script: &'a Script,
+        max_parallelism: u32,
+    ) -> Self {
         let mut world = Self {
             store: MemoryStore::default(),
             clock: ManualClock::default(),
@@ -194,7 +204,10 @@ impl<'a> World<'a> {
             plan: plan.digest,
             entity: plan.plan.id.clone(),
             inputs: inputs.clone(),
-            options: ExecutionOptions::default(),
+            options: ExecutionOptions {
+                max_parallelism,
+                ..ExecutionOptions::default()
+            },
             submitted_at: world.clock.now(),
             parent: None,
         };
