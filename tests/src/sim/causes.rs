@@ -7,7 +7,7 @@ use flyte_core::journal::WorkflowPhase;
 use flyte_core::names::child_name;
 use flyte_core::plan::Target;
 use flyte_core::template::GateCondition;
-use flyte_scheduler::engine::{AttemptRef, Execution, NodeState, TaskKind};
+use flyte_scheduler::engine::{AttemptRef, Execution, NodeState, State, TaskKind};
 
 use super::owner::{Owner, What};
 use super::world::World;
@@ -294,6 +294,52 @@ pub(super) fn describe(world: &World) -> String {
                     ex.path(addr)
                 );
             }
+        }
+    }
+    out
+}
+
+/// Everything in a state that records decide, without times: those of the frame and of the moment
+/// may differ by how long a commit took.
+pub(super) fn account(state: &State) -> String {
+    let mut out = format!("{} jobs, {:?}", state.jobs, state.untold);
+    for e in state.iter() {
+        let _infallible = write!(
+            out,
+            "\n{} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            e.id,
+            e.phase,
+            e.parked,
+            e.abort,
+            e.live,
+            e.jobs,
+            e.finalizing,
+            e.kids,
+            e.signals,
+            e.publishing,
+            e.kept,
+            e.troubles,
+            e.children
+        );
+        for (i, f) in e.frames.iter().enumerate() {
+            let _infallible = write!(
+                out,
+                "\n{} frame {i}: {} {:?} {:?} {:?} {:?} {:?} {} {} {} {} {:?} {} {}",
+                e.id,
+                f.graph,
+                f.parent,
+                f.nodes,
+                f.missing,
+                f.attempts,
+                f.outputs,
+                f.open,
+                f.active,
+                f.ending,
+                f.handling,
+                f.overdue,
+                f.closed,
+                f.failure.is_some()
+            );
         }
     }
     out

@@ -620,6 +620,8 @@ impl World {
                 }
             }
             Effect::EndChild { at, child, reason } => {
+                let verdict = self.history.unwanted(&child);
+                self.breaks(verdict);
                 if let Ok(Some(shard)) = self.store.locate(self.now, &child) {
                     let id = command_id("end", &child.to_string());
                     let by = "its parent".into();

@@ -451,6 +451,26 @@ impl History {
         Ok(())
     }
 
+    /// A parent tells a child to end, whose node must not wait for it any more.
+    ///
+    /// # Errors
+    /// If it does.
+    pub(super) fn unwanted(&self, child: &ExecutionId) -> Verdict {
+        let submission = |id| self.names.get(id).map(|key| &self.runs[key]);
+        let Some((parent, addr, attempt)) =
+            submission(child).and_then(|r| r.opened.submission.parent.clone())
+        else {
+            return Ok(());
+        };
+        let node = submission(&parent).and_then(|r| r.nodes.get(&addr));
+        match node {
+            Some(n) if n.live && n.over.is_none() && n.begun == attempt + 1 => Err(format!(
+                "{child} is told to end, and {addr:?} of {parent} waits for it"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether an execution is known and not over.
     #[must_use]
     pub(super) fn is_open(&self, id: &ExecutionId) -> bool {

@@ -488,6 +488,10 @@ impl World {
         if self.steps.is_multiple_of(25) && self.mutation != Some(Mutation::EffectsFirst) {
             let verdict = causes::check(self, &owner);
             self.breaks(verdict);
+            if self.steps.is_multiple_of(200) && self.mutation.is_none() {
+                let verdict = self.reads_back(&owner);
+                self.breaks(verdict);
+            }
         }
         self.owners.insert(id, owner);
     }
@@ -983,6 +987,29 @@ impl World {
             && (0..self.shards).all(|s| self.store.open_entries(ShardId(s)) == 0)
             && self.owned()
             && self.owners.values().all(settled)
+    }
+
+    /// Whether the state of an owner is what the next one would read.
+    fn reads_back(&mut self, o: &Owner) -> Result<(), String> {
+        if !o.shard.is_settled() || !self.store.holds(&o.lease, self.now) {
+            return Ok(());
+        }
+        let config = EngineConfig::default();
+        let policy = Box::<FairShare>::default();
+        let mut shard = Shard::new(o.lease.shard, config, policy, Durability::Power);
+        for bytes in self.store.frames(o.lease.shard).to_vec() {
+            self.fold(&mut shard, &bytes, false, o.lacks)
+                .map_err(|e| e.to_string())?;
+        }
+        let (mine, theirs) = (
+            causes::account(o.shard.state()),
+            causes::account(shard.state()),
+        );
+        match mine.lines().zip(theirs.lines()).find(|(a, b)| a != b) {
+            Some((a, b)) => Err(format!("what is read back differs:\n{a}\n{b}")),
+            None if mine != theirs => Err("what is read back differs in length".into()),
+            None => Ok(()),
+        }
     }
 
     /// The last look at everything.
