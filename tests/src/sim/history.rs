@@ -7,9 +7,10 @@ use flyte_core::journal::{
     CacheStatus, Change, Charge, JournalFrame, Opened, ParkCause, WorkflowPhase,
 };
 use flyte_core::literal::{Literal, Row, Timestamp};
-use flyte_core::plan::{Plan, Target};
+use flyte_core::plan::Plan;
 
 use super::oracle::Oracle;
+use super::run::{Opening, Run, Verdict};
 use super::spec::Spec;
 
 /// Judges what was recorded and done, from the stored bytes alone: it has no line in common with
@@ -46,42 +47,6 @@ struct Written {
     epoch: u64,
     at: Option<Timestamp>,
 }
-
-/// An execution.
-#[derive(Debug)]
-struct Run {
-    opened: Box<Opened>,
-    aborted: bool,
-    handled: bool,
-    ended: Option<WorkflowPhase>,
-    told: bool,
-    frames: Vec<Opening>,
-    nodes: BTreeMap<NodeAddr, Node>,
-}
-
-#[derive(Debug)]
-struct Opening {
-    plan: Arc<Plan>,
-    graph: u32,
-    items: bool,
-    parents: Vec<Vec<u32>>,
-}
-
-#[derive(Debug, Default)]
-struct Node {
-    /// How many attempts began.
-    begun: u32,
-    /// Whether the last of them is alive.
-    live: bool,
-    over: Option<&'static str>,
-    succeeded: Option<u32>,
-    /// Whether something runs inside it, whose failure becomes its own.
-    framed: bool,
-    user: u32,
-    system: u32,
-}
-
-type Verdict = Result<(), String>;
 
 impl History {
     /// For the workflows of a seed.
@@ -498,133 +463,5 @@ impl History {
     #[must_use]
     pub(super) fn executions(&self) -> usize {
         self.runs.len()
-    }
-}
-
-impl Run {
-    fn node(&mut self, addr: NodeAddr) -> &mut Node {
-        self.nodes.entry(addr).or_default()
-    }
-
-    fn over(&mut self, addr: NodeAddr, how: &'static str) -> Verdict {
-        let node = self.node(addr);
-        if let Some(before) = node.over {
-            return Err(format!("{addr:?} is {how} after it was {before}"));
-        }
-        node.over = Some(how);
-        node.live = false;
-        Ok(())
-    }
-
-    fn is_live(&mut self, addr: NodeAddr, attempt: u32) -> Verdict {
-        let node = self.node(addr);
-        match node.live && node.begun == attempt + 1 && node.over.is_none() {
-            true => Ok(()),
-            false => Err(format!(
-                "attempt {attempt} of {addr:?} does not run: {node:?}"
-            )),
-        }
-    }
-
-    fn begins(&mut self, addr: NodeAddr, attempt: u32) -> Verdict {
-        if self.aborted {
-            return Err(format!("{addr:?} begins after an abort"));
-        }
-        self.may_begin(addr)?;
-        let node = self.node(addr);
-        if node.live || node.over.is_some() || node.begun != attempt {
-            return Err(format!("attempt {attempt} of {addr:?} begins: {node:?}"));
-        }
-        node.begun += 1;
-        node.live = true;
-        Ok(())
-    }
-
-    /// Whether everything before a node succeeded.
-    fn may_begin(&self, addr: NodeAddr) -> Verdict {
-        let frame = self
-            .frames
-            .get(addr.frame.0 as usize)
-            .ok_or("a frame that is not open")?;
-        if frame.items {
-            return Ok(());
-        }
-        for &parent in &frame.parents[addr.node.0 as usize] {
-            let parent = NodeAddr::new(addr.frame.0, parent);
-            if self.nodes.get(&parent).and_then(|n| n.over) != Some("succeeded") {
-                return Err(format!("{addr:?} begins before its predecessor {parent:?}"));
-            }
-        }
-        Ok(())
-    }
-
-    fn attempts_max(&self, addr: NodeAddr) -> u32 {
-        let frame = &self.frames[addr.frame.0 as usize];
-        let graph = &frame.plan.graphs[frame.graph as usize];
-        let place = if frame.items { 0 } else { addr.node.0 };
-        graph.settings_of(place).attempts_max.max(1)
-    }
-
-    /// What a node that begins is.
-    fn kinds(&self, spec: &Spec, addr: NodeAddr) -> Vec<&'static str> {
-        let frame = &self.frames[addr.frame.0 as usize];
-        let graph = &frame.plan.graphs[frame.graph as usize];
-        let place = if frame.items { 0 } else { addr.node.0 };
-        let mut out = Vec::new();
-        match graph.nodes[place as usize].target {
-            Target::Task(t) => {
-                let template = &frame.plan.tasks[t as usize];
-                let task = &spec.tasks[super::compiled::task_number(template)];
-                out.push(match &*template.task_type {
-                    "inline" => "plugin task",
-                    "files" => "plugin task with files",
-                    _ => "task in process",
-                });
-                if task.serial {
-                    out.push("serialised cached task");
-                } else if task.cached {
-                    out.push("cached task");
-                }
-                if frame.items {
-                    out.push("array over tasks");
-                }
-            }
-            Target::SubWorkflow(_) if frame.items => out.push("array over sub-workflows"),
-            Target::SubWorkflow(_) => out.push("sub-workflow"),
-            Target::Branch(_) => out.push("branch"),
-            Target::Gate(g) => out.push(match frame.plan.gates[g as usize] {
-                flyte_core::template::GateCondition::Sleep { .. } => "gate: sleep",
-                flyte_core::template::GateCondition::Signal { .. } => "gate: signal",
-                flyte_core::template::GateCondition::Approve { .. } => "gate: approve",
-            }),
-            Target::Array(_) => {}
-            Target::LaunchPlan(_) => out.push("child execution"),
-        }
-        let parents = frame.parents[place as usize].len();
-        if parents == 1 {
-            out.push("chain");
-        }
-        if graph.downstream(place).len() > 2 {
-            out.push("fan-out");
-        }
-        out
-    }
-}
-
-impl Opening {
-    fn new(plan: Arc<Plan>, graph: u32, items: bool) -> Self {
-        let g = &plan.graphs[graph as usize];
-        let mut parents = vec![Vec::new(); g.len()];
-        for n in 0..g.len() as u32 {
-            for &after in g.downstream(n) {
-                parents[after as usize].push(n);
-            }
-        }
-        Self {
-            plan,
-            graph,
-            items,
-            parents,
-        }
     }
 }

@@ -4,26 +4,34 @@
 mod author;
 mod backend;
 mod cache;
+mod calls;
+mod carry;
 mod causes;
+mod clients;
 mod compiled;
 mod draw;
 mod effects;
+mod ending;
 mod event;
 mod fault;
 mod history;
+mod judge;
 mod oracle;
 mod owner;
 mod report;
+mod run;
 mod seeds;
 mod spec;
 mod store;
+mod takeover;
 mod task;
+mod templates;
 mod world;
 
+pub use ending::Ending;
 pub use fault::{Fault, Mutation};
 pub use report::Report;
 pub use seeds::FAILED_ONCE;
-pub use world::Ending;
 
 /// Lives through a seed: so many events with faults, then without until everything is over. A
 /// panic of the engine is a promise that was broken, too.

@@ -3,8 +3,8 @@ use std::fmt;
 
 use flyte_core::id::Digest;
 
+use super::ending::Ending;
 use super::fault::Fault;
-use super::world::Ending;
 
 /// What many seeds came to.
 #[derive(Clone, Debug)]
