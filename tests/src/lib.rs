@@ -1,3 +1,4 @@
 //! Tests across crates; see `tests/`.
 
 pub mod postgres_sketch;
+pub mod sim;
