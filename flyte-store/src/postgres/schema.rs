@@ -57,15 +57,14 @@ CREATE INDEX entities_newest ON entities (kind, org, project, domain, number DES
 /// Makes the tables, or brings them up to this version. Any number of processes may begin
 /// together: one does it, the others wait for it and find it done.
 pub(super) async fn migrate(pool: &Arc<Pool>) -> Result<()> {
-    let mut session = pool.take("open").await?;
-    if there(&mut session).await? == Some(VERSION) {
+    let (mut session, schema) = (pool.take("open").await?, &*pool.options.schema);
+    if there(&mut session, schema).await? == Some(VERSION) {
         return Ok(());
     }
-    let schema = &pool.options.schema;
     // The name of the lock is the schema's, since the database may have several.
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended('flyte schema ' || $1, 0))";
-    session.begin(lock, &[schema]).await?;
-    let Some(have) = there(&mut session).await? else {
+    session.begin(lock, &[&schema]).await?;
+    let Some(have) = there(&mut session, schema).await? else {
         let text = format!(
             "CREATE SCHEMA IF NOT EXISTS \"{schema}\";
              CREATE TABLE schema_version (version int NOT NULL, oldest int NOT NULL);
@@ -85,10 +84,11 @@ pub(super) async fn migrate(pool: &Arc<Pool>) -> Result<()> {
 }
 
 /// The version of the tables that are there; one that this program must not touch is refused.
-async fn there(session: &mut Session) -> Result<Option<i32>> {
-    let text = "SELECT to_regclass('schema_version') IS NOT NULL";
-    let rows = session.query(text, &[]).await?;
-    if !rows.first().is_some_and(|row| row.get(0)) {
+async fn there(session: &mut Session, schema: &str) -> Result<Option<i32>> {
+    // Asked of the catalogue, since what a connection remembers of names may be old.
+    let text = "SELECT 1 FROM pg_catalog.pg_tables
+        WHERE schemaname = $1 AND tablename = 'schema_version'";
+    if session.query(text, &[&schema]).await?.is_empty() {
         return Ok(None);
     }
     let text = "SELECT version, oldest FROM schema_version";
