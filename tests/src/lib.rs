@@ -1,3 +1,1 @@
 //! Tests across crates; see `tests/`.
-
-pub mod postgres_sketch;

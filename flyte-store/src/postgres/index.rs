@@ -17,7 +17,7 @@ use flyte_core::{Error, ErrorKind, Result};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::journal::{self, PAGE, at};
+use super::journal::{self, FRAMES, at};
 use super::pool::{ONE_MOMENT, Pool, Session};
 use crate::codec::{decode, encode, id_of};
 use crate::folding::Folding;
@@ -108,7 +108,7 @@ async fn fold(
     folding: &mut Folding,
     span: (u64, u64),
 ) -> Result<Vec<IndexRow>> {
-    let page = journal::frames(session, shard, span, PAGE).await?;
+    let page = journal::frames(session, shard, span, FRAMES).await?;
     if page.is_empty() && span.1 != u64::MAX {
         return Err(gap(shard, span.0));
     }

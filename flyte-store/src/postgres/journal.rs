@@ -94,20 +94,25 @@ pub(super) async fn commit(pool: &Arc<Pool>, lease: &Lease, batch: &CommitBatch)
         .await
 }
 
-/// Frames after `after` and up to `through`, in order.
+/// Frames after `after` and up to `through`, in order: at least one if there is one, and no more
+/// once they have `bytes_max`.
 pub(super) async fn frames(
     session: &mut Session,
     shard: ShardId,
     (after, through): (u64, u64),
-    limit: usize,
+    (limit, bytes_max): (usize, i64),
 ) -> Result<Vec<StoredFrame>> {
-    let text = "SELECT sequence, bytes FROM journal
-        WHERE shard = $1 AND sequence > $2 AND sequence <= $3 ORDER BY sequence LIMIT $4";
+    let text = "SELECT sequence, bytes FROM (
+            SELECT sequence, bytes,
+                sum(length(bytes)) OVER (ORDER BY sequence) - length(bytes) AS before
+            FROM journal WHERE shard = $1 AND sequence > $2 AND sequence <= $3
+            ORDER BY sequence LIMIT $4) AS page
+        WHERE before < $5::bigint ORDER BY sequence";
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let (shard_at, limit) = (at(shard), number(limit as u64));
     let values = (number(after), number(through));
     let rows = session
-        .query(text, &[&shard_at, &values.0, &values.1, &limit])
+        .query(text, &[&shard_at, &values.0, &values.1, &limit, &bytes_max])
         .await?;
     let frame = |row: &Row| StoredFrame {
         position: JournalPosition {
@@ -119,8 +124,10 @@ pub(super) async fn frames(
     Ok(rows.iter().map(frame).collect())
 }
 
-/// Frames of one page.
-pub(super) const PAGE: usize = 64;
+/// Entries of one page.
+const PAGE: usize = 64;
+/// Frames of one page, and bytes after which it ends.
+pub(super) const FRAMES: (usize, i64) = (64, 16 << 20);
 
 /// What a new owner reads, a page at a time.
 pub(super) async fn load(
@@ -149,7 +156,7 @@ pub(super) async fn load(
             return Ok::<_, Error>(None);
         }
         let mut session = pool.take("load").await?;
-        let page = frames(&mut session, lease.shard, (after, last), PAGE).await?;
+        let page = frames(&mut session, lease.shard, (after, last), FRAMES).await?;
         let expected = after + 1..;
         let whole = page
             .iter()

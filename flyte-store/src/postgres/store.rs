@@ -174,7 +174,7 @@ impl Store for PostgresStore {
     async fn frames(&self, from: JournalPosition, limit: usize) -> Result<Vec<StoredFrame>> {
         let mut session = self.pool.take("frames").await?;
         let span = (from.sequence.saturating_sub(1), u64::MAX);
-        journal::frames(&mut session, from.shard, span, limit).await
+        journal::frames(&mut session, from.shard, span, (limit, i64::MAX)).await
     }
 
     async fn locate(&self, execution: &ExecutionId) -> Result<ShardId> {
