@@ -3,7 +3,7 @@
 //! machine.
 //!
 //! ```no_run
-#![doc = include_str!("../examples/embedded.rs")]
+#![doc = include_str!("../../examples/embedded/src/main.rs")]
 //! ```
 //!
 //! After a crash the program opens the same file and the execution goes on;

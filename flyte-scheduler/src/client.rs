@@ -1,12 +1,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flyte_core::Result;
 use flyte_core::contract::{
-    Command, CommandBody, CommandId, Enqueued, JournalPosition, Lease, Query, ShardId, Store,
+    Command, CommandBody, CommandId, Enqueued, JournalPosition, Lease, Query, RawTask, ShardId,
+    Store,
 };
-use flyte_core::id::{Digest, ExecutionId};
+use flyte_core::id::{Digest, ExecutionId, Str};
 use flyte_core::journal::{ExecutionRow, IndexRow, NodeRow};
+use flyte_core::literal::{Literal, castable, infer};
+use flyte_core::plan::Plan;
+use flyte_core::{Error, ErrorKind, Result};
 
 use crate::parked::Parked;
 use crate::shell::Frames;
@@ -84,6 +87,35 @@ impl Client {
         told
     }
 
+    /// Gives a signal, if a gate of the execution waits for it and the value fits.
+    pub(crate) async fn signal(&self, id: &ExecutionId, signal: Str, value: Literal) -> Result<()> {
+        // An execution that is still in the inbox has no row; the engine ignores what nobody
+        // waits for.
+        if let Some(row) = self.row(id).await?.0 {
+            let plan = Plan::from_bytes(&self.store.get_plan(row.plan).await?)?;
+            let wrong = |kind, text| Err(Error::new(kind, "signal", text).with("signal", &signal));
+            match plan.signal_type(&signal) {
+                Some(wanted) if !infer(&value).is_ok_and(|t| castable(&t, &wanted)) => {
+                    let text = format!("the value of a signal must be a `{wanted}`");
+                    return wrong(ErrorKind::Invalid, text);
+                }
+                // A plan that a dynamic task answers with may have gates of its own.
+                None if !is_dynamic(&plan) => {
+                    let all: Vec<&str> = plan.signals().into_iter().collect();
+                    let text = format!("no gate waits for it; there are: {}", all.join(", "));
+                    return wrong(ErrorKind::NotFound, text);
+                }
+                _ => {}
+            }
+        }
+        let body = CommandBody::Signal {
+            execution: id.clone(),
+            signal,
+            value,
+        };
+        self.tell(id, body).await
+    }
+
     /// The execution's row, and up to where the index reflects each journal.
     pub(crate) async fn row(
         &self,
@@ -141,4 +173,10 @@ impl Client {
             (None, None) => WaitCause::NotBegun,
         })
     }
+}
+
+/// Whether a task of a plan may answer with a plan of its own.
+fn is_dynamic(plan: &Plan) -> bool {
+    let tasks = plan.tasks.iter().filter_map(|t| RawTask::read(t).ok());
+    tasks.into_iter().any(|t| t.is_dynamic())
 }

@@ -124,17 +124,14 @@ impl Handle {
     }
 
     /// Gives a gate of the execution its value; returns when that is durable. The execution may
-    /// belong to another process.
+    /// belong to another process. The first value of a signal counts, and one that comes before
+    /// its gate is kept.
     ///
     /// # Errors
-    /// What the store says.
+    /// `NotFound` if no gate of the execution waits for it, `Invalid` if the value is of another
+    /// type; what the store says.
     pub async fn signal(&self, signal: impl Into<Str>, value: Literal) -> Result<()> {
-        let body = CommandBody::Signal {
-            execution: self.id.clone(),
-            signal: signal.into(),
-            value,
-        };
-        self.client.tell(&self.id, body).await
+        self.client.signal(&self.id, signal.into(), value).await
     }
 
     /// How it ended, as the index knows it.

@@ -219,19 +219,16 @@ impl Scheduler {
     /// belong to another scheduler.
     ///
     /// # Errors
-    /// `NotFound` if there is no execution of this name.
+    /// `NotFound` if there is no execution of this name, or no gate of it waits for the signal;
+    /// `Invalid` if the value is of another type; what the store says.
     pub async fn signal(
         &self,
         id: &ExecutionId,
         signal: impl Into<Str>,
         value: Literal,
     ) -> Result<()> {
-        let body = CommandBody::Signal {
-            execution: id.clone(),
-            signal: signal.into(),
-            value,
-        };
-        self.shared().client.tell(id, body).await
+        let client = &self.shared().client;
+        client.signal(id, signal.into(), value).await
     }
 
     /// Lets a parked execution go on.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::time::Duration;
 
 use flyte_core::author::{ValueError, Values, Workflow};
 use flyte_core::contract::{ExecutionOptions, Query, Store};
@@ -12,7 +13,6 @@ use flyte_core::journal::IndexRow;
 use flyte_core::plan::{Graph, Plan};
 use flyte_core::{Error, ErrorKind, Result};
 
-use crate::engine::Outcome;
 use crate::handle::Handle;
 use crate::scheduler::Scheduler;
 use crate::submit::{Submit, SubmitError};
@@ -57,7 +57,7 @@ impl Scheduler {
     }
 
     /// The typed handle of an execution of the default tenant that was started before, also in
-    /// another life.
+    /// another life. It waits until the owner of the execution's shard has taken it in.
     ///
     /// # Errors
     /// `NotFound` if there is none of this name; `Invalid` if its inputs or outputs are not those
@@ -192,11 +192,8 @@ impl<Out: Values> TypedHandle<Out> {
     /// # Errors
     /// [`OutputError`].
     pub async fn outputs(&self) -> Result<Out, OutputError> {
-        let outcome = self.handle.wait().await?;
-        match &outcome.outputs {
-            Some(row) => Ok(Out::from_row(row)?),
-            None => Err(OutputError::Ended(Box::new(outcome))),
-        }
+        let outputs = self.handle.wait().await?.into_outputs()?;
+        Ok(Out::from_row(&outputs)?)
     }
 }
 
@@ -234,10 +231,7 @@ impl<Out: Values> IntoFuture for &TypedHandle<Out> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// It did not succeed.
-    #[error("{}", ended(.0))]
-    Ended(Box<Outcome>),
-    /// It could not be waited for.
+    /// It did not succeed, or could not be waited for.
     #[error("{0}")]
     Wait(#[from] WaitError),
     /// The outputs are not of the type, though the plan says so.
@@ -245,28 +239,23 @@ pub enum OutputError {
     Value(#[from] ValueError),
 }
 
-fn ended(outcome: &Outcome) -> String {
-    match &outcome.error {
-        Some(e) => format!("{}: {}", e.code, e.message),
-        None => format!("the execution ended as {:?}", outcome.phase),
-    }
-}
-
-/// The plan of an execution.
+/// The plan of an execution that is there. One that was acknowledged and not taken in yet is waited
+/// for: until then its plan stands in the inbox alone, which is its owner's.
 async fn plan_of(store: &dyn Store, id: &ExecutionId) -> Result<Plan> {
     let query = Query::Execution {
         execution: id.clone(),
     };
-    let page = store.query(&query).await?;
-    let row = page.items.into_iter().find_map(|row| match row {
-        IndexRow::Execution(e) => Some(e),
-        _ => None,
-    });
-    let row = row.ok_or_else(|| {
-        let text = format!("there is no execution `{id}` yet");
-        Error::new(ErrorKind::NotFound, "attach_to", text)
-    })?;
-    Plan::from_bytes(&store.get_plan(row.plan).await?)
+    let mut pause = Duration::from_millis(5);
+    loop {
+        let page = store.query(&query).await?;
+        for row in page.items {
+            if let IndexRow::Execution(e) = row {
+                return Plan::from_bytes(&store.get_plan(e.plan).await?);
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(200));
+    }
 }
 
 fn same_interface(a: &Graph, b: &Graph) -> bool {

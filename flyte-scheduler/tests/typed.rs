@@ -1,15 +1,17 @@
 //! Typed workflows on a running scheduler: every kind of node that an author can write.
+// Tasks may be async and wait for nothing.
+#![allow(clippy::unused_async)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_core::author::{Cx, LiteralStruct, Output, Res, Workflow, WorkflowBuilder, map};
-use flyte_core::contract::{TaskError, TaskResultExt};
+use flyte_core::contract::{Task, TaskError, TaskResultExt};
 use flyte_core::literal::FlyteError;
 use flyte_core::memory::MemoryStore;
 use flyte_core::{Error, ErrorKind, dynamic, task};
-use flyte_scheduler::{OutputError, Scheduler, SubmitError};
+use flyte_scheduler::{OutputError, Scheduler, SubmitError, WaitError};
 
 #[derive(Clone, Debug, PartialEq, LiteralStruct)]
 struct Model {
@@ -182,9 +184,8 @@ async fn a_failure_is_told_to_its_handler_and_to_who_waits() {
     })
     .unwrap();
     match s.launch(&wf, 7).await.unwrap().await {
-        Err(OutputError::Ended(outcome)) => {
-            let error = outcome.error.unwrap();
-            assert_eq!((&*error.code, &*error.message), ("BAD_ROW", "no rows"));
+        Err(OutputError::Wait(WaitError::Failed { code, message, .. })) => {
+            assert_eq!((&*code, &*message), ("BAD_ROW", "no rows"));
         }
         other => panic!("{other:?}"),
     }
@@ -255,4 +256,35 @@ async fn handles_are_had_again_if_the_interface_is_the_same() {
     let a = s.launch(&other, 1).await.unwrap();
     let b = s.launch(&other, 1).await.unwrap();
     assert_ne!(a.id(), b.id());
+}
+
+trait Rates: std::fmt::Debug + Send + Sync {
+    fn rate(&self) -> i64;
+}
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Rates for Fixed {
+    fn rate(&self) -> i64 {
+        7
+    }
+}
+
+#[task]
+fn rated(rates: Res<dyn Rates>, n: i64) -> i64 {
+    rates.rate() * n
+}
+
+#[tokio::test]
+async fn a_plain_function_may_block_and_takes_resources_by_trait() {
+    let builder = Scheduler::builder().resource_as::<dyn Rates>(Arc::new(Fixed));
+    let s = builder.build().await.unwrap();
+    let wf = Workflow::<i64, _>::build("rated", |wf, n| wf.call(rated(n))).unwrap();
+    assert!(Task::blocking(&rated {}) && !Task::blocking(&split {}));
+    assert_eq!(
+        rated::run(Res::from(Arc::new(Fixed) as Arc<dyn Rates>), 0),
+        0
+    );
+    assert_eq!(s.launch(&wf, 6).await.unwrap().await.unwrap(), 42);
 }

@@ -20,7 +20,7 @@ pub(crate) struct Parameter {
 pub(crate) enum ParameterKind {
     Input,
     /// `Res<T>`, with the `T`.
-    Resource(Type),
+    Resource(Box<Type>),
     Context,
     /// The first one of a dynamic function.
     Builder,
@@ -140,7 +140,9 @@ fn kind_of(ty: &Type, what: &str) -> Result<ParameterKind> {
             match last.map(|s| (s.ident.to_string(), &s.arguments)) {
                 Some((name, PathArguments::AngleBracketed(a))) if name == "Res" => {
                     match a.args.first() {
-                        Some(GenericArgument::Type(t)) => Ok(ParameterKind::Resource(t.clone())),
+                        Some(GenericArgument::Type(t)) => {
+                            Ok(ParameterKind::Resource(Box::new(t.clone())))
+                        }
                         _ => Err(Error::new(ty.span(), "a resource is `Res<Type>`")),
                     }
                 }

@@ -75,7 +75,7 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             }
 
             fn handles(refs: &mut #generated::Refs) -> #handles {
-                #handles { #(#idents: refs.next()),* }
+                #handles { #(#idents: refs.give()),* }
             }
         }
 

@@ -263,6 +263,14 @@ fn object(
             }
         }
     });
+    // A plain function may block its thread; a dynamic one only says what to run.
+    let blocking = (!f.is_async && !dynamic).then(|| {
+        quote! {
+            fn blocking(&self) -> bool {
+                true
+            }
+        }
+    });
     quote! {
         #(#cfgs)*
         const _: () = {
@@ -297,6 +305,7 @@ fn object(
 
                 #methods
                 #needs
+                #blocking
             }
         };
     }

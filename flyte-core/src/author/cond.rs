@@ -15,7 +15,7 @@ pub struct Cond(pub(super) Test);
 
 #[derive(Clone, Debug)]
 pub(super) enum Test {
-    Compare(ComparisonOperator, Wire, Wire),
+    Compare(ComparisonOperator, Box<(Wire, Wire)>),
     Join(ConjunctionOperator, Box<Test>, Box<Test>),
 }
 
@@ -37,7 +37,10 @@ impl Comparable for SignedDuration {}
 impl<T: Comparable> Output<T> {
     fn compare(self, operator: ComparisonOperator, other: impl IntoInput<T>) -> Cond {
         let left = Wire::Value(self.origin());
-        Cond(Test::Compare(operator, left, other.into_input().wire))
+        Cond(Test::Compare(
+            operator,
+            Box::new((left, other.into_input().wire)),
+        ))
     }
 
     /// Whether the values are equal. (Not `PartialEq`: it is known when the workflow runs.)

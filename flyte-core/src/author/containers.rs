@@ -23,13 +23,11 @@ fn variant<T: LiteralValue>() -> LiteralType {
 }
 
 #[diagnostic::do_not_recommend]
-
 impl<T: LiteralValue> Shape for Option<T> {
     type Fields = Ref;
 }
 
 #[diagnostic::do_not_recommend]
-
 impl<T: LiteralValue> LiteralValue for Option<T> {
     const TAG: &'static str = T::TAG;
     const OPTIONAL: bool = true;
@@ -88,13 +86,11 @@ impl<T: LiteralValue> LiteralValue for Option<T> {
 }
 
 #[diagnostic::do_not_recommend]
-
 impl<T: LiteralValue> Shape for Vec<T> {
     type Fields = Ref;
 }
 
 #[diagnostic::do_not_recommend]
-
 impl<T: LiteralValue> LiteralValue for Vec<T> {
     const TAG: &'static str = "Typed List";
 

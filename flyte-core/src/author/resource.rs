@@ -9,8 +9,8 @@ use crate::contract::{HostResources, TaskContext, TaskError};
 /// A value of the host as a parameter of a task: `db: Res<Db>`. It is no input; the host gives it
 /// to `Scheduler::builder().resource(..)`.
 ///
-/// Two values of one type need newtypes; a trait object is given and asked for as
-/// `Arc<dyn Trait>`.
+/// Two values of one type need newtypes. A trait object is given by
+/// `.resource_as::<dyn Trait>(arc)` and asked for as `Res<dyn Trait>`.
 ///
 /// ```
 /// use flyte_core::author::Res;
@@ -19,14 +19,16 @@ use crate::contract::{HostResources, TaskContext, TaskError};
 /// assert_eq!(*limit, 3);
 /// ```
 #[derive(Debug)]
-pub struct Res<T>(Arc<T>);
+pub struct Res<T: ?Sized>(Arc<T>);
 
 impl<T> Res<T> {
     /// A resource of its own, for tests.
     pub fn new(value: T) -> Self {
         Self(Arc::new(value))
     }
+}
 
+impl<T: ?Sized> Res<T> {
     /// The shared value.
     #[must_use]
     pub fn into_inner(self) -> Arc<T> {
@@ -34,7 +36,13 @@ impl<T> Res<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Res<T> {
+impl<T: ?Sized> From<Arc<T>> for Res<T> {
+    fn from(value: Arc<T>) -> Self {
+        Self(value)
+    }
+}
+
+impl<T: ?Sized + Send + Sync + 'static> Res<T> {
     /// The host's, for generated code.
     #[doc(hidden)]
     pub fn of(cx: &TaskContext) -> Result<Self, TaskError> {
@@ -42,13 +50,13 @@ impl<T: Send + Sync + 'static> Res<T> {
     }
 }
 
-impl<T> Clone for Res<T> {
+impl<T: ?Sized> Clone for Res<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<T> Deref for Res<T> {
+impl<T: ?Sized> Deref for Res<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -62,7 +70,7 @@ impl<T> Deref for Res<T> {
     label = "`{R}` is not declared by `{Self}`",
     note = "declare it by a parameter `Res<{R}>`, or by `#[task(resources({R}))]`"
 )]
-pub trait Needs<R> {}
+pub trait Needs<R: ?Sized> {}
 
 /// The context of an attempt of the task `T`, as a parameter `cx: Cx<T>`. It is no input.
 ///
@@ -92,7 +100,7 @@ impl<T> Cx<T> {
     ///
     /// # Errors
     /// `NotFound` if the host gave none of this type.
-    pub fn resource<R: Send + Sync + 'static>(&self) -> crate::Result<Arc<R>>
+    pub fn resource<R: ?Sized + Send + Sync + 'static>(&self) -> crate::Result<Arc<R>>
     where
         T: Needs<R>,
     {
@@ -124,7 +132,7 @@ pub struct ResourceNeed {
 impl ResourceNeed {
     /// A value of type `T`.
     #[must_use]
-    pub const fn of<T: Send + Sync + 'static>() -> Self {
+    pub const fn of<T: ?Sized + Send + Sync + 'static>() -> Self {
         Self {
             name: type_name::<T>,
             given: |resources| resources.get::<T>().is_some(),

@@ -57,6 +57,9 @@ impl<A, R> Clone for TaskRef<A, R> {
 
 impl<A, R> Copy for TaskRef<A, R> {}
 
+/// A name, and what makes its type.
+pub(super) type NamedType = (&'static str, fn() -> LiteralType);
+
 /// What the attributes of a task say, for generated code.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +95,7 @@ impl TaskOptions {
     #[must_use]
     pub fn template(
         &self,
-        inputs: &[(&'static str, fn() -> LiteralType)],
+        inputs: &[NamedType],
         outputs: &[&'static str],
         types: Vec<LiteralType>,
     ) -> TaskTemplate {
@@ -166,7 +169,7 @@ pub const fn arg<T: LiteralValue>(name: &'static str) -> Arg<T> {
 impl<T> Arg<T> {
     /// Its name and type.
     #[must_use]
-    pub const fn variable(&self) -> (&'static str, fn() -> LiteralType) {
+    pub const fn variable(&self) -> NamedType {
         (self.name, self.literal_type)
     }
 

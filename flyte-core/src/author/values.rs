@@ -71,7 +71,7 @@ impl Refs {
     }
 
     /// The handle of the next value.
-    pub fn next<T: LiteralValue>(&mut self) -> Output<T> {
+    pub fn give<T: LiteralValue>(&mut self) -> Output<T> {
         self.next += 1;
         Output::of(Ref::new(self.builder, self.origin, self.next - 1))
     }
@@ -113,7 +113,7 @@ impl<T: LiteralValue> Values for T {
     }
 
     fn handles(refs: &mut Refs) -> Output<T> {
-        refs.next()
+        refs.give()
     }
 }
 
@@ -191,7 +191,7 @@ macro_rules! tuples {
             }
 
             fn handles(refs: &mut Refs) -> Self::Handles {
-                ($(refs.next::<$T>(),)+)
+                ($(refs.give::<$T>(),)+)
             }
         }
 

@@ -137,13 +137,11 @@ impl Emit {
                 left: Some(Box::new(self.expression(left, inputs, at))),
                 right: Some(Box::new(self.expression(right, inputs, at))),
             },
-            Test::Compare(operator, left, right) => {
-                BooleanExpression::Comparison(ComparisonExpression {
-                    operator: *operator,
-                    left: Some(self.operand(left, inputs, at)),
-                    right: Some(self.operand(right, inputs, at)),
-                })
-            }
+            Test::Compare(operator, sides) => BooleanExpression::Comparison(ComparisonExpression {
+                operator: *operator,
+                left: Some(self.operand(&sides.0, inputs, at)),
+                right: Some(self.operand(&sides.1, inputs, at)),
+            }),
         }
     }
 

@@ -473,3 +473,26 @@ fn what_the_compiler_finds_has_the_place_of_its_node() {
         "{found:?}"
     );
 }
+
+#[task(tag = "shared")]
+fn one() -> i64 {
+    1
+}
+
+#[task(tag = "shared")]
+fn other() -> i64 {
+    2
+}
+
+#[test]
+fn two_task_types_of_one_tag_are_a_mistake() {
+    let found = errors(|wf| {
+        wf.call(one());
+    });
+    assert_eq!(found.len(), 1);
+    assert!(found[0].contains("shared"), "{found:?}");
+    let found = errors(|wf| {
+        wf.call(other());
+    });
+    assert!(found[0].contains("shared"), "{found:?}");
+}

@@ -1,4 +1,6 @@
 //! The macros work for a crate that depends on flyte-host alone.
+// Tasks may be async and wait for nothing.
+#![allow(clippy::unused_async)]
 
 use flyte_host::prelude::*;
 

@@ -1,11 +1,11 @@
 //! The example of the README runs, is what the README shows, and fits on a screen.
 
-include!("../examples/embedded.rs");
+include!("../src/main.rs");
 
 #[test]
 fn the_example_of_the_readme() {
-    let example = include_str!("../examples/embedded.rs");
-    let readme = include_str!("../../README.md");
+    let example = include_str!("../src/main.rs");
+    let readme = include_str!("../../../README.md");
     assert!(
         readme.contains(&format!("```rust\n{example}```")),
         "the README shows another example"
