@@ -10,7 +10,7 @@
 //! [`Scheduler::attach_to`](scheduler::Scheduler::attach_to) gives its typed handle again.
 //!
 //! Features: `sqlite` (the store, and [`open`]), `process` (tasks as processes) and `macros`; all
-//! three are on by default.
+//! three are on by default. `postgres` (the store of a fleet) is not.
 #![deny(missing_docs)]
 
 #[cfg(feature = "sqlite")]

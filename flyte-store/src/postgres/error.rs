@@ -34,6 +34,8 @@ fn kind_of(code: &str) -> (ErrorKind, &'static str) {
         "" => (ErrorKind::Unavailable, ""),
         // Canceled by its time-out, or kept by a lock for too long; or the victim of a deadlock.
         "57014" | "55P03" | "40001" | "40P01" => (ErrorKind::Unavailable, ""),
+        // The transaction stood still for too long and was undone.
+        "25P03" => (ErrorKind::Unavailable, ""),
         "53100" => (ErrorKind::Full, "; make room on the database's disk"),
         "25006" => (
             ErrorKind::Denied,
@@ -96,6 +98,7 @@ mod tests {
             ("", ErrorKind::Unavailable),
             ("57014", ErrorKind::Unavailable),
             ("57P01", ErrorKind::Unavailable),
+            ("25P03", ErrorKind::Unavailable),
             ("53300", ErrorKind::Unavailable),
             ("53100", ErrorKind::Full),
             ("25006", ErrorKind::Denied),
