@@ -20,9 +20,9 @@ pub(super) fn classify(operation: &'static str, doubt: Doubt, e: tokio_postgres:
     };
     let error = Error::new(kind, operation, text);
     // A server that answers an error has undone the transaction, unless it was on its way out.
-    let undone = !code.is_empty() && !(code.starts_with("57P") || code.starts_with("08"));
+    let open = code.is_empty() || code.starts_with("57P") || code.starts_with("08");
     let error = match (kind, doubt) {
-        (ErrorKind::Unavailable, Doubt::Effect) if !undone => error.with_retry(Retry::Ambiguous),
+        (ErrorKind::Unavailable, Doubt::Effect) if open => error.with_retry(Retry::Ambiguous),
         _ => error,
     };
     error.with_source(e)

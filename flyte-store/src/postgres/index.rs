@@ -180,10 +180,18 @@ fn key(row: &IndexRow) -> Result<Key> {
     })
 }
 
+/// Columns of rows that stand in a frame of an execution.
+#[derive(Default)]
+struct Columns {
+    executions: Vec<Vec<u8>>,
+    places: [Vec<i64>; 3],
+    rows: Vec<Vec<u8>>,
+}
+
 /// Writes rows, one statement for each kind.
 async fn write(session: &mut Session, shard: i64, rows: BTreeMap<Key, IndexRow>) -> Result<()> {
     let (mut ids, mut times, mut open, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), vec![]);
-    let mut nodes: [(Vec<Vec<u8>>, [Vec<i64>; 3], Vec<Vec<u8>>); 2] = Default::default();
+    let mut nodes = [Columns::default(), Columns::default()];
     for ((kind, id, place), row) in &rows {
         let encoded = encode(row)?;
         if let IndexRow::Execution(e) = row {
@@ -192,12 +200,12 @@ async fn write(session: &mut Session, shard: i64, rows: BTreeMap<Key, IndexRow>)
             open.push(!e.phase.is_terminal());
             bytes.push(encoded);
         } else {
-            let (executions, places, bytes) = &mut nodes[usize::from(*kind == 2)];
-            executions.push(id.clone());
-            for (column, part) in places.iter_mut().zip(place) {
+            let columns = &mut nodes[usize::from(*kind == 2)];
+            columns.executions.push(id.clone());
+            for (column, part) in columns.places.iter_mut().zip(place) {
                 column.push(i64::from(*part));
             }
-            bytes.push(encoded);
+            columns.rows.push(encoded);
         }
     }
     if !ids.is_empty() {
@@ -216,8 +224,8 @@ async fn write(session: &mut Session, shard: i64, rows: BTreeMap<Key, IndexRow>)
         session.query(text, &values).await?;
     }
     let [nodes, attempts] = &nodes;
-    if !nodes.0.is_empty() {
-        let (ids, [frames, places, _], bytes) = nodes;
+    if !nodes.rows.is_empty() {
+        let ([frames, places, _], ids, bytes) = (&nodes.places, &nodes.executions, &nodes.rows);
         let text = "INSERT INTO index_nodes SELECT $1, e.*
             FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bytea[]) AS e
             ON CONFLICT (shard, execution, frame, node) DO UPDATE SET row = excluded.row";
@@ -225,8 +233,9 @@ async fn write(session: &mut Session, shard: i64, rows: BTreeMap<Key, IndexRow>)
             .query(text, &[&shard, ids, frames, places, bytes])
             .await?;
     }
-    if !attempts.0.is_empty() {
-        let (ids, [frames, places, numbers], bytes) = attempts;
+    if !attempts.rows.is_empty() {
+        let (ids, bytes) = (&attempts.executions, &attempts.rows);
+        let [frames, places, numbers] = &attempts.places;
         let text = "INSERT INTO index_attempts SELECT $1, e.*
             FROM unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) AS e
             ON CONFLICT (shard, execution, frame, node, attempt)

@@ -211,12 +211,12 @@ pub(super) async fn trim(pool: &Arc<Pool>, lease: &Lease, before: u64) -> Result
     session.end(&[(text, &[&shard, &before])]).await
 }
 
-/// Keeps the newest snapshot.
+/// Keeps the newest snapshot; an older one than that is none, since its frames may be trimmed.
 pub(super) async fn snapshot(pool: &Arc<Pool>, lease: &Lease, snapshot: &Snapshot) -> Result<()> {
     let mut session = pool.take("snapshot").await?;
     fence(&mut session, "snapshot", lease).await?;
     let text = "INSERT INTO snapshots VALUES ($1, $2, $3)
-        ON CONFLICT (shard) DO UPDATE SET through = $2, bytes = $3";
+        ON CONFLICT (shard) DO UPDATE SET through = $2, bytes = $3 WHERE snapshots.through <= $2";
     let (shard, through) = (at(lease.shard), snapshot.through as i64);
     let bytes = &snapshot.bytes[..];
     session.end(&[(text, &[&shard, &through, &bytes])]).await

@@ -18,7 +18,8 @@ use flyte_core::{Error, ErrorKind, Result};
 #[non_exhaustive]
 pub struct PostgresOptions {
     /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `key=value` pairs as libpq takes them.
-    /// Connections are not encrypted: use a private network, a socket or a proxy.
+    /// Connections are not encrypted: use a private network, a socket or a proxy. A pooler in
+    /// between must give each connection a session of its own.
     pub url: String,
     /// The schema that holds the tables; several stores may share a database. Default `flyte`.
     pub schema: String,
