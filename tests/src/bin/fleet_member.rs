@@ -124,7 +124,7 @@ fn step(n: i64, log: String, go: String) -> std::io::Result<i64> {
 
 async fn run(store: Arc<PostgresStore>, log: &str, go: &str) -> Fallible<()> {
     let wf = Workflow::<(i64, String, String), _>::build("chain", |wf, (n, log, go)| {
-        (0..8).fold(n, |n, _| wf.call(step(n, log.clone(), go.clone())))
+        (0..8).fold(n, |n, _| wf.call(step(n, log, go)))
     })?;
     println!("waits");
     let scheduler = loop {
