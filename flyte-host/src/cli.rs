@@ -159,7 +159,8 @@ pub(crate) struct RunArguments {
     /// The execution's name.
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// `memory`, or `sqlite:PATH`.
+    /// `memory`, `sqlite:PATH` or `postgres://...`; else what the variable `FLYTE_STORE` says,
+    /// which counts for all commands.
     #[arg(long)]
     pub(crate) store: Option<String>,
     /// Nodes that run at once; 0 has no bound.

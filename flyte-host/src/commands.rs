@@ -80,7 +80,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
 
 /// Adopts what dead runs left: all of it, or one execution and what shares its shard.
 async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<u8> {
-    let machine = Machine::open()?;
+    let machine = Machine::open().await?;
     let wanted = match &execution {
         Some(name) => {
             let (id, _) = machine.find(name, whose).await?;
@@ -147,7 +147,7 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
 
 /// The value that a gate waits for, as its type says.
 async fn signal_value(name: &str, whose: &Whose, signal: &str, text: &str) -> Result<Literal> {
-    let machine = Machine::open()?;
+    let machine = Machine::open().await?;
     let (id, _) = machine.find(name, whose).await?;
     let row = Report::read(&*machine.store, &id).await?.execution;
     let plan = Plan::from_bytes(&machine.store.get_plan(row.plan).await?)?;
@@ -172,7 +172,7 @@ async fn tell(
     json: bool,
     body: impl FnOnce(ExecutionId) -> CommandBody,
 ) -> Result<u8> {
-    let machine = Machine::open()?;
+    let machine = Machine::open().await?;
     let (id, shard) = machine.find(name, whose).await?;
     let report = Report::read(&*machine.store, &id).await?;
     if report.execution.phase.is_terminal() {
@@ -235,7 +235,7 @@ fn fresh() -> u128 {
 }
 
 async fn get(what: What) -> Result<u8> {
-    let machine = Machine::open()?;
+    let machine = Machine::open().await?;
     match what {
         What::Executions { whose, json } => {
             let mut rows: Vec<Value> = Vec::new();

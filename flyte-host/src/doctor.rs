@@ -11,7 +11,7 @@ const DISK_BYTES_MIN: u64 = 256 * 1024 * 1024;
 pub(crate) async fn doctor(as_json: bool) -> Result<u8> {
     let mut lines = vec![format!("flyte-rs  {}", env!("CARGO_PKG_VERSION"))];
     let mut problems: Vec<String> = Vec::new();
-    let machine = Machine::open()?;
+    let machine = Machine::open().await?;
     let root = machine.state.root();
     lines.push(format!("state     {}", root.display()));
     let free = rustix::fs::statvfs(root).map(|s| s.f_bavail * s.f_frsize);

@@ -10,8 +10,8 @@
 //! [`Scheduler::attach_to`](scheduler::Scheduler::attach_to) gives its typed handle again.
 //!
 //! Features: `sqlite` (the store, and [`open`]), `process` (tasks as processes) and `macros`, which
-//! are on by default, and `testing` (workflows in memory on virtual time). `docs/embedding.md` leads
-//! from nothing to a durable service.
+//! are on by default; `postgres` (the store of a fleet) and `testing` (workflows in memory on virtual
+//! time) are not. `docs/embedding.md` leads from nothing to a durable service.
 #![deny(missing_docs)]
 
 #[cfg(feature = "sqlite")]

@@ -29,9 +29,9 @@ pub(crate) struct Running {
 
 impl Machine {
     /// The state of the working directory.
-    pub(crate) fn open() -> Result<Self> {
+    pub(crate) async fn open() -> Result<Self> {
         let state = State::open()?;
-        let (store, cache) = state.store(None)?;
+        let (store, cache) = state.store(None).await?;
         Ok(Self {
             state,
             store,

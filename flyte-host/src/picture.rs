@@ -29,7 +29,7 @@ pub(crate) fn graph(a: &GraphArguments) -> Result<u8> {
 
 /// Draws an execution over time.
 pub(crate) async fn timeline(name: &str, whose: &Whose, out: &Path) -> Result<u8> {
-    let machine = Machine::open()?;
+    let machine = Machine::open().await?;
     let (id, _) = machine.find(name, whose).await?;
     let report = Report::read(&*machine.store, &id).await?;
     let now = SystemClock::default().now();

@@ -38,7 +38,7 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
             options.max_parallelism = lp.spec.max_parallelism;
         }
     }
-    let (store, cache) = state.store(a.store.as_deref())?;
+    let (store, cache) = state.store(a.store.as_deref()).await?;
     let machine = Machine {
         state,
         store,

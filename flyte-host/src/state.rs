@@ -36,16 +36,24 @@ impl State {
         self.0.join(name)
     }
 
-    /// The store of `--store`, with its cache.
-    pub(crate) fn store(&self, wish: Option<&str>) -> Result<Stores> {
+    /// The store of `--store`, or of the variable `FLYTE_STORE`, with its cache.
+    pub(crate) async fn store(&self, wish: Option<&str>) -> Result<Stores> {
+        let variable = std::env::var("FLYTE_STORE").ok();
+        let (place, wish) = match wish {
+            Some(wish) => ("--store", Some(wish)),
+            None => ("FLYTE_STORE", variable.as_deref()),
+        };
         let path = match wish {
             Some("memory") => return Ok((Arc::new(MemoryStore::default()), None)),
+            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                return postgres(url, place).await;
+            }
             Some(other) => match other.strip_prefix("sqlite:") {
                 Some(path) => PathBuf::from(path),
                 None => {
                     return Err(Refusal::new("Usage", format!("`{other}` is no store"))
-                        .at("--store")
-                        .remedy("give `memory` or `sqlite:PATH`"));
+                        .at(place)
+                        .remedy("give `memory`, `sqlite:PATH` or `postgres://...`"));
                 }
             },
             None => self.path("flyte.db"),
@@ -77,4 +85,21 @@ impl State {
     pub(crate) fn root(&self) -> &Path {
         &self.0
     }
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(url: &str, _: &'static str) -> Result<Stores> {
+    let options = flyte_store::PostgresOptions::new(url);
+    let store = flyte_store::PostgresStore::open(options).await?;
+    let cache = store.cache();
+    Ok((store, Some(cache)))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[allow(clippy::unused_async)] // It is the twin of the one that opens.
+async fn postgres(_: &str, place: &'static str) -> Result<Stores> {
+    let text = "this flyte-rs was built without Postgres";
+    Err(Refusal::new("Usage", text)
+        .at(place)
+        .remedy("build it with `--features postgres`"))
 }

@@ -1,12 +1,21 @@
-//! Durable stores: SQLite, its cache and registry, and blobs in a folder.
+//! Durable stores: SQLite for one machine, Postgres for a fleet; cache and registry beside each;
+//! and blobs in a folder.
 #![deny(missing_docs)]
 
 mod blobs;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod codec;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod folding;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod paging;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use blobs::local_blobs;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresCache, PostgresOptions, PostgresRegistry, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteCache, SqliteRegistry, SqliteStore};

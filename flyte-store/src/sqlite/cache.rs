@@ -9,6 +9,8 @@ use flyte_core::literal::Timestamp;
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::codec::{decode, encode};
+
 use super::error::classify;
 use super::writer::Writer;
 
@@ -242,14 +244,4 @@ impl Cache for SqliteCache {
         })
         .await
     }
-}
-
-pub(super) fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    postcard::to_allocvec(value)
-        .map_err(|e| Error::new(ErrorKind::Other, "encode", e.to_string()).with_source(e))
-}
-
-pub(super) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    postcard::from_bytes(bytes)
-        .map_err(|e| Error::new(ErrorKind::Corrupt, "decode", e.to_string()).with_source(e))
 }

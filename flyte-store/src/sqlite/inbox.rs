@@ -4,7 +4,8 @@ use flyte_core::contract::{
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::cache::{decode, encode};
+use crate::codec::{decode, encode};
+
 use super::error::classify;
 
 /// Judges one command inside the writer's transaction.

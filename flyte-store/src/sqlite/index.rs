@@ -2,17 +2,20 @@
 //!
 //! Invariant: the rows of a shard are those of its frames up to `indexed.sequence`, no more.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flyte_core::contract::{JournalPosition, Page, Query, ShardId};
-use flyte_core::id::{Digest, ExecutionId};
-use flyte_core::journal::{IndexRow, JournalFrame, Projector};
+use flyte_core::id::Digest;
+use flyte_core::journal::{IndexRow, JournalFrame};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::cache::{decode, encode};
+use crate::codec::{decode, encode, id_of};
+use crate::folding::Folding;
+use crate::paging;
+
 use super::error::classify;
 use super::journal;
 
@@ -23,59 +26,19 @@ const STEP: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Projectors(Mutex<HashMap<ShardId, Folding>>);
 
-#[derive(Debug)]
-struct Folding {
-    projector: Projector,
-    /// The last frame that it has seen.
-    sequence: u64,
-    plans: HashMap<Digest, Arc<Plan>>,
-    /// Where each open execution begins.
-    open: BTreeMap<u64, u64>,
-}
-
-impl Folding {
-    fn new(shard: ShardId, sequence: u64) -> Self {
-        Self {
-            projector: Projector::new(shard),
-            sequence,
-            plans: HashMap::new(),
-            open: BTreeMap::new(),
-        }
-    }
-
-    fn take(&mut self, c: &Connection, bytes: &[u8]) -> Result<Vec<IndexRow>> {
-        let frame = JournalFrame::decode(bytes)?;
-        let plans = &mut self.plans;
-        let mut plan = |d: Digest| {
-            if let Some(p) = plans.get(&d) {
-                return Ok(p.clone());
-            }
-            let bytes: Option<Vec<u8>> = c
-                .prepare_cached("SELECT bytes FROM plans WHERE digest = ?1")
-                .and_then(|mut s| s.query_row([&d.0[..]], |r| r.get(0)).optional())
-                .map_err(|e| classify("index", e))?;
-            let bytes = bytes.ok_or_else(|| {
-                Error::new(ErrorKind::Corrupt, "index", format!("plan {d} is missing"))
-            })?;
-            let p = Arc::new(Plan::from_bytes(&bytes)?);
-            plans.insert(d, p.clone());
-            Ok(p)
-        };
-        let rows = self.projector.project(&frame, &mut plan)?.rows;
-        self.sequence = frame.sequence;
-        for row in &rows {
-            if let IndexRow::Execution(e) = row {
-                match e.phase.is_terminal() {
-                    true => self.open.remove(&e.number),
-                    false => self.open.insert(e.number, e.first_sequence),
-                };
-            }
-        }
-        if self.open.is_empty() {
-            self.plans.clear();
-        }
-        Ok(rows)
-    }
+/// Takes one frame, with plans from the store.
+fn take(folding: &mut Folding, c: &Connection, bytes: &[u8]) -> Result<Vec<IndexRow>> {
+    let frame = JournalFrame::decode(bytes)?;
+    folding.take(&frame, &mut |d: Digest| {
+        let bytes: Option<Vec<u8>> = c
+            .prepare_cached("SELECT bytes FROM plans WHERE digest = ?1")
+            .and_then(|mut s| s.query_row([&d.0[..]], |r| r.get(0)).optional())
+            .map_err(|e| classify("index", e))?;
+        let bytes = bytes.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, "index", format!("plan {d} is missing"))
+        })?;
+        Ok(Arc::new(Plan::from_bytes(&bytes)?))
+    })
 }
 
 impl Projectors {
@@ -90,12 +53,11 @@ impl Projectors {
             None => refold(c, shard, at)?,
         };
         for stored in journal::frames(c, shard, at, STEP).map_err(fail)? {
-            for row in folding.take(c, &stored.bytes)? {
+            for row in take(&mut folding, c, &stored.bytes)? {
                 write(c, shard, &row)?;
             }
         }
-        let needed = folding.open.values().min().copied();
-        let needed = needed.unwrap_or(folding.sequence + 1);
+        let needed = folding.needed();
         c.prepare_cached("INSERT OR REPLACE INTO indexed VALUES (?1, ?2, ?3)")
             .and_then(|mut s| s.execute(params![shard.0, folding.sequence as i64, needed as i64]))
             .map_err(fail)?;
@@ -122,7 +84,7 @@ fn refold(c: &Connection, shard: ShardId, at: u64) -> Result<Folding> {
         }
         for stored in frames {
             after = stored.position.sequence;
-            folding.take(c, &stored.bytes)?;
+            take(&mut folding, c, &stored.bytes)?;
         }
     }
     folding.sequence = at;
@@ -202,12 +164,6 @@ fn write(c: &Connection, shard: ShardId, row: &IndexRow) -> Result<()> {
     done.map_err(|e| classify("index", e))
 }
 
-/// What keeps rows of one execution together: a hash of its whole name, tenant included.
-fn id_of(id: &ExecutionId) -> Result<Vec<u8>> {
-    let bytes = encode(id)?;
-    Ok(Digest::of("flyte index execution v1", &bytes).0[..16].to_vec())
-}
-
 /// Answers a query from the journal alone, where the index cannot be written.
 pub(super) fn fold(c: &Connection, query: &Query, shards: &[ShardId]) -> Result<Page<IndexRow>> {
     let (mut rows, mut watermark) = (Vec::new(), Vec::new());
@@ -215,7 +171,7 @@ pub(super) fn fold(c: &Connection, query: &Query, shards: &[ShardId]) -> Result<
         let mut folding = Folding::new(*shard, 0);
         let frames = journal::frames(c, *shard, 0, usize::MAX);
         for stored in frames.map_err(|e| classify("query", e))? {
-            rows.extend(folding.take(c, &stored.bytes)?);
+            rows.extend(take(&mut folding, c, &stored.bytes)?);
         }
         watermark.push(JournalPosition {
             shard: *shard,
@@ -247,13 +203,7 @@ pub(super) fn select(c: &Connection, query: &Query, shards: &[ShardId]) -> Resul
         Query::Executions {
             tenant, open_only, ..
         } => {
-            let (created, name) = match from {
-                None => (i64::MAX, ""),
-                Some(from) => from
-                    .split_once('/')
-                    .and_then(|(c, n)| Some((c.parse().ok()?, n)))
-                    .ok_or_else(|| bad_page(from))?,
-            };
+            let (created, name) = paging::execution(from)?;
             let sql = "SELECT row FROM index_executions
                  WHERE org = ?1 AND project = ?2 AND domain = ?3 AND (open OR NOT ?4)
                      AND (created < ?5 OR (created = ?5 AND name > ?6))
@@ -287,7 +237,7 @@ pub(super) fn select(c: &Connection, query: &Query, shards: &[ShardId]) -> Resul
         Query::Nodes {
             execution, frame, ..
         } => {
-            let [f, n, _] = place(from)?;
+            let [f, n, _] = paging::place(from)?;
             let sql = "SELECT row FROM index_nodes
                  WHERE shard = ?1 AND execution = ?2 AND (?3 IS NULL OR frame = ?3)
                      AND (frame, node) > (?4, ?5)
@@ -300,7 +250,7 @@ pub(super) fn select(c: &Connection, query: &Query, shards: &[ShardId]) -> Resul
         Query::Attempts {
             execution, node, ..
         } => {
-            let [f, n, a] = place(from)?;
+            let [f, n, a] = paging::place(from)?;
             let sql = "SELECT row FROM index_attempts
                  WHERE shard = ?1 AND execution = ?2
                      AND (?3 IS NULL OR (frame = ?3 AND node = ?4))
@@ -319,7 +269,7 @@ pub(super) fn select(c: &Connection, query: &Query, shards: &[ShardId]) -> Resul
     }
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(key);
+    let next = items.last().filter(|_| more).map(paging::key);
     let mark = |shard: &ShardId| {
         let sequence = watermark(c, *shard)?;
         Ok(JournalPosition {
@@ -343,33 +293,4 @@ fn rows(
     c.prepare_cached(sql)?
         .query_map(values, |r| r.get(0))?
         .collect()
-}
-
-/// Where the next page begins: after this row.
-fn key(row: &IndexRow) -> String {
-    match row {
-        IndexRow::Execution(e) => format!("{}/{}", e.created_at.as_unix_millis(), e.id.name),
-        IndexRow::Node(n) => format!("{}/{}", n.addr.frame.0, n.addr.node.0),
-        IndexRow::Attempt(a) => {
-            let addr = a.key.addr;
-            format!("{}/{}/{}", addr.frame.0, addr.node.0, a.key.attempt)
-        }
-        _ => String::new(),
-    }
-}
-
-fn place(from: Option<&str>) -> Result<[i64; 3]> {
-    let Some(from) = from else {
-        return Ok([-1; 3]);
-    };
-    let mut out = [-1; 3];
-    for (slot, part) in out.iter_mut().zip(from.split('/')) {
-        *slot = part.parse().map_err(|_| bad_page(from))?;
-    }
-    Ok(out)
-}
-
-fn bad_page(from: &str) -> Error {
-    let text = format!("`{from}` is not where a page ended; give back `Page::next` as it is");
-    Error::new(ErrorKind::Invalid, "query", text)
 }

@@ -1,10 +1,11 @@
 use flyte_core::contract::{
     CommitBatch, InboxEntry, JournalPosition, Lease, LoadItem, ShardId, Snapshot, StoredFrame,
 };
-use flyte_core::id::Digest;
 use flyte_core::journal::JournalFrame;
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::codec::batch_digest;
 
 use super::error::classify;
 
@@ -38,13 +39,7 @@ pub(super) fn commit(c: &Connection, lease: &Lease, batch: &CommitBatch) -> Resu
     let fail = |e| classify("commit", e);
     fence(c, "commit", lease)?;
     let shard = lease.shard.0;
-    let mut all = batch.number.to_le_bytes().to_vec();
-    all.extend(batch.consumed.to_le_bytes());
-    for frame in &batch.frames {
-        all.extend((frame.len() as u64).to_le_bytes());
-        all.extend_from_slice(frame);
-    }
-    let digest = Digest::of("flyte batch v1", &all).0;
+    let digest = batch_digest(batch).0;
     let (number, before): (i64, Option<Vec<u8>>) = c
         .prepare_cached("SELECT number, batch FROM shards WHERE shard = ?1")
         .and_then(|mut s| s.query_row([shard], |r| Ok((r.get(0)?, r.get(1)?))))

@@ -4,23 +4,14 @@ use flyte_core::id::{Identifier, ResourceType, Tenant};
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::cache::{decode, encode};
+use crate::codec::{decode, encode, kind_of};
+
 use super::error::classify;
 use super::writer::Writer;
 
 /// The registry beside a [`SqliteStore`](super::SqliteStore), in the same file.
 #[derive(Clone, Debug)]
 pub struct SqliteRegistry(pub(super) Writer);
-
-fn kind_of(kind: ResourceType) -> i64 {
-    match kind {
-        ResourceType::Unspecified => 0,
-        ResourceType::Task => 1,
-        ResourceType::Workflow => 2,
-        ResourceType::LaunchPlan => 3,
-        ResourceType::Dataset => 4,
-    }
-}
 
 fn missing(operation: &'static str, what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::NotFound, operation, format!("no {what}"))
