@@ -251,6 +251,9 @@ impl Author {
             _ if wrong => Kind::Task(self.bad_task()),
             _ => Kind::Task(self.task(false, |t| t.arity > 0)),
         };
+        if matches!(kind, Kind::Sub(_)) && self.draw.chance(120) {
+            timeout = Some(self.draw.range(3_000, 40_000));
+        }
         let args = match &kind {
             Kind::Task(t) => self.spec.tasks[*t].arity,
             Kind::Sleep(_) | Kind::Signal(_) => 0,
@@ -288,7 +291,9 @@ impl Author {
             Kind::Array { inner, .. } => arm(inner),
             _ => 0,
         };
-        let retries = needed + u32::from(self.draw.chance(250));
+        // A workflow inside is tried again only if it ran out of time.
+        let again = matches!(kind, Kind::Sub(_)) && timeout.is_some() || self.draw.chance(250);
+        let retries = needed + u32::from(again);
         nodes.push(NodeSpec {
             kind,
             args,
