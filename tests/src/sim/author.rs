@@ -225,9 +225,7 @@ impl Author {
             .then(|| self.draw.range(20_000, 900_000));
         let kind = match kind {
             1 | 2 if nested => Kind::Sub(*self.draw.pick(&flows)),
-            3 if nested && depth < 3 || self.draw.chance(300) && nested => {
-                Kind::Child(*self.draw.pick(&flows))
-            }
+            3 if self.starts(depth) => Kind::Child(*self.draw.pick(&flows)),
             4 => Kind::Branch {
                 below: self.draw.range(1, VALUES as u64) as i64,
                 then: self.arm(shelf, wrong),
@@ -301,6 +299,14 @@ impl Author {
             retries,
             timeout,
         });
+    }
+
+    /// Whether a workflow of this depth starts another as an execution: the largest rarely do.
+    fn starts(&mut self, depth: u64) -> bool {
+        match depth {
+            1 | 2 => true,
+            _ => self.draw.chance(300) && depth > 0,
+        }
     }
 
     /// An array, and mostly a sum over it.
