@@ -9,8 +9,9 @@
 //! After a crash the program opens the same file and the execution goes on;
 //! [`Scheduler::attach_to`](scheduler::Scheduler::attach_to) gives its typed handle again.
 //!
-//! Features: `sqlite` (the store, and [`open`]), `process` (tasks as processes) and `macros`; all
-//! three are on by default. `postgres` (the store of a fleet) is not.
+//! Features: `sqlite` (the store, and [`open`]), `process` (tasks as processes) and `macros`, which
+//! are on by default; `postgres` (the store of a fleet) and `testing` (workflows in memory on virtual
+//! time) are not. `docs/embedding.md` leads from nothing to a durable service.
 #![deny(missing_docs)]
 
 #[cfg(feature = "sqlite")]
@@ -40,3 +41,8 @@ pub mod prelude {
     pub use flyte_core::{Inputs, LiteralEnum, LiteralStruct, Outputs, dynamic, task};
     pub use flyte_scheduler::Scheduler;
 }
+
+/// The page is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+mod embedding {}

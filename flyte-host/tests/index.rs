@@ -168,7 +168,7 @@ async fn check<S: Store + 'static>(open: impl AsyncFn() -> Arc<S>) {
         agree(&*store).await;
         start(&scheduler, "later", "c").await.wait().await.unwrap();
         // Frames that the index has not seen when the store is closed.
-        scheduler.shutdown(Duration::from_secs(10)).await;
+        scheduler.shutdown(Duration::from_secs(2)).await;
     }
     let store = open().await;
     agree(&*store).await;

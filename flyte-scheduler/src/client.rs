@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use flyte_core::contract::{
     Command, CommandBody, CommandId, Enqueued, JournalPosition, Lease, Query, RawTask, ShardId,
@@ -89,9 +90,9 @@ impl Client {
 
     /// Gives a signal, if a gate of the execution waits for it and the value fits.
     pub(crate) async fn signal(&self, id: &ExecutionId, signal: Str, value: Literal) -> Result<()> {
-        // An execution that is still in the inbox has no row; the engine ignores what nobody
-        // waits for.
-        if let Some(row) = self.row(id).await?.0 {
+        // Without an owner an execution stays in the inbox; the engine takes no value of another
+        // type then, either.
+        if let Some(row) = self.row_soon(id).await? {
             let plan = Plan::from_bytes(&self.store.get_plan(row.plan).await?)?;
             let wrong = |kind, text| Err(Error::new(kind, "signal", text).with("signal", &signal));
             match plan.signal_type(&signal) {
@@ -129,6 +130,19 @@ impl Client {
             _ => None,
         });
         Ok((row, page.watermark))
+    }
+
+    /// The execution's row; an execution that was just submitted is waited for a little.
+    async fn row_soon(&self, id: &ExecutionId) -> Result<Option<ExecutionRow>> {
+        const TRIES: u32 = 9;
+        for i in 0..TRIES {
+            if let Some(row) = self.row(id).await?.0 {
+                return Ok(Some(row));
+            }
+            self.store.locate(id).await?;
+            tokio::time::sleep(Duration::from_millis(2 << i)).await;
+        }
+        Ok(None)
     }
 
     /// The row of a node that `wanted` is true of.

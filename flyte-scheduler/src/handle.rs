@@ -74,29 +74,34 @@ impl Handle {
                     if state.changed().await.is_err() {
                         return self.stored().await?.ok_or(WaitError::Closed);
                     }
+                    continue;
                 }
                 Wait::Open => {
-                    ask = false;
-                    if let Some(outcome) = self.stored().await? {
+                    let committed = self.client.frames.latest();
+                    let stored = self.ask().await?;
+                    if let Some(outcome) = stored.outcome {
                         return Ok(outcome);
                     }
-                }
-                Wait::Elsewhere => {
-                    match self.stored().await {
-                        Ok(Some(outcome)) => return Ok(outcome),
-                        Err(WaitError::Store(e)) if e.retry() != Retry::Never => {
-                            tracing::debug!(error = %e, "the store cannot be asked yet");
-                        }
-                        Err(e) => return Err(e),
-                        Ok(None) => {}
+                    // Once the index has seen all that happened, the driver tells the rest.
+                    ask = stored.seen.is_some_and(|seen| Some(seen) < committed);
+                    if !ask {
+                        continue;
                     }
-                    // Nobody tells the handle of another process's execution.
-                    if let Ok(Err(_nobody)) = timeout(pause, state.changed()).await {
-                        sleep(pause).await;
-                    }
-                    pause = (pause * 2).min(Self::PAUSE_MAX);
                 }
+                Wait::Elsewhere => match self.stored().await {
+                    Ok(Some(outcome)) => return Ok(outcome),
+                    Err(WaitError::Store(e)) if e.retry() != Retry::Never => {
+                        tracing::debug!(error = %e, "the store cannot be asked yet");
+                    }
+                    Err(e) => return Err(e),
+                    Ok(None) => {}
+                },
             }
+            // Nobody tells the handle of another process's execution.
+            if let Ok(Err(_nobody)) = timeout(pause, state.changed()).await {
+                sleep(pause).await;
+            }
+            pause = (pause * 2).min(Self::PAUSE_MAX);
         }
     }
 
@@ -134,16 +139,25 @@ impl Handle {
         self.client.signal(&self.id, signal.into(), value).await
     }
 
-    /// How it ended, as the index knows it.
     async fn stored(&self) -> Result<Option<Outcome>, WaitError> {
-        let Some(row) = self.client.row(&self.id).await?.0 else {
-            return Ok(None);
+        Ok(self.ask().await?.outcome)
+    }
+
+    /// What the index knows.
+    async fn ask(&self) -> Result<Stored, WaitError> {
+        let (row, watermark) = self.client.row(&self.id).await?;
+        let own = watermark.iter().find(|w| w.shard == self.client.shard);
+        let seen = own.map(|w| w.sequence);
+        let open = Stored {
+            outcome: None,
+            seen,
         };
+        let Some(row) = row else { return Ok(open) };
         if !row.phase.is_terminal() {
             return match (&row.parked, &*self.state.borrow()) {
                 // Where a driver tells, the index may lag behind it.
                 (Some(why), Wait::Elsewhere) => Err(WaitError::Parked(Parked::from_index(why))),
-                _ => Ok(None),
+                _ => Ok(open),
             };
         }
         let node = match row.failed_node {
@@ -154,15 +168,24 @@ impl Handle {
             path: n.path,
             attempt: n.attempts.saturating_sub(1),
         });
-        Ok(Some(Outcome {
+        let outcome = Some(Outcome {
             id: row.id,
             phase: row.phase,
             outputs: row.outputs,
             error: row.error.filter(|_| row.phase != WorkflowPhase::Succeeded),
             node,
             by: None,
-        }))
+        });
+        Ok(Stored { outcome, seen })
     }
+}
+
+/// What the index knows of an execution.
+struct Stored {
+    /// How it ended.
+    outcome: Option<Outcome>,
+    /// Up to where the index reflects the scheduler's own journal, where it says so.
+    seen: Option<u64>,
 }
 
 /// What awaiting a [`Handle`] is.

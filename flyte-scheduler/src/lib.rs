@@ -13,6 +13,7 @@ mod events;
 mod execution_events;
 mod handle;
 mod health;
+mod meters;
 pub mod outcome;
 mod parked;
 mod progress;
@@ -34,6 +35,8 @@ pub use clock::SystemClock;
 pub use engine::{FailedNode, Outcome};
 pub use handle::{Handle, Outputs};
 pub use health::Health;
+#[cfg(feature = "metrics")]
+pub use meters::{METRICS, Metric};
 pub use parked::{ParkKind, Parked};
 pub use progress::TracedProgress;
 pub use scheduler::Scheduler;

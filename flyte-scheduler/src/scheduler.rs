@@ -2,23 +2,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flyte_core::compile::check_inputs;
-use flyte_core::contract::{CommandBody, Enqueued, ShardId, Store, Submission};
-use flyte_core::id::{Digest, ExecutionId, Str};
+use flyte_core::contract::{CommandBody, Lease, ShardId, Store};
+use flyte_core::id::{ExecutionId, Str};
 use flyte_core::literal::Literal;
-use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use tokio::sync::{oneshot, watch};
 
 use crate::builder::SchedulerBuilder;
-use crate::engine::{TaskKind, unsupported};
 use crate::handle::Handle;
 use crate::health::Health;
-use crate::room::{NoRoom, Place};
 use crate::shell::{
     LeaseLost, Leave, Mailbox, Message, Owner, Question, Shared, ShutdownReport, load,
+    side_runtime, thread,
 };
-use crate::submit::{Submit, SubmitError};
 use crate::wait_cause::WaitCause;
 use crate::waits::Wait;
 
@@ -47,17 +43,14 @@ impl Scheduler {
     pub(crate) async fn start(b: SchedulerBuilder) -> Result<Self> {
         let host = tokio::runtime::Handle::current();
         let lease = b.store.claim(b.shard, &b.owner).await?;
+        let mut claimed = Claimed {
+            lease: Some((b.store.clone(), lease.clone())),
+            host: host.clone(),
+        };
         let (send, mail) = Mailbox::new();
         let name = format!("flyte-{}", b.shard.0);
-        let (side, io) = match side_runtime(format!("{name}-io")) {
-            Ok(side) => side,
-            Err(e) => {
-                b.store.release(&lease).await?;
-                return Err(e);
-            }
-        };
+        let (side, io) = side_runtime(format!("{name}-io"))?;
         let shared = Arc::new(Shared::new(b, &lease, send, host, side));
-        let held = lease.clone();
         let (driver, inbox) = load(&shared, lease).await?;
         let mut owner = Owner::new(shared.clone(), mail);
         let drive = move || {
@@ -74,118 +67,9 @@ impl Scheduler {
                 leaving.answer();
             }
         };
-        if let Err(e) = thread(name, drive) {
-            shared.client.store.release(&held).await?;
-            return Err(e);
-        }
+        thread(name, drive)?;
+        claimed.lease = None;
         Ok(Self(Arc::new(Inner(shared))))
-    }
-
-    /// Makes a plan durable and checks that it can be run here; `submit` does the same for a plan
-    /// that is new to it.
-    ///
-    /// # Errors
-    /// [`SubmitError::Unsupported`], [`SubmitError::NoPlugin`], [`SubmitError::Store`].
-    pub async fn register(&self, plan: &Arc<Plan>) -> Result<Digest, SubmitError> {
-        let plans = &self.shared().plans;
-        if let Some(known) = plans.known(plan) {
-            return Ok(known);
-        }
-        if let Some(what) = unsupported(plan) {
-            return Err(SubmitError::Unsupported(what));
-        }
-        let loaded = plans.put(plan).await?;
-        for (kind, task) in loaded.tasks.iter().zip(&plan.tasks) {
-            let name = task.id.as_ref().map_or("", |id| &id.name);
-            match kind {
-                TaskKind::Unknown(why) => {
-                    return Err(SubmitError::NoPlugin(format!("task `{name}`: {why}")));
-                }
-                TaskKind::NoPlugin(t) => {
-                    return Err(SubmitError::NoPlugin(format!(
-                        "task `{name}`: no plugin takes tasks of type `{t}`"
-                    )));
-                }
-                TaskKind::InProcess(_) | TaskKind::Plugin(_) => {}
-            }
-        }
-        plans.approve(plan, loaded.digest);
-        Ok(loaded.digest)
-    }
-
-    /// Starts an execution; when it returns the execution is durable. The same again returns the
-    /// execution that is there. Waits while `open_max` executions are open, or `inbox_max`
-    /// submissions on their way.
-    ///
-    /// Dropped before it returns, it submitted nothing, or an execution that
-    /// [`Scheduler::attach`] finds by its name.
-    ///
-    /// # Errors
-    /// [`SubmitError`], but not `Full`; nothing was started then.
-    pub async fn submit(&self, plan: &Arc<Plan>, submit: Submit) -> Result<Handle, SubmitError> {
-        let digest = self.register(plan).await?;
-        let room = &self.shared().room;
-        let place = match room.enter(&submit.id) {
-            Err(NoRoom::Full) => room.wait(&submit.id).await,
-            entered => entered,
-        };
-        let place = place.map_err(|_| SubmitError::Closed)?;
-        self.enter(plan, digest, submit, place).await
-    }
-
-    /// The same without waiting for room.
-    ///
-    /// # Errors
-    /// [`SubmitError`]; nothing was started then. [`SubmitError::Full`] gives the submission back.
-    pub async fn try_submit(
-        &self,
-        plan: &Arc<Plan>,
-        submit: Submit,
-    ) -> Result<Handle, SubmitError> {
-        let digest = self.register(plan).await?;
-        let place = match self.shared().room.enter(&submit.id) {
-            Ok(place) => place,
-            Err(NoRoom::Full) => return Err(SubmitError::Full(Box::new(submit))),
-            Err(NoRoom::Closed) => return Err(SubmitError::Closed),
-        };
-        self.enter(plan, digest, submit, place).await
-    }
-
-    async fn enter(
-        &self,
-        plan: &Plan,
-        digest: Digest,
-        submit: Submit,
-        place: Place<'_>,
-    ) -> Result<Handle, SubmitError> {
-        let shared = self.shared();
-        let id = submit.id;
-        let submission = Submission {
-            id: id.clone(),
-            plan: digest,
-            entity: submit.entity.unwrap_or_else(|| plan.id.clone()),
-            inputs: check_inputs(plan.root(), &submit.inputs)?,
-            options: submit.options,
-            submitted_at: shared.builder.clock.now(),
-            parent: None,
-        };
-        let since = shared.client.frames.latest();
-        // Somebody must be told before it can end.
-        let state = shared.client.waits.watch(&id);
-        let body = CommandBody::Submit(Box::new(submission));
-        match shared.client.enqueue(self.shard(), body).await? {
-            Enqueued::Accepted => {
-                place.keep();
-                Ok(Handle {
-                    since,
-                    attached: false,
-                    ..self.handle(id, state)
-                })
-            }
-            Enqueued::Existing { shard } if shard == self.shard() => Ok(self.handle(id, state)),
-            Enqueued::Existing { .. } => Ok(self.foreign(id)),
-            Enqueued::Conflict { difference, .. } => Err(SubmitError::Conflict { id, difference }),
-        }
     }
 
     /// The handle of an execution that was submitted before, also in another life, or by another
@@ -384,7 +268,7 @@ impl Scheduler {
         told.then_some(left)
     }
 
-    fn handle(&self, id: ExecutionId, state: watch::Receiver<Wait>) -> Handle {
+    pub(crate) fn handle(&self, id: ExecutionId, state: watch::Receiver<Wait>) -> Handle {
         Handle {
             id,
             state,
@@ -395,12 +279,32 @@ impl Scheduler {
     }
 
     /// Of an execution in another shard: only the store knows of it.
-    fn foreign(&self, id: ExecutionId) -> Handle {
+    pub(crate) fn foreign(&self, id: ExecutionId) -> Handle {
         self.handle(id, watch::channel(Wait::Elsewhere).1)
     }
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.0.0
+    }
+}
+
+/// A claim that must not outlive a start that failed, or was dropped.
+struct Claimed {
+    lease: Option<(Arc<dyn Store>, Lease)>,
+    host: tokio::runtime::Handle,
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let Some((store, lease)) = self.lease.take() else {
+            return;
+        };
+        // To give back what was given back already does nothing.
+        self.host.spawn(async move {
+            if let Err(e) = store.release(&lease).await {
+                tracing::warn!(error = %e, "the shard was not given back");
+            }
+        });
     }
 }
 
@@ -416,48 +320,4 @@ impl Drop for Inner {
             tracing::warn!(shard, "a scheduler was dropped without `shutdown`");
         }
     }
-}
-
-/// The runtime that calls of contracts run on, in a thread of its own.
-fn side_runtime(name: String) -> Result<(tokio::runtime::Handle, Io)> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| no_thread(&e))?;
-    let side = runtime.handle().clone();
-    let (over, when_over) = oneshot::channel::<()>();
-    let thread = thread(name, move || {
-        // An error is as good: nobody is left who could say more.
-        let _over = runtime.block_on(when_over);
-        runtime.shutdown_background();
-    })?;
-    Ok((side, Io { over, thread }))
-}
-
-/// The thread of the side runtime; it ends when this is dropped.
-struct Io {
-    over: oneshot::Sender<()>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Io {
-    /// Ends it, and waits for that.
-    fn end(self) {
-        drop(self.over);
-        // A panic of a contract's call was told by its task.
-        let _panicked = self.thread.join();
-    }
-}
-
-fn thread(
-    name: String,
-    work: impl FnOnce() + Send + 'static,
-) -> Result<std::thread::JoinHandle<()>> {
-    let spawned = std::thread::Builder::new().name(name).spawn(work);
-    spawned.map_err(|e| no_thread(&e))
-}
-
-fn no_thread(e: &std::io::Error) -> Error {
-    let text = format!("no thread of its own: {e}");
-    Error::new(ErrorKind::Other, "build", text)
 }

@@ -1,10 +1,17 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use flyte_core::Error;
-use flyte_core::compile::CompileErrors;
-use flyte_core::contract::ExecutionOptions;
-use flyte_core::id::{ExecutionId, Identifier, Str};
+use flyte_core::compile::{CompileErrors, check_inputs};
+use flyte_core::contract::{CommandBody, Enqueued, ExecutionOptions, Submission};
+use flyte_core::id::{Digest, ExecutionId, Identifier, Str};
 use flyte_core::literal::Literal;
+use flyte_core::plan::Plan;
+
+use crate::engine::{TaskKind, unsupported};
+use crate::handle::Handle;
+use crate::room::{NoRoom, Place};
+use crate::scheduler::Scheduler;
 
 /// An execution to start.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,4 +99,116 @@ pub enum SubmitError {
     /// The store said no.
     #[error("{0}")]
     Store(#[from] Error),
+}
+
+impl Scheduler {
+    /// Makes a plan durable and checks that it can be run here; `submit` does the same for a plan
+    /// that is new to it.
+    ///
+    /// # Errors
+    /// [`SubmitError::Unsupported`], [`SubmitError::NoPlugin`], [`SubmitError::Store`].
+    pub async fn register(&self, plan: &Arc<Plan>) -> Result<Digest, SubmitError> {
+        let plans = &self.shared().plans;
+        if let Some(known) = plans.known(plan) {
+            return Ok(known);
+        }
+        if let Some(what) = unsupported(plan) {
+            return Err(SubmitError::Unsupported(what));
+        }
+        let loaded = plans.put(plan).await?;
+        for (kind, task) in loaded.tasks.iter().zip(&plan.tasks) {
+            let name = task.id.as_ref().map_or("", |id| &id.name);
+            match kind {
+                TaskKind::Unknown(why) => {
+                    return Err(SubmitError::NoPlugin(format!("task `{name}`: {why}")));
+                }
+                TaskKind::NoPlugin(t) => {
+                    return Err(SubmitError::NoPlugin(format!(
+                        "task `{name}`: no plugin takes tasks of type `{t}`"
+                    )));
+                }
+                TaskKind::InProcess(_) | TaskKind::Plugin(_) => {}
+            }
+        }
+        plans.approve(plan, loaded.digest);
+        Ok(loaded.digest)
+    }
+
+    /// Starts an execution; when it returns the execution is durable. The same again returns the
+    /// execution that is there. Waits while `open_max` executions are open, or `inbox_max`
+    /// submissions on their way.
+    ///
+    /// Dropped before it returns, it submitted nothing, or an execution that
+    /// [`Scheduler::attach`] finds by its name.
+    ///
+    /// # Errors
+    /// [`SubmitError`], but not `Full`; nothing was started then.
+    pub async fn submit(&self, plan: &Arc<Plan>, submit: Submit) -> Result<Handle, SubmitError> {
+        let digest = self.register(plan).await?;
+        let room = &self.shared().room;
+        let place = match room.enter(&submit.id) {
+            Err(NoRoom::Full) => {
+                self.shared().meters.waited();
+                room.wait(&submit.id).await
+            }
+            entered => entered,
+        };
+        let place = place.map_err(|_| SubmitError::Closed)?;
+        self.enter(plan, digest, submit, place).await
+    }
+
+    /// The same without waiting for room.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was started then. [`SubmitError::Full`] gives the submission back.
+    pub async fn try_submit(
+        &self,
+        plan: &Arc<Plan>,
+        submit: Submit,
+    ) -> Result<Handle, SubmitError> {
+        let digest = self.register(plan).await?;
+        let place = match self.shared().room.enter(&submit.id) {
+            Ok(place) => place,
+            Err(NoRoom::Full) => return Err(SubmitError::Full(Box::new(submit))),
+            Err(NoRoom::Closed) => return Err(SubmitError::Closed),
+        };
+        self.enter(plan, digest, submit, place).await
+    }
+
+    async fn enter(
+        &self,
+        plan: &Plan,
+        digest: Digest,
+        submit: Submit,
+        place: Place<'_>,
+    ) -> Result<Handle, SubmitError> {
+        let shared = self.shared();
+        let id = submit.id;
+        let submission = Submission {
+            id: id.clone(),
+            plan: digest,
+            entity: submit.entity.unwrap_or_else(|| plan.id.clone()),
+            inputs: check_inputs(plan.root(), &submit.inputs)?,
+            options: submit.options,
+            submitted_at: shared.builder.clock.now(),
+            parent: None,
+        };
+        let since = shared.client.frames.latest();
+        // Somebody must be told before it can end.
+        let state = shared.client.waits.watch(&id);
+        let body = CommandBody::Submit(Box::new(submission));
+        match shared.client.enqueue(self.shard(), body).await? {
+            Enqueued::Accepted => {
+                place.keep();
+                Ok(Handle {
+                    since,
+                    attached: false,
+                    ..self.handle(id, state)
+                })
+            }
+            Enqueued::Existing { shard } if shard == self.shard() => Ok(self.handle(id, state)),
+            Enqueued::Existing { .. } => Ok(self.foreign(id)),
+            Enqueued::Conflict { difference, .. } => Err(SubmitError::Conflict { id, difference }),
+        }
+    }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Waits {
     by_id: DashMap<ExecutionId, watch::Sender<Wait>>,
     /// How many entries there may be before those that nobody looks at are dropped.
     sweep_at: AtomicUsize,
+    /// Whether the shard is lost.
+    away: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -38,8 +40,11 @@ impl Waits {
     pub(crate) fn watch(&self, id: &ExecutionId) -> watch::Receiver<Wait> {
         self.sweep();
         let wait = self.by_id.entry(id.clone()).or_default();
-        if self.closed.load(Ordering::Acquire) {
+        // Read after the entry is there: who sets a mark afterwards sees the entry.
+        if self.closed.load(Ordering::SeqCst) {
             wait.send_replace(Wait::Closed);
+        } else if self.away.load(Ordering::SeqCst) {
+            wait.send_replace(Wait::Elsewhere);
         }
         wait.subscribe()
     }
@@ -72,6 +77,7 @@ impl Waits {
 
     /// The shard is lost: from now on only the store knows.
     pub(crate) fn elsewhere(&self) {
+        self.away.store(true, Ordering::SeqCst);
         for wait in &self.by_id {
             wait.send_replace(Wait::Elsewhere);
         }
@@ -80,6 +86,7 @@ impl Waits {
     /// The shard is this scheduler's, with this state. What is not open there ended elsewhere, or
     /// is in the inbox: those who wait go on to ask the store until they are told.
     pub(crate) fn here(&self, state: &State) {
+        self.away.store(false, Ordering::SeqCst);
         for wait in &self.by_id {
             if state.number(wait.key()).is_some() {
                 wait.send_if_modified(|w| {
@@ -99,7 +106,7 @@ impl Waits {
     }
 
     pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::SeqCst);
         for wait in &self.by_id {
             wait.send_replace(Wait::Closed);
         }

@@ -6,100 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use common::call::{Call, Calls, id, submit};
-use flyte_core::contract::{
-    ExecutionOptions, JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest,
-    Launched, LookupRequest, Plugin, PluginCapabilities, PluginInfo, Prepared, ShardId, StatusSink,
-    TaskError,
-};
+use common::job::Scripted;
+use flyte_core::ErrorKind;
+use flyte_core::contract::{Clock, ExecutionOptions, ShardId, TaskError};
 use flyte_core::journal::{NodePhase, TaskPhase};
-use flyte_core::literal::{Literal, Row, SignedDuration};
+use flyte_core::literal::{LiteralType, SignedDuration, SimpleType};
 use flyte_core::memory::{MemoryCache, MemoryStore};
-use flyte_core::plan::{Bound, GraphBuilder, GraphKind, NodeSettings, Plan, Source, Target};
-use flyte_core::template::{TaskTemplate, Variable, VariableMap};
-use flyte_core::{ErrorKind, Result};
+use flyte_core::plan::{Bound, GraphBuilder, GraphKind, NodeSettings, Source, Target};
+use flyte_core::template::{Variable, VariableMap};
 use flyte_scheduler::{ParkKind, Scheduler, SystemClock, WaitCause};
 use tokio::sync::Semaphore;
-
-/// A plugin whose jobs run until the test ends them; they take local slots.
-#[derive(Debug)]
-struct Scripted(PluginInfo, Arc<AtomicBool>);
-
-impl Scripted {
-    const TYPE: &str = "scripted";
-
-    fn new(over: &Arc<AtomicBool>) -> Arc<Self> {
-        let capabilities = PluginCapabilities {
-            local: true,
-            ..PluginCapabilities::default()
-        };
-        let info = PluginInfo::new("scripted", [Self::TYPE]).with_capabilities(capabilities);
-        Arc::new(Self(info, over.clone()))
-    }
-}
-
-#[async_trait]
-impl Plugin for Scripted {
-    fn info(&self) -> &PluginInfo {
-        &self.0
-    }
-
-    fn prepare(&self, _: &TaskTemplate, _: &Row) -> Result<Prepared> {
-        Ok(Prepared::default())
-    }
-
-    async fn launch(
-        &self,
-        _: &LaunchContext,
-        requests: Vec<LaunchRequest>,
-    ) -> Vec<Result<Launched>> {
-        let launched = |r: LaunchRequest| {
-            let handle = JobHandle::new(1, r.key.to_string().into_bytes())?;
-            Ok(Launched {
-                handle,
-                status: None,
-            })
-        };
-        requests.into_iter().map(launched).collect()
-    }
-
-    async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {
-        attempts.iter().map(|_| Ok(None)).collect()
-    }
-
-    async fn observe(&self, handles: &[JobHandle]) -> Vec<Result<JobStatus>> {
-        let row = Row::from_pairs([("o0", Literal::Integer(1))]);
-        let status = match self.1.load(Ordering::SeqCst) {
-            true => JobStatus::new(2, JobPhase::Succeeded(JobOutputs::Inline(row))),
-            false => JobStatus::new(1, JobPhase::Running),
-        };
-        handles.iter().map(|_| Ok(status.clone())).collect()
-    }
-
-    async fn abort(&self, _: &JobHandle, _: &str) -> Result<()> {
-        Ok(())
-    }
-
-    async fn finalize(&self, _: &JobHandle) -> Result<()> {
-        Ok(())
-    }
-
-    async fn watch(&self, _: Arc<dyn StatusSink>) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Two nodes of a task that a plugin runs.
-fn jobs() -> Arc<Plan> {
-    let nodes: &[(&str, &[u32])] = &[("a", &[]), ("b", &[])];
-    let mut plan = (*Call::new("job").plan(NodeSettings::default(), nodes)).clone();
-    let mut task = (*plan.tasks[0]).clone();
-    task.task_type = Scripted::TYPE.into();
-    task.custom = None;
-    plan.tasks[0] = Arc::new(task);
-    Arc::new(plan)
-}
 
 fn calls(gate: &Arc<Semaphore>) -> Calls {
     let gate = gate.clone();
@@ -198,7 +115,6 @@ async fn a_backoff_says_until_when() {
     let WaitCause::Backoff { attempt: 1, until } = cause else {
         panic!("{cause:?}");
     };
-    use flyte_core::contract::Clock;
     let left = until.since(SystemClock::default().now());
     assert!(left > SignedDuration::from_millis(3_000_000), "{left:?}");
 }
@@ -209,12 +125,15 @@ async fn a_job_a_slot_and_a_plugin_that_is_missing() {
     let store: Arc<MemoryStore> = Arc::default();
     let b = Scheduler::builder().store(store.clone());
     let scheduler = b
-        .plugin(Scripted::new(&over))
+        .plugin(Scripted::plugin(&over))
         .slots(1)
         .build()
         .await
         .unwrap();
-    scheduler.submit(&jobs(), submit("e")).await.unwrap();
+    scheduler
+        .submit(&Scripted::plan(), submit("e"))
+        .await
+        .unwrap();
     let runs = |c: &WaitCause| {
         matches!(
             c,
@@ -243,7 +162,7 @@ async fn a_job_a_slot_and_a_plugin_that_is_missing() {
     // It goes on by itself once a program knows the plugin again.
     let b = Scheduler::builder()
         .store(store)
-        .plugin(Scripted::new(&over));
+        .plugin(Scripted::plugin(&over));
     let back = b.slots(1).build().await.unwrap();
     over.store(true, Ordering::SeqCst);
     back.attach(&id("e")).await.unwrap().await.unwrap();
@@ -283,9 +202,7 @@ async fn an_open_node_names_what_runs_inside() {
     let scheduler = b.build().await.unwrap();
     let inner = Call::new("gated").plan(NodeSettings::default(), &[("x", &[]), ("y", &[0])]);
     let mut outer = GraphBuilder::new(inner.id.clone(), GraphKind::Workflow);
-    let int = Variable::new(flyte_core::literal::LiteralType::simple(
-        flyte_core::literal::SimpleType::Integer,
-    ));
+    let int = Variable::new(LiteralType::simple(SimpleType::Integer));
     outer.interface(&VariableMap::new(), &[("o0".into(), int)].into());
     let mut node = |name: &str| {
         let outputs = std::iter::once("o0".into());

@@ -15,7 +15,7 @@ use flyte_core::journal::{ErrorOrigin, NodePhase, WorkflowPhase};
 use flyte_core::literal::{Literal, SignedDuration};
 use flyte_core::memory::MemoryStore;
 use flyte_core::plan::NodeSettings;
-use flyte_scheduler::{Deadline, Handle, Scheduler, WaitError};
+use flyte_scheduler::{Deadline, Handle, Scheduler, WaitCause, WaitError};
 use futures::StreamExt;
 
 fn calls() -> Calls {
@@ -220,7 +220,8 @@ async fn a_signal_opens_a_gate_from_anywhere_and_a_wrong_one_is_refused() {
         (approved, count)
     });
     let handle = own.launch(&wf.unwrap(), ()).named("e").await.unwrap();
-    while own.explain(&id("e"), "n1").await.is_err() {
+    // Values are judged once the index knows the execution.
+    while other.explain(&id("e"), "n1").await.unwrap() == WaitCause::NotBegun {
         tokio::task::yield_now().await;
     }
     let elsewhere = other.attach(&id("e")).await.unwrap();

@@ -22,7 +22,8 @@ use futures::FutureExt;
 /// The first attempt hangs until it is dropped; later ones succeed.
 fn hangs_once(dropped: &Arc<AtomicU32>, begun: &Arc<AtomicU32>) -> Calls {
     let (dropped, begun) = (dropped.clone(), begun.clone());
-    Calls::default().with("work", move |cx| {
+    let quick = Calls::default().with("quick", |_| async { Ok(()) });
+    quick.with("work", move |cx| {
         let (dropped, begun) = (dropped.clone(), begun.clone());
         async move {
             begun.fetch_add(1, Ordering::SeqCst);
@@ -79,6 +80,10 @@ async fn another_owner_takes_over_and_the_first_handle_resolves() {
     assert!(lost.reason.contains("epoch"), "{lost:?}");
     let outcome = handle.wait().await.unwrap();
     assert_eq!(outcome.phase, WorkflowPhase::Succeeded);
+    // What is submitted now reaches the owner, too.
+    let late = Call::new("quick").alone();
+    let late = first.submit(&late, submit("late")).await.unwrap();
+    assert!(late.await.is_ok());
     // The first drops its own.
     until(|| dropped.load(Ordering::SeqCst) == 1).await;
     let expected = vec![(0, Some("HostLost".into())), (1, None)];

@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::call::{Call, Calls, id, submit};
+use common::store::Hooked;
 use common::{drops, until};
-use flyte_core::contract::{Durability, ManualClock, ShardId};
+use flyte_core::contract::{Durability, ManualClock, Query, ShardId, Store};
 use flyte_core::memory::MemoryStore;
+use flyte_core::plan::NodeSettings;
 use flyte_core::{Error, ErrorKind};
 use flyte_scheduler::{BuildError, ProblemCode, Scheduler, WaitError};
+use futures::FutureExt;
 use tokio::sync::Semaphore;
 
 fn calls(dropped: &Arc<AtomicU32>, begun: &Arc<AtomicU32>, gate: &Arc<Semaphore>) -> Calls {
@@ -154,7 +157,7 @@ async fn a_manual_clock_decides_what_time_it_is() {
     let calls = calls(&rig.dropped, &rig.begun, &rig.gate.0);
     let b = Scheduler::builder().clock(clock.clone()).resource(calls);
     let scheduler = b.build().await.unwrap();
-    let settings = flyte_core::plan::NodeSettings {
+    let settings = NodeSettings {
         timeout: Some(flyte_core::literal::SignedDuration::from_millis(3_600_000)),
         ..Default::default()
     };
@@ -203,7 +206,10 @@ async fn a_shutdown_drains_and_reports() {
     let rig = Rig::default();
     let scheduler = rig.build(0).await;
     let plan = Call::new("gated").alone();
-    let ends = scheduler.submit(&plan, submit("ends")).await.unwrap();
+    let nodes: &[(&str, &[u32])] = &[("a", &[]), ("b", &[0])];
+    let chain = Call::new("gated").plan(NodeSettings::default(), nodes);
+    let ends = scheduler.submit(&chain, submit("ends")).await.unwrap();
+    rig.begun(1).await;
     scheduler.submit(&plan, submit("hangs")).await.unwrap();
     rig.begun(2).await;
     rig.gate.0.add_permits(1);
@@ -212,13 +218,21 @@ async fn a_shutdown_drains_and_reports() {
     assert_eq!((report.finished, report.cancelled), (1, 1), "{report:?}");
     assert_eq!(
         (report.handed_back, report.still_blocking),
-        (1, 0),
+        (2, 0),
         "{report:?}"
     );
-    drop(ends);
+    // What follows it did not begin.
+    assert!(matches!(ends.await, Err(WaitError::Closed)));
+    let query = Query::Attempts {
+        execution: id("ends"),
+        node: None,
+        limit: 10,
+        from: None,
+    };
+    assert_eq!(rig.store.query(&query).await.unwrap().items.len(), 1);
     until(|| rig.dropped.load(Ordering::SeqCst) == 2).await;
     // The next owner goes on, and nothing is charged: one attempt is all there is.
-    rig.gate.0.add_permits(1);
+    rig.gate.0.add_permits(2);
     let next = rig.build(0).await;
     next.attach(&id("hangs")).await.unwrap().await.unwrap();
     next.attach(&id("ends")).await.unwrap().await.unwrap();
@@ -320,4 +334,25 @@ fn nothing_is_left_after_a_shutdown() {
             (&handle).await.unwrap();
         });
     }
+}
+
+#[tokio::test]
+async fn a_build_that_is_dropped_keeps_no_shard() {
+    let pends = |call: &'static str| {
+        async move {
+            if call == "load" {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
+        .boxed()
+    };
+    let store = Hooked::new(MemoryStore::default(), pends, |_| async { Ok(()) }.boxed());
+    let inner = Arc::new(store.inner.clone());
+    let build = Scheduler::builder().store(Arc::new(store)).build();
+    assert!(build.now_or_never().is_none(), "it hangs in `load`");
+    while inner.shards().await.unwrap() != [(ShardId(0), None)] {
+        tokio::task::yield_now().await;
+    }
+    Scheduler::builder().store(inner).build().await.unwrap();
 }

@@ -1,1 +1,3 @@
 //! Tests across crates; see `tests/`.
+
+pub mod sim;

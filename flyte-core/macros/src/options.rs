@@ -92,12 +92,17 @@ impl Options {
         }
     }
 
-    /// A `TaskOptions` value.
-    pub(crate) fn tokens(&self, core: &TokenStream) -> TokenStream {
-        let name = match &self.name {
+    /// The name in the template.
+    pub(crate) fn name(&self) -> TokenStream {
+        match &self.name {
             Some(name) => quote!(#name),
             None => quote!(Self::NAME),
-        };
+        }
+    }
+
+    /// A `TaskOptions` value.
+    pub(crate) fn tokens(&self, core: &TokenStream) -> TokenStream {
+        let name = self.name();
         let mut fields = TokenStream::new();
         if let Some(n) = &self.retries {
             let n = n.base10_digits().parse::<u32>().unwrap_or_default();

@@ -113,6 +113,7 @@ fn own(
         quote!(inputs)
     };
     let about = format!("The task `{short}`.");
+    let named = options.name();
     quote! {
         #(#cfgs)*
         #[doc = #about]
@@ -128,7 +129,7 @@ fn own(
             #vis const TAG: &'static str = #tag;
             /// The task without its arguments.
             #vis const TASK: #core::author::TaskRef<(#(#types,)*), #result> =
-                #core::author::TaskRef::new(Self::TAG, |#inputs| {
+                #core::author::TaskRef::new(Self::TAG, #named, |#inputs| {
                     ::core::result::Result::Ok((#(#takes,)*))
                 });
             #(#arguments)*

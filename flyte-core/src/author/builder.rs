@@ -11,13 +11,13 @@ use super::output::Origin;
 use super::values::{Outlets, Refs};
 use super::workflow::Built;
 use super::{
-    BuildError, BuildErrors, Call, Callable, Handles, IntoInput, IntoInputs, IntoTimeout,
-    LiteralValue, Output, Place, Ref, TaskReturn, Values, Workflow,
+    BuildError, BuildErrors, Call, Callable, Handles, IntoInput, IntoInputs, LiteralValue, Output,
+    Place, Ref, TaskReturn, Values, Workflow,
 };
 use crate::compile::CompileErrorCode as Code;
-use crate::contract::{Expansion, RawTask, TaskError};
+use crate::contract::RawTask;
 use crate::id::Str;
-use crate::literal::{Literal, LiteralType, Row};
+use crate::literal::{Literal, LiteralType};
 use crate::template::{GateCondition, OnFailure, TaskTemplate};
 
 /// A number that no other builder, and no item of a map, has in this process.
@@ -157,60 +157,6 @@ impl WorkflowBuilder {
         self.constants.push(value.into_literal());
         let origin = Origin::Constant(self.constants.len() as u32 - 1);
         Output::of(Ref::new(self.number, origin, 0))
-    }
-
-    /// Adds a node that lasts this long. Give it to [`WorkflowBuilder::after`].
-    #[track_caller]
-    pub fn sleep(&mut self, duration: impl IntoTimeout) -> Output<()> {
-        let place = Place::here();
-        let duration = match duration.into_timeout() {
-            Ok(d) => Some(d),
-            Err(e) => {
-                self.wrong(Code::InvalidValue, place, e);
-                None
-            }
-        };
-        let gate = GateCondition::Sleep { duration };
-        let node = self.add_gate(gate, Vec::new(), None, Vec::new(), place);
-        self.handles::<()>(node)
-    }
-
-    /// Adds a node that waits for a value of this name to be sent to the execution, for at most
-    /// `timeout`.
-    #[track_caller]
-    pub fn signal<T: LiteralValue>(
-        &mut self,
-        id: impl Into<Str>,
-        timeout: impl IntoTimeout,
-    ) -> Output<T> {
-        let gate = GateCondition::Signal {
-            signal_id: id.into(),
-            literal_type: Some(T::literal_type()),
-            output_variable_name: "o0".into(),
-        };
-        let outputs = vec![("o0".into(), T::literal_type())];
-        let timeout = Some(timeout.into_timeout());
-        let node = self.add_gate(gate, Vec::new(), timeout, outputs, Place::here());
-        self.handles::<T>(node)
-    }
-
-    /// Adds a node that gives `value` when it is approved by a signal of this name, and fails when
-    /// it is rejected, or after `timeout`.
-    #[track_caller]
-    pub fn approve<T: LiteralValue>(
-        &mut self,
-        value: impl IntoInput<T>,
-        id: impl Into<Str>,
-        timeout: impl IntoTimeout,
-    ) -> Output<T> {
-        let gate = GateCondition::Approve {
-            signal_id: id.into(),
-        };
-        let outputs = vec![("o0".into(), T::literal_type())];
-        let inputs = vec![("o0".into(), value.into_input().wire)];
-        let timeout = Some(timeout.into_timeout());
-        let node = self.add_gate(gate, inputs, timeout, outputs, Place::here());
-        self.handles::<T>(node)
     }
 
     /// Lets the node of `then` wait for the node of `first`, though it takes none of its values.
@@ -426,32 +372,6 @@ impl WorkflowBuilder {
         }
     }
 
-    fn add_gate(
-        &mut self,
-        gate: GateCondition,
-        inputs: Vec<(Str, Wire)>,
-        timeout: Option<Result<crate::literal::SignedDuration, String>>,
-        outputs: Vec<(Str, LiteralType)>,
-        place: Place,
-    ) -> u32 {
-        let mut options = CallOptions::default();
-        match timeout.transpose() {
-            Ok(t) => options.metadata.timeout = t,
-            Err(e) => options.wrong.push(e),
-        }
-        let draft = NodeDraft {
-            scope: self.scope(),
-            id: "".into(),
-            place,
-            options,
-            inputs,
-            kind: Kind::Gate(gate),
-            after: Vec::new(),
-            outputs,
-        };
-        self.add(draft)
-    }
-
     fn node_of(&self, handles: &impl Handles) -> Option<u32> {
         let mut outlets = Outlets::default();
         handles.outlets(&mut outlets);
@@ -462,43 +382,6 @@ impl WorkflowBuilder {
             },
             _ => None,
         }
-    }
-
-    /// What a dynamic task answers with: values if there is nothing to run.
-    ///
-    /// # Errors
-    /// The build errors, under [`Expansion::BUILD_FAILED`].
-    pub fn expand<H: Handles>(self, handles: &H) -> Result<Expansion, TaskError> {
-        let failed = |e: String| TaskError::new(e).with_code(Expansion::BUILD_FAILED);
-        if let Some(row) = self.constant_row(handles) {
-            return Ok(Expansion::Values(row));
-        }
-        let built = self
-            .finish(handles, Place::here())
-            .map_err(|e| failed(e.to_string()))?;
-        Ok(Expansion::Plan(built.plan.clone()))
-    }
-
-    /// The outputs, if all are constants and there is no node and no mistake.
-    fn constant_row<H: Handles>(&self, handles: &H) -> Option<Row> {
-        if !self.nodes.is_empty() || !self.errors.is_empty() {
-            return None;
-        }
-        let mut outlets = Outlets::default();
-        handles.outlets(&mut outlets);
-        let mut pairs = Vec::new();
-        for (name, wire) in H::Values::NAMES.iter().zip(&outlets.0) {
-            let Wire::Value(r) = wire else { return None };
-            let Origin::Constant(i) = r.origin else {
-                return None;
-            };
-            if r.builder != self.number || !r.is_whole() {
-                return None;
-            }
-            pairs.push((*name, self.constants.get(i as usize)?.clone()));
-        }
-        pairs.sort_by_key(|(name, _)| *name);
-        Some(Row::from_pairs(pairs))
     }
 
     pub(super) fn finish<H: Handles>(

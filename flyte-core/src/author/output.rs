@@ -88,7 +88,7 @@ impl fmt::Debug for Ref {
 }
 
 /// What a handle of a type offers by name. Derived with
-/// [`LiteralStruct`](super::LiteralStruct), whose fields become methods of its handles.
+/// `#[derive(LiteralStruct)]`, whose fields become methods of its handles.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no literal type, so it has no handle",
     label = "this type has no Flyte type"

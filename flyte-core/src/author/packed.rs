@@ -4,7 +4,7 @@ use super::{LiteralValue, ValueError};
 use crate::literal::{Document, MSGPACK_TAG};
 
 /// A value inside a MessagePack document: what the fields of a
-/// [`LiteralStruct`](super::LiteralStruct) become.
+/// `#[derive(LiteralStruct)]` become.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Packed(pub(super) Value);
 

@@ -16,6 +16,8 @@ use crate::template::{TaskTemplate, TypedInterface, Variable};
 pub struct TaskRef<A, R> {
     /// The typetag of its objects.
     pub tag: &'static str,
+    /// The name in its template.
+    pub name: &'static str,
     inputs: fn(&Row) -> Result<A, TaskError>,
     returns: PhantomData<fn() -> R>,
 }
@@ -24,9 +26,14 @@ impl<A, R> TaskRef<A, R> {
     /// For generated code.
     #[doc(hidden)]
     #[must_use]
-    pub const fn new(tag: &'static str, inputs: fn(&Row) -> Result<A, TaskError>) -> Self {
+    pub const fn new(
+        tag: &'static str,
+        name: &'static str,
+        inputs: fn(&Row) -> Result<A, TaskError>,
+    ) -> Self {
         Self {
             tag,
+            name,
             inputs,
             returns: PhantomData,
         }

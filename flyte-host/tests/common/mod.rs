@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use flyte_host::core::compile::launch_plan_closure;
 use flyte_host::core::template::{LaunchPlanTemplate, TaskTemplate, WorkflowTemplate};
 use flyte_host::idl::admin;
 use flyte_host::idl::convert::{decode, launch_plan_from_pb, task_from_pb, workflow_from_pb};
@@ -76,6 +77,13 @@ pub(crate) fn templates() -> Templates {
                 all.launch_plans.push(launch_plan_from_pb(&plan).unwrap());
             }
             _ => {}
+        }
+    }
+    // A server computes what callers of a launch plan give; flytekit leaves that empty.
+    for plan in &mut all.launch_plans {
+        let id = plan.spec.workflow_id.as_ref();
+        if let Some(w) = all.workflows.iter().find(|w| Some(&w.id) == id) {
+            plan.closure = launch_plan_closure(&plan.spec, w).unwrap();
         }
     }
     all

@@ -78,6 +78,7 @@ pub(super) fn apply(
                 kids: Default::default(),
                 signals: Default::default(),
                 publishing: Default::default(),
+                kept: Default::default(),
                 troubles: Default::default(),
                 times: Default::default(),
                 producers: Default::default(),
@@ -160,6 +161,7 @@ impl Execution {
                 self.set(*parent, NodeState::Open, agenda);
                 self.begin(*parent, at);
                 let mut frame = Frame::new(loaded, *graph, Some(*parent), inputs.clone(), *items);
+                frame.attempt = *attempt;
                 if let Some(items) = &mut frame.items {
                     items.failed_max = self.failures_allowed(*parent, frame.nodes.len() as u32);
                 }
@@ -285,6 +287,11 @@ impl Execution {
             Change::Published { addr, status } => {
                 self.publishing.remove(addr);
                 self.cache.insert(*addr, *status);
+                if self.publishing.is_empty() {
+                    for ix in std::mem::take(&mut self.kept) {
+                        self.frames[ix.0 as usize].clear();
+                    }
+                }
                 agenda.push((self.number, Agenda::Quiet));
             }
             Change::Finalized { addr, attempt } => {
@@ -376,7 +383,12 @@ impl Execution {
 
     fn close_child(&mut self, addr: NodeAddr) {
         if let Some(child) = self.children.remove(&addr) {
-            self.frames[child.0 as usize].close();
+            let frame = &mut self.frames[child.0 as usize];
+            frame.closed = true;
+            match self.publishing.is_empty() {
+                true => frame.clear(),
+                false => self.kept.push(child),
+            }
         }
     }
 

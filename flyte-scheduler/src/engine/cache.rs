@@ -177,6 +177,11 @@ impl Engine {
                 Looked::Miss(CacheStatus::Miss, key.map(|k| (k, token)))
             }
             CacheAnswer::Held { holder, ask_again } => {
+                // The time is the cache's: by a clock that is ahead of it the engine would ask
+                // without a pause, by one that is behind it would wait for more than the ttl.
+                let ttl = self.config.reservation_ttl_ms as i64;
+                let after = |ms| self.now.saturating_add(SignedDuration::from_millis(ms));
+                let ask_again = ask_again.min(after(ttl)).max(after(ttl / 30));
                 self.timers
                     .insert((ask_again, at.execution, at.addr, Timer::AskAgain));
                 let held = Looked::Held { holder, ask_again };
@@ -210,10 +215,13 @@ impl Engine {
             self.looked.remove(&(number, addr));
             return;
         };
-        let waits = matches!(
-            ex.node(addr),
-            NodeState::Ready | NodeState::Running | NodeState::Backoff
-        );
+        // A node that may not begin now, because its execution is parked or its frame ends, leaves
+        // the key to others, and asks again when it may.
+        let waits = match ex.node(addr) {
+            NodeState::Ready => ex.may_start(addr.frame),
+            NodeState::Running | NodeState::Backoff | NodeState::Open => true,
+            _ => false,
+        };
         match self.looked.get(&(number, addr)) {
             Some(Looked::Miss(_, Some((key, token)))) if waits => {
                 let ttl = Duration::from_millis(self.config.reservation_ttl_ms);
@@ -227,7 +235,24 @@ impl Engine {
                 let due = self.now.saturating_add(SignedDuration::from_millis(third));
                 self.timers.insert((due, number, addr, Timer::Extend));
             }
+            Some(Looked::Miss(_, Some(_))) => self.unreserve(number, addr),
             _ => {}
+        }
+    }
+
+    /// Gives up what a node has reserved that cannot begin yet: whoever holds the room that it
+    /// waits for may need the same key. It asks again when it has room.
+    pub(super) fn unreserve(&mut self, number: u64, addr: NodeAddr) {
+        let slot = (number, addr);
+        if !matches!(self.looked.get(&slot), Some(Looked::Miss(_, Some(_)))) {
+            return;
+        }
+        if let Some(Looked::Miss(_, Some((key, token)))) = self.looked.remove(&slot) {
+            self.effects.push(Effect::CacheExtend {
+                key: Box::new(key),
+                token,
+                ttl: Duration::ZERO,
+            });
         }
     }
 

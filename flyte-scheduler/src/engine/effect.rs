@@ -114,7 +114,7 @@ pub enum Effect {
         /// Set for a serialised task.
         owner: Option<CacheOwner>,
     },
-    /// Prolong a reservation; no answer.
+    /// Prolong a reservation, or give it back with a `ttl` of zero; no answer.
     CacheExtend {
         /// The key.
         key: Box<CacheKey>,

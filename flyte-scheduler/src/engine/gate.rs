@@ -1,6 +1,6 @@
 use flyte_core::id::{NodeAddr, Str};
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues};
-use flyte_core::literal::{Literal, SignedDuration};
+use flyte_core::literal::{Literal, SignedDuration, castable, infer};
 use flyte_core::plan::Target;
 use flyte_core::template::GateCondition;
 
@@ -106,12 +106,25 @@ impl Engine {
         }
     }
 
-    /// Somebody gave a signal. The first value counts; one that comes before its gate is kept.
+    /// Somebody gave a signal. The first value counts; one that comes before its gate is kept. A
+    /// value of another type than a gate wants is no value: whoever gave it was told so, unless it
+    /// came before the execution was known.
     pub(super) fn signal(&mut self, id: &flyte_core::id::ExecutionId, signal: Str, value: Literal) {
         let Some(number) = self.state.number(id) else {
             return;
         };
-        if !self.open_execution(number).signals.contains_key(&signal) {
+        let ex = self.open_execution(number);
+        let open = ex.frames.iter().filter(|f| !f.closed);
+        let mut gates = open.flat_map(|f| &f.loaded.plan.gates);
+        let misfit = gates.any(|gate| match gate {
+            GateCondition::Signal {
+                signal_id,
+                literal_type: Some(wanted),
+                ..
+            } if *signal_id == signal => !infer(&value).is_ok_and(|t| castable(&t, wanted)),
+            _ => false,
+        });
+        if !misfit && !ex.signals.contains_key(&signal) {
             self.emit(number, Change::Signalled { signal, value });
         }
     }

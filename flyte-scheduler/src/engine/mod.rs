@@ -118,6 +118,8 @@ pub struct Engine {
     quarantine: HashMap<ExecutionId, Str>,
     /// Whether the last owner's process lives on.
     survived: bool,
+    /// Whether no node begins any more.
+    paused: bool,
 }
 
 #[derive(Debug, Default)]
@@ -155,6 +157,7 @@ impl Engine {
             submitting: None,
             quarantine: HashMap::new(),
             survived: false,
+            paused: false,
         }
     }
 

@@ -18,6 +18,11 @@ impl Engine {
         self.survived = true;
     }
 
+    /// From here on no node begins: the owner is about to leave, and the next one finds them ready.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
     /// The execution that the last call worked on, if it was one.
     #[must_use]
     pub fn suspect(&self) -> Option<&ExecutionId> {

@@ -95,6 +95,7 @@ impl Engine {
         for addr in running {
             self.recover_attempt(number, addr, left);
         }
+        self.miss_plugins(number);
         for addr in gated.into_iter().chain(open) {
             let attempt = self.open_execution(number).attempt(addr);
             self.set_deadlines(AttemptRef {
@@ -233,32 +234,25 @@ impl Engine {
                     },
                 );
             }
-            // The execution is parked, or will be when the node is looked at again.
-            Some(TaskKind::Unknown(_) | TaskKind::NoPlugin(_)) => {
-                let code = HOST_LEFT;
+            // Its plugin may come back and find the job; see `miss_plugins`.
+            Some(TaskKind::NoPlugin(_)) => {}
+            // The execution will be parked when the node is looked at again.
+            Some(TaskKind::Unknown(_)) => {
                 let message = "the task cannot be run by this program";
-                let error = Box::new(ExecutionError::new(ErrorOrigin::System, code, message));
-                let retry = Some(Retrying {
-                    attempt: attempt + 1,
-                    not_before: None,
-                });
-                let charge = Charge::Nothing;
-                if ex.jobs.contains_key(&addr) {
-                    // Its plugin may come back and find the job.
-                    let task_type = "?".into();
-                    self.park(number, ParkCause::MissingPlugin { addr, task_type });
-                } else {
-                    self.emit(
-                        number,
-                        Change::AttemptFailed {
-                            addr,
-                            attempt,
-                            error,
-                            charge,
-                            retry,
-                        },
-                    );
-                }
+                let error = ExecutionError::new(ErrorOrigin::System, HOST_LEFT, message);
+                self.emit(
+                    number,
+                    Change::AttemptFailed {
+                        addr,
+                        attempt,
+                        error: Box::new(error),
+                        charge: Charge::Nothing,
+                        retry: Some(Retrying {
+                            attempt: attempt + 1,
+                            not_before: None,
+                        }),
+                    },
+                );
             }
             // A child execution: it is its own, and goes on by itself.
             None if ending => self

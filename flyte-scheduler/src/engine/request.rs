@@ -143,7 +143,8 @@ impl Execution {
         match frame.parent {
             None => for_parts(20, &[&id]),
             Some(parent) => {
-                let attempt = self.attempt(parent).to_string();
+                // Not the current one: names of what an earlier attempt began stay.
+                let attempt = frame.attempt.to_string();
                 for_parts(20, &[&self.unique_id(parent), &attempt, &id])
             }
         }

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flyte_core::contract::QueueHead;
@@ -21,8 +22,13 @@ impl Execution {
         }
     }
 
+    /// Whether a plugin runs the task of a node. A host that lacks the plugin says so, too: what
+    /// the records mean is the same everywhere.
     pub(super) fn is_plugin(&self, addr: NodeAddr) -> bool {
-        matches!(self.kind(addr), Some(TaskKind::Plugin(_)))
+        matches!(
+            self.kind(addr),
+            Some(TaskKind::Plugin(_) | TaskKind::NoPlugin(_))
+        )
     }
 }
 
@@ -36,7 +42,7 @@ impl Engine {
         let waits = matches!(ex.node(addr), NodeState::Ready | NodeState::Backoff);
         // Of a frame that handles its failure nothing else begins.
         let others = frame.handling && !ex.is_failure_node(addr);
-        if !waits || !ex.may_start(addr.frame) || others {
+        if !waits || !ex.may_start(addr.frame) || others || self.paused {
             return;
         }
         if ex.node(addr) == NodeState::Backoff {
@@ -132,6 +138,7 @@ impl Engine {
             .get(number)
             .expect("invariant: nothing was decided since");
         if !ex.has_room() || (local && !self.has_slot()) {
+            self.unreserve(number, addr);
             self.waiting.entry(number).or_default().push_back(addr);
             return;
         }
@@ -219,10 +226,11 @@ impl Engine {
             if queue.is_empty() {
                 self.waiting.remove(&number);
             }
-            let (live, open) = (self.state.jobs, self.records.len());
             self.ready(number, addr);
-            if self.state.jobs == live && self.records.len() == open {
-                // It went back to the queue, or to a lookup: come again when something changes.
+            let last = self.waiting.get(&number).and_then(VecDeque::back);
+            if last == Some(&addr) {
+                // It went back to the queue: come again when something changes. One that began,
+                // asks the cache or is no longer to begin leaves the others their turn.
                 break;
             }
             if !self.has_slot() {
@@ -259,6 +267,26 @@ impl Engine {
             return;
         };
         self.agenda.extend(to_begin(ex));
+        // Items that were told to begin while it was parked did not.
+        self.issued.retain(|(n, _), _| *n != number);
+        self.miss_plugins(number);
+    }
+
+    /// Parks an execution with a job whose plugin this host lacks: nobody looks after the job, or
+    /// lets go of it, before a host has the plugin.
+    pub(super) fn miss_plugins(&mut self, number: u64) {
+        let ex = self.open_execution(number);
+        let jobs = ex.jobs.keys().chain(ex.finalizing.keys().map(|k| &k.0));
+        let missing = jobs.copied().find_map(|addr| match ex.kind(addr) {
+            Some(TaskKind::NoPlugin(task_type)) => Some(ParkCause::MissingPlugin {
+                addr,
+                task_type: task_type.clone(),
+            }),
+            _ => None,
+        });
+        if let Some(cause) = missing {
+            self.park(number, cause);
+        }
     }
 
     /// An input has no value: the node fails for good without having been queued.

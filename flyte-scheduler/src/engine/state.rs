@@ -130,6 +130,9 @@ pub struct Execution {
     pub signals: BTreeMap<Str, Literal>,
     /// Nodes whose outputs the cache has not been told of.
     pub publishing: BTreeMap<NodeAddr, u32>,
+    /// Frames that are closed and keep their tables until nothing is published any more: after a
+    /// crash the inputs and outputs of what is published are read there once more.
+    pub kept: Vec<FrameIx>,
     /// What went wrong at nodes so far; most nodes have no entry.
     pub troubles: BTreeMap<NodeAddr, Trouble>,
     /// When gates and nodes with a timeout began; others have no entry.
@@ -186,6 +189,8 @@ pub struct Frame {
     pub graph: u32,
     /// The node that it belongs to; `None` for the root.
     pub parent: Option<NodeAddr>,
+    /// The node's attempt that it belongs to.
+    pub attempt: u32,
     /// The values of the graph's inputs.
     pub inputs: OutputValues,
     /// Each node's state.
@@ -210,7 +215,7 @@ pub struct Frame {
     pub overdue: Option<Overdue>,
     /// Its failure node runs, or has run; everything else is over.
     pub handling: bool,
-    /// It is over; its tables are empty.
+    /// It is over; its tables are empty, or soon will be ([`Execution::kept`]).
     pub closed: bool,
 }
 
@@ -316,6 +321,7 @@ impl Frame {
         Self {
             graph,
             parent,
+            attempt: 0,
             inputs,
             attempts: vec![0; nodes.len()],
             nodes,
@@ -414,8 +420,8 @@ impl Frame {
         &self.outputs[self.outputs_range(node)]
     }
 
-    pub(super) fn close(&mut self) {
-        self.closed = true;
+    /// Drops the tables of a frame that is closed.
+    pub(super) fn clear(&mut self) {
         self.inputs = OutputValues::new();
         self.outputs = Vec::new();
         self.missing = Vec::new();

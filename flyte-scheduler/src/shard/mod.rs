@@ -244,9 +244,14 @@ impl Shard {
     pub fn committed(&mut self, number: u64, out: &mut Vec<Action>) {
         if self.flying.as_ref().is_some_and(|f| f.number == number) {
             let flying = self.flying.take().expect("invariant: it was just seen");
-            out.extend(flying.effects.into_iter().map(Action::Do));
-            self.flush(out);
+            self.let_go(flying.effects, out);
+            self.collect(out);
         }
+    }
+
+    /// From here on no node begins.
+    pub fn pause(&mut self) {
+        self.engine.pause();
     }
 
     /// Says goodbye; the last commit follows.
@@ -283,13 +288,48 @@ impl Shard {
         self.flush(out);
     }
 
+    /// Lets effects leave that are still wanted: what was to begin may have been ended while its
+    /// record was on its way.
+    fn let_go(&mut self, effects: Vec<Effect>, out: &mut Vec<Action>) {
+        for effect in effects {
+            let (at, launch) = match &effect {
+                Effect::Run { at, .. } | Effect::StartChild { at, .. } => (*at, false),
+                Effect::Launch {
+                    at, lookup: false, ..
+                } => (*at, true),
+                _ => {
+                    out.push(Action::Do(effect));
+                    continue;
+                }
+            };
+            let ex = self.state().get(at.execution);
+            let live = ex.filter(|e| e.is_live(at.addr, at.attempt));
+            match live {
+                // The engine waits for a launch before it ends an attempt: there was none.
+                Some(e) if launch && e.frame(at.addr.frame).ending => {
+                    let none = Input::Found {
+                        at,
+                        result: Ok(None),
+                    };
+                    self.engine.handle(self.engine.now(), none);
+                }
+                Some(_) => out.push(Action::Do(effect)),
+                None => {}
+            }
+        }
+    }
+
     /// Closes a batch if the store is free.
     fn flush(&mut self, out: &mut Vec<Action>) {
         if self.flying.is_some() {
             return;
         }
         if self.records.is_empty() && self.taken == self.consumed {
-            out.extend(self.staged.drain(..).map(Action::Do));
+            let staged = std::mem::take(&mut self.staged);
+            self.let_go(staged, out);
+            if self.engine.has_records() {
+                self.collect(out);
+            }
             return;
         }
         self.number += 1;

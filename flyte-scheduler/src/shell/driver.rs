@@ -1,11 +1,11 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, LoadItem, Store};
-use flyte_core::id::Digest;
+use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, LoadItem};
 use flyte_core::journal::{Change, JournalFrame};
 use flyte_core::literal::Timestamp;
-use flyte_core::{Error, ErrorKind, Result, Retry};
+use flyte_core::{Error, ErrorKind, Result};
 use futures::{FutureExt, StreamExt};
 use tracing::Instrument;
 
@@ -14,7 +14,8 @@ use super::effects::World;
 use super::leave::{Leave, Leaving};
 use super::runs::{Run, Runs};
 use super::spans::Spans;
-use super::{Mailbox, PlanCache, Question, Reader, Shared};
+use super::upkeep::{commit, keep, pump};
+use super::{Question, Reader, Shared};
 use crate::engine::{Effect, Input, LoadedPlan};
 use crate::parked::Parked;
 use crate::shard::{Action, Shard};
@@ -62,6 +63,10 @@ pub(crate) struct Driver {
     slept: bool,
     /// Open executions that the API was told of.
     open: usize,
+    /// Overruns, blocking functions, and those whose attempts are over, as they were measured.
+    measured: (u64, usize, usize),
+    /// Since when a batch is on its way.
+    committing: Option<Instant>,
     pub(crate) leaving: Option<Leaving>,
 }
 
@@ -77,13 +82,15 @@ impl Driver {
         Self {
             shard,
             children,
-            world: World::new(b, send.clone()),
+            world: World::new(&shared, send.clone()),
             runs: Runs::new(&shared, send),
             lease,
             shared,
             spans: Spans::default(),
             slept: true,
             open: 0,
+            measured: (0, 0, 0),
+            committing: None,
             leaving: None,
         }
     }
@@ -166,6 +173,7 @@ impl Driver {
                 self.act(&mut actions);
             }
             self.tell_open();
+            self.measure();
         }
     }
 
@@ -186,6 +194,9 @@ impl Driver {
         shared.client.frames.reset(self.shard.sequence());
         self.open = self.shard.state().open();
         shared.room.reset(self.open);
+        shared.meters.open(self.open);
+        // What was counted under an earlier lease.
+        self.measured.0 = shared.status.overruns.load(Ordering::Relaxed);
         shared.held(lease);
     }
 
@@ -210,12 +221,29 @@ impl Driver {
         self.act(actions);
     }
 
+    /// Measures what changes without a message.
+    fn measure(&mut self) {
+        let status = &self.shared.status;
+        let now = (
+            status.overruns.load(Ordering::Relaxed),
+            status.blocking.load(Ordering::Relaxed),
+            status.still_blocking.load(Ordering::Relaxed),
+        );
+        if now != self.measured {
+            let meters = &self.shared.meters;
+            meters.overruns(now.0 - self.measured.0);
+            meters.blocking(now.1, now.2);
+            self.measured = now;
+        }
+    }
+
     /// Tells the API how many executions are open.
     fn tell_open(&mut self) {
         let open = self.shard.state().open();
         if open != self.open {
             self.open = open;
             self.shared.room.took(std::iter::empty(), open);
+            self.shared.meters.open(open);
         }
     }
 
@@ -254,6 +282,9 @@ impl Driver {
             }
             Message::Inbox(entries) => self.inbox(now, entries, actions),
             Message::Committed(number, frames, _) => {
+                let took = self.committing.take().map(|begun| begun.elapsed());
+                let meters = &self.shared.meters;
+                meters.committed(&frames, took.unwrap_or_default());
                 for frame in frames {
                     self.shared.client.frames.push(frame);
                 }
@@ -262,6 +293,7 @@ impl Driver {
             Message::Returned => self.runs.returned(),
             Message::Ask(question) => question.answer(&self.shard),
             Message::Leave(leave) => {
+                self.shard.pause();
                 Leaving::begin(&mut self.leaving, leave);
             }
             Message::LeaseLost(_) => unreachable!("invariant: handled by `live`"),
@@ -292,6 +324,7 @@ impl Driver {
         if !submitted.is_empty() {
             self.open = self.shard.state().open();
             self.shared.room.took(submitted.iter(), self.open);
+            self.shared.meters.open(self.open);
         }
     }
 
@@ -316,6 +349,7 @@ impl Driver {
         next: &mut Vec<Action>,
     ) {
         let number = batch.number;
+        self.committing = Some(Instant::now());
         let (store, lease) = (self.shared.client.store.clone(), self.lease.clone());
         let mut commit = Box::pin(commit(store, lease, batch));
         let runtime = self.shared.side.enter();
@@ -373,109 +407,6 @@ impl Driver {
                 let act = self.world.clone().act(other);
                 self.shared.side.spawn(act.instrument(span));
             }
-        }
-    }
-}
-
-/// Commits a batch; asks again where the store says that this is safe: the number makes it so.
-async fn commit(store: Arc<dyn Store>, lease: Lease, batch: CommitBatch) -> Result<()> {
-    const TRIES: u32 = 6;
-    let mut tries = 0;
-    loop {
-        let Err(e) = store.commit(&lease, batch.clone()).await else {
-            return Ok(());
-        };
-        tries += 1;
-        if e.retry() == Retry::Never || tries == TRIES {
-            return Err(e);
-        }
-        tracing::warn!(error = %e, tries, "a commit failed and is tried again");
-        tokio::time::sleep(Duration::from_millis(50 << tries)).await;
-    }
-}
-
-/// Brings what is put into the inbox to the driver.
-async fn pump(
-    store: Arc<dyn Store>,
-    lease: Lease,
-    plans: Arc<PlanCache>,
-    open: Vec<InboxEntry>,
-    send: Mailbox,
-) {
-    // A timer wakes its thread up to three times, and an idle scheduler shall wake once a second.
-    const PATIENCE: Duration = Duration::from_secs(5);
-    // Later than the store's own timer, so that only one of the two fires.
-    const PATIENCE_OF_PATIENCE: Duration = Duration::from_secs(6);
-    let mut after = 0;
-    let mut entries = open;
-    while !send.is_closed() {
-        if !entries.is_empty() {
-            let mut out = Vec::with_capacity(entries.len());
-            for entry in std::mem::take(&mut entries) {
-                after = after.max(entry.number);
-                let plan = match &entry.command.body {
-                    CommandBody::Submit(s) => match plan_of(&plans, s.plan, &send).await {
-                        Ok(plan) => Some(plan),
-                        Err(e) => {
-                            // It stays in the inbox, and is looked at again by the next owner.
-                            tracing::error!(execution = %s.id, error = %e, "a plan cannot be read");
-                            continue;
-                        }
-                    },
-                    _ => None,
-                };
-                out.push((entry, plan));
-            }
-            if !send.send(Message::Inbox(out)) {
-                return;
-            }
-        }
-        // The patience bounds the wait for stores that cannot bound it themselves.
-        let waited = store.wait(&lease, after, PATIENCE);
-        let waited = tokio::time::timeout(PATIENCE_OF_PATIENCE, waited).await;
-        let read = match waited {
-            Ok(Err(e)) => Err(e),
-            _ => store.inbox(&lease, after, 1024).await,
-        };
-        match read {
-            Ok(found) => entries = found,
-            Err(e) if e.kind() == ErrorKind::StaleLease => {
-                let _gone = send.send(Message::LeaseLost(e));
-                return;
-            }
-            Err(e) => {
-                tracing::warn!(error = %e, "the inbox cannot be read");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-    }
-}
-
-/// Reads a plan; again and again while the store says that this may help.
-async fn plan_of(plans: &PlanCache, plan: Digest, send: &Mailbox) -> Result<Arc<LoadedPlan>> {
-    const PAUSE: Duration = Duration::from_millis(200);
-    loop {
-        match plans.load(plan).await {
-            Err(e) if e.retry() != Retry::Never && !send.is_closed() => {
-                tracing::warn!(error = %e, "a plan cannot be read yet");
-                tokio::time::sleep(PAUSE).await;
-            }
-            other => return other,
-        }
-    }
-}
-
-/// Prolongs the lease while the driver lives.
-async fn keep(store: Arc<dyn Store>, lease: Lease, ttl: Option<Duration>, send: Mailbox) {
-    let Some(ttl) = ttl else { return };
-    while !send.is_closed() {
-        tokio::time::sleep(ttl / 3).await;
-        if let Err(e) = store.renew(&lease).await {
-            if e.kind() == ErrorKind::StaleLease {
-                let _gone = send.send(Message::LeaseLost(e));
-                return;
-            }
-            tracing::warn!(error = %e, "the lease was not prolonged yet");
         }
     }
 }

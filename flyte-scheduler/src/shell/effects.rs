@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flyte_core::contract::{
     Cache, CacheLookup, JobHandle, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
@@ -12,9 +12,9 @@ use flyte_core::{Error, ErrorKind, Retry};
 use flyte_idl::convert::encode_literal_map;
 use futures::StreamExt;
 
-use super::{Mailbox, Message};
-use crate::builder::SchedulerBuilder;
+use super::{Mailbox, Message, Shared};
 use crate::engine::{AttemptRef, CacheAnswer, CacheOwner, Effect, Input, TaskFailure};
+use crate::meters::Meters;
 use crate::outcome::{Files, judge};
 
 /// What effects need of the world.
@@ -29,13 +29,15 @@ pub(crate) struct World {
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) call_timeout: Duration,
     pub(crate) send: Mailbox,
+    pub(crate) meters: Meters,
 }
 
 /// How often an answer that is safe to ask for again is asked for.
 const TRIES: u32 = 5;
 
 impl World {
-    pub(crate) fn new(b: &SchedulerBuilder, send: Mailbox) -> Self {
+    pub(crate) fn new(shared: &Shared, send: Mailbox) -> Self {
+        let b = &shared.builder;
         Self {
             plugins: b.plugins.clone(),
             cache: b.cache.clone(),
@@ -45,6 +47,7 @@ impl World {
             progress: b.progress.clone(),
             call_timeout: b.call_timeout,
             send,
+            meters: shared.meters.clone(),
         }
     }
 
@@ -169,15 +172,15 @@ impl World {
         operation: &'static str,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        tokio::time::timeout(self.call_timeout, call)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::new(
-                    ErrorKind::Timeout,
-                    operation,
-                    "the plugin did not answer in time",
-                ))
-            })
+        let begun = Instant::now();
+        let answered = tokio::time::timeout(self.call_timeout, call).await;
+        let answer = answered.unwrap_or_else(|_| {
+            let text = "the plugin did not answer in time";
+            Err(Error::new(ErrorKind::Timeout, operation, text))
+        });
+        self.meters
+            .called(operation, answer.is_ok(), begun.elapsed());
+        answer
     }
 
     async fn launch(

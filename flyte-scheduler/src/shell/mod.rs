@@ -21,6 +21,8 @@ mod question;
 mod runs;
 mod shared;
 mod spans;
+mod threads;
+mod upkeep;
 
 pub(crate) use children::Children;
 pub(crate) use driver::{Driver, End, Message};
@@ -35,3 +37,4 @@ pub(crate) use question::Question;
 pub(crate) use runs::{failure, panicked};
 pub use shared::LeaseLost;
 pub(crate) use shared::Shared;
+pub(crate) use threads::{side_runtime, thread};

@@ -100,6 +100,7 @@ impl Owner {
     }
 
     fn panicked(&mut self, driver: &Driver, panic: &(dyn std::any::Any + Send)) -> String {
+        self.shared.meters.panicked();
         let said = said(panic).unwrap_or_else(|| "no text".into());
         let suspect = driver.shard.suspect();
         if self.blame.takes(suspect, Instant::now())

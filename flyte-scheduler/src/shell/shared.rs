@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::{Mailbox, PlanCache};
 use crate::builder::SchedulerBuilder;
 use crate::client::Client;
+use crate::meters::Meters;
 use crate::room::Room;
 
 /// What the API and all lives of a scheduler have in common: each lease is a life.
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) room: Room,
     pub(crate) send: Mailbox,
     pub(crate) status: Status,
+    pub(crate) meters: Meters,
     /// Runs user code.
     pub(crate) host: Handle,
     /// Runs calls of contracts.
@@ -73,6 +75,7 @@ impl Shared {
             room: Room::new(builder.open_max, builder.inbox_max),
             send,
             status: Status::default(),
+            meters: Meters::new(lease.shard),
             host,
             side,
             builder,
@@ -87,6 +90,7 @@ impl Shared {
     pub(crate) fn lost(&self, reason: &str) {
         let since = self.builder.clock.now();
         tracing::error!(shard = self.client.shard.0, reason, "the shard is lost");
+        self.meters.lost();
         self.status.lost.send_replace(Some(LeaseLost {
             since,
             reason: reason.into(),

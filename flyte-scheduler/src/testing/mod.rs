@@ -51,6 +51,7 @@ mod harness;
 mod life;
 mod run;
 mod seed;
+mod typed;
 
 pub use harness::{Call, Harness, TestError};
 pub use run::Run;

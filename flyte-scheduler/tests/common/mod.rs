@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Not every test needs all of it.
 
 pub(crate) mod call;
+pub(crate) mod job;
 pub(crate) mod store;
 
 use std::sync::Arc;

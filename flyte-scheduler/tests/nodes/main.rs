@@ -7,6 +7,7 @@ mod children;
 mod dynamics;
 mod gates;
 mod handlers;
+mod room;
 mod timeouts;
 mod world;
 

@@ -133,7 +133,8 @@ impl World {
         let script = *script;
         let mut harness = Harness::new();
         for task in [
-            "after", "bad", "big", "clean", "fails", "first", "five", "grow", "inc", "item",
+            "after", "bad", "big", "clean", "fails", "first", "five", "good", "grow", "idle",
+            "inc", "item",
         ]
         .into_iter()
         .chain(["pair", "seven", "small", "t", "waits", "work"])

@@ -1,0 +1,417 @@
+//! What happens outside, in plugins, files and the cache.
+
+use flyte_core::contract::{CacheKey, JobHandle, JobPhase, JobStatus, Launched};
+use flyte_core::journal::CacheStatus;
+use flyte_core::literal::{Literal, Row};
+use flyte_core::{Error, ErrorKind};
+use flyte_scheduler::engine::{AttemptRef, CacheAnswer, CacheOwner, Input, TaskFailure};
+use flyte_scheduler::outcome::judge;
+
+use super::backend::{self, NewJob};
+use super::cache::Reserved;
+use super::event::{Call, Event};
+use super::fault::Fault;
+use super::owner::{Owner, What};
+use super::spec::{Behaviour, Place, value};
+use super::templates::task_number;
+use super::world::World;
+
+const TRIES: u32 = 5;
+
+impl World {
+    /// Does something outside.
+    pub(super) fn call(&mut self, o: &mut Owner, call: Call) {
+        match call {
+            Call::Task { at, inputs, task } => self.task_over(o, at, &inputs, task),
+            Call::Expand { at, flow, x } => self.expand(o, at, flow, x),
+            Call::Launch {
+                at,
+                lookup,
+                request,
+                tries,
+                files,
+            } => {
+                let key = request.key.to_string();
+                if lookup && self.backend.job(&key).is_some() {
+                    let launched = Launched {
+                        handle: backend::handle(&key),
+                        status: None,
+                    };
+                    let input = Input::Launched {
+                        at,
+                        result: Ok(launched),
+                    };
+                    return self.answer(o, 20, (What::Launch, at), input);
+                }
+                let refused = self.faults.strikes(Fault::LaunchRefused);
+                if !refused {
+                    let task = task_number(&request.template);
+                    let prefix = format!("{}|{key}", request.locations.output_prefix);
+                    let job = self.job(&request.inputs, task, at, files.then_some(prefix));
+                    let new = self.backend.launch(self.now, &key, job);
+                    if new {
+                        self.traced(key.as_bytes());
+                        let stale = !self.store.holds(&o.lease, self.now);
+                        self.backend.job(&key).expect("it was just started").unowned |= stale;
+                        self.spoil(o, at, &key);
+                    }
+                    if !self.faults.strikes(Fault::ReplyLost) {
+                        let handle = backend::handle(&key);
+                        let status = self
+                            .draw
+                            .chance(300)
+                            .then(|| self.backend.status(self.now, &key));
+                        let result = Ok(Launched { handle, status });
+                        let mut within = 20;
+                        if self.faults.strikes(Fault::Hang) {
+                            within = 60_000;
+                        }
+                        return self.answer(
+                            o,
+                            within,
+                            (What::Launch, at),
+                            Input::Launched { at, result },
+                        );
+                    }
+                }
+                if tries + 1 >= TRIES {
+                    self.taint(o, at);
+                    let kind = if refused {
+                        ErrorKind::Unavailable
+                    } else {
+                        ErrorKind::Timeout
+                    };
+                    let result = Err(Error::new(kind, "launch", "the simulation"));
+                    return self.answer(o, 5, (What::Launch, at), Input::Launched { at, result });
+                }
+                let when = self.now + (50 << (tries + 1));
+                let call = Call::Launch {
+                    at,
+                    lookup: true,
+                    request,
+                    tries: tries + 1,
+                    files,
+                };
+                self.at(when, Event::Call(o.id, Box::new(call)));
+            }
+            Call::Lookup(at, request) => {
+                let key = request.key.to_string();
+                let result = Ok(self.backend.job(&key).map(|_| backend::handle(&key)));
+                self.answer(o, 20, (What::Lookup, at), Input::Found { at, result });
+            }
+            Call::Observe {
+                at,
+                handle,
+                version,
+                pause,
+            } => {
+                self.observe(o, at, handle, version, pause);
+            }
+            Call::Finalize { at, handle, abort } => {
+                let key = backend::key(&handle);
+                if abort {
+                    self.backend.abort(self.now, &key);
+                    if !self.backend.status(self.now, &key).phase.is_terminal() {
+                        let call = Call::Finalize { at, handle, abort };
+                        return self.call_soon(o, 50, call);
+                    }
+                }
+                self.backend.finalize(&key);
+                self.answer(o, 10, (What::Finalize, at), Input::Finalized { at });
+            }
+            Call::Fetch {
+                at,
+                prefix,
+                declared,
+                failure,
+            } => {
+                let key = prefix.rsplit_once('|').map_or("", |p| p.1).to_owned();
+                let mut files = self.backend.files(&key);
+                if files.outputs.is_some() && self.faults.strikes(Fault::BlobMissing) {
+                    self.taint(o, at);
+                    files = Default::default();
+                }
+                let result = judge(&files, &declared, failure);
+                self.race(o, at);
+                self.answer(o, 20, (What::Fetch, at), Input::Fetched { at, result });
+            }
+            Call::CacheGet {
+                at,
+                key,
+                reserve,
+                tries,
+            } => {
+                if self.faults.strikes(Fault::CacheDown) {
+                    let input = Input::CacheLooked {
+                        at,
+                        answer: CacheAnswer::Unreachable,
+                    };
+                    return match tries + 1 < TRIES {
+                        true => {
+                            let call = Call::CacheGet {
+                                at,
+                                key,
+                                reserve,
+                                tries: tries + 1,
+                            };
+                            self.call_soon(o, 300, call);
+                        }
+                        false => self.answer(o, 5, (What::CacheGet, at), input),
+                    };
+                }
+                if self.cache.get(&key).is_some() && self.faults.strikes(Fault::CacheBlobGone) {
+                    self.cache.lose(&key);
+                }
+                let hit = self.cache.get(&key).map(|(a, gone)| (a.clone(), gone));
+                let answer = match hit {
+                    Some((artifact, false)) => CacheAnswer::Hit(Box::new(artifact)),
+                    other => {
+                        if other.is_some() {
+                            self.cache.invalidate(&key);
+                        }
+                        match &reserve {
+                            None => CacheAnswer::Miss,
+                            Some(who) => match self.reserve(&key, who) {
+                                Reserved::Yours(token) => CacheAnswer::Reserved(token),
+                                // Cache and process have clocks of their own.
+                                Reserved::Held(until) => {
+                                    let wait = (until - self.now) as i64;
+                                    let wall = self.wall(0);
+                                    let skew = self.processes[0].skew;
+                                    let wait = flyte_core::literal::SignedDuration::from_millis(
+                                        wait - skew,
+                                    );
+                                    CacheAnswer::Held {
+                                        holder: "another attempt".into(),
+                                        ask_again: wall.saturating_add(wait),
+                                    }
+                                }
+                            },
+                        }
+                    }
+                };
+                self.answer(
+                    o,
+                    10,
+                    (What::CacheGet, at),
+                    Input::CacheLooked { at, answer },
+                );
+            }
+            Call::CachePut {
+                at,
+                key,
+                artifact,
+                overwrite,
+                mut token,
+                owner,
+            } => {
+                let serial = owner.is_some();
+                if let (None, Some(who)) = (token, &owner) {
+                    match self.reserve(&key, who) {
+                        Reserved::Yours(t) => token = Some(t),
+                        Reserved::Held(_) => {
+                            let status = CacheStatus::PutFailure;
+                            let input = Input::Published { at, status };
+                            return self.answer(o, 10, (What::CachePut, at), input);
+                        }
+                    }
+                }
+                let down = self.faults.strikes(Fault::CacheDown);
+                let taken = !down
+                    && self
+                        .cache
+                        .put(self.now, &key, &artifact, token, serial, overwrite);
+                if let Some(t) = token {
+                    self.cache.release(&key, t);
+                }
+                let status = match taken {
+                    true => CacheStatus::Populated,
+                    false => CacheStatus::PutFailure,
+                };
+                self.answer(o, 10, (What::CachePut, at), Input::Published { at, status });
+            }
+        }
+    }
+
+    pub(super) fn reserve(&mut self, key: &CacheKey, who: &CacheOwner) -> Reserved {
+        self.cache
+            .reserve(self.now, key, &who.owner, who.ttl.as_millis() as u64)
+    }
+
+    /// What a task in the process answers.
+    pub(super) fn task_over(&mut self, o: &mut Owner, at: AttemptRef, inputs: &Row, task: usize) {
+        if !o.running.contains(&at) {
+            return;
+        }
+        let spec = &self.spec.tasks[task];
+        let fails = spec.fails(x_of(inputs), at.attempt);
+        if let (Place::Dynamic(flow), None) = (spec.place, fails) {
+            let x = x_of(inputs).expect("a dynamic task has an x");
+            return self.expand(o, at, flow, x);
+        }
+        let result = match fails {
+            Some(recoverable) => Err(TaskFailure {
+                error: backend::failure("it fails"),
+                recoverable,
+                retry_after: self
+                    .draw
+                    .chance(300)
+                    .then(|| std::time::Duration::from_millis(700)),
+            }),
+            None => Ok(output(task, inputs)),
+        };
+        self.race(o, at);
+        self.answer(o, 2, (What::Task, at), Input::Ended { at, result });
+    }
+
+    /// The plan of a dynamic answer is durable before the shard hears of it.
+    pub(super) fn expand(&mut self, o: &mut Owner, at: AttemptRef, flow: usize, x: i64) {
+        if self.store.reach(self.now).is_err() {
+            return self.call_soon(o, 400, Call::Expand { at, flow, x });
+        }
+        let plan = self.compiled.answer(flow, x);
+        self.keep_plans();
+        let input = Input::Expanded {
+            at,
+            result: Ok(super::takeover::seen_by(o.lacks, &plan)),
+        };
+        self.answer(o, 3, (What::Task, at), input);
+    }
+
+    /// What the backend makes of an attempt.
+    pub(super) fn job(
+        &mut self,
+        inputs: &Row,
+        task: usize,
+        at: AttemptRef,
+        prefix: Option<String>,
+    ) -> NewJob {
+        let spec = &self.spec.tasks[task];
+        let result = match spec.fails(x_of(inputs), at.attempt) {
+            Some(recoverable) => Err((backend::failure("it fails"), recoverable)),
+            None => Ok(output(task, inputs)),
+        };
+        let takes = match spec.behaviour {
+            Behaviour::Hangs => None,
+            _ => Some(self.draw.below(spec.takes + 1)),
+        };
+        NewJob {
+            takes,
+            result,
+            prefix,
+        }
+    }
+
+    /// Makes a job that has just begun go wrong, now and then.
+    pub(super) fn spoil(&mut self, o: &Owner, at: AttemptRef, key: &str) {
+        if self.faults.strikes(Fault::NoOutputs) {
+            self.taint(o, at);
+            self.backend
+                .job(key)
+                .expect("it was just started")
+                .lost_outputs = true;
+        } else if self.faults.strikes(Fault::Forgets) {
+            self.taint(o, at);
+            self.backend.forget(key);
+        }
+    }
+
+    pub(super) fn observe(
+        &mut self,
+        o: &mut Owner,
+        at: AttemptRef,
+        handle: JobHandle,
+        version: u64,
+        pause: u64,
+    ) {
+        let key = backend::key(&handle);
+        let next = (pause * 3 / 2).min(4_000);
+        let again = |version| Call::Observe {
+            at,
+            handle: handle.clone(),
+            version,
+            pause: next,
+        };
+        let late = match () {
+            () if self.faults.strikes(Fault::Unknown) => Some(pause),
+            () if self.faults.strikes(Fault::Hang) => Some(60_000),
+            () => None,
+        };
+        if let Some(pause) = late {
+            let when = self.now + pause;
+            return self.at(when, Event::Call(o.id, Box::new(again(version))));
+        }
+        let mut status = self.backend.status(self.now, &key);
+        if version > 0 && self.faults.strikes(Fault::Reordered) {
+            // An older one overtook it; the shell drops it.
+            status = JobStatus::new(version - 1, JobPhase::Queued);
+        }
+        if status.version <= version {
+            let when = self.now + pause;
+            return self.at(when, Event::Call(o.id, Box::new(again(version))));
+        }
+        let over = status.phase.is_terminal();
+        let tell = |status: &JobStatus| Input::Observed {
+            at,
+            status: Box::new(status.clone()),
+        };
+        if self.faults.strikes(Fault::Duplicate) {
+            let input = Box::new(tell(&status));
+            self.soon(
+                200,
+                Event::Input {
+                    owner: o.id,
+                    input,
+                    to: None,
+                },
+            );
+        }
+        if over && self.faults.strikes(Fault::Late) {
+            let input = Box::new(tell(&JobStatus::new(3, JobPhase::Running)));
+            self.soon(
+                300,
+                Event::Input {
+                    owner: o.id,
+                    input,
+                    to: None,
+                },
+            );
+        }
+        if over {
+            self.race(o, at);
+            return self.answer(o, 10, (What::Observe, at), tell(&status));
+        }
+        let input = Box::new(tell(&status));
+        self.soon(
+            10,
+            Event::Input {
+                owner: o.id,
+                input,
+                to: None,
+            },
+        );
+        let when = self.now + pause;
+        self.at(when, Event::Call(o.id, Box::new(again(status.version))));
+    }
+}
+
+fn x_of(inputs: &Row) -> Option<i64> {
+    inputs.get("x").and_then(Literal::as_integer)
+}
+
+fn output(task: usize, inputs: &Row) -> Row {
+    let number = |l: &Literal| l.value().as_integer();
+    let all: Vec<Option<i64>> = match inputs.get("xs").and_then(Literal::as_collection) {
+        Some(items) => items.iter().map(unwrapped).collect(),
+        None => inputs.values().iter().map(number).collect(),
+    };
+    Row::from_pairs([("o", Literal::Integer(value(task, &all)))])
+}
+
+/// An item of a list with gaps may come as a value of a union.
+fn unwrapped(l: &Literal) -> Option<i64> {
+    match l.value() {
+        Literal::Union(u) => unwrapped(&u.value),
+        other => other.as_integer(),
+    }
+}

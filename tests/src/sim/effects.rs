@@ -1,0 +1,210 @@
+//! What the shell does with effects, on virtual time.
+
+use flyte_scheduler::engine::{AttemptRef, Effect, Input};
+
+use super::event::{Call, Event};
+use super::owner::{Owner, What};
+use super::spec::Behaviour;
+use super::world::World;
+
+impl World {
+    /// Begins what a shard asks for.
+    pub(super) fn effect(&mut self, o: &mut Owner, effect: Effect) {
+        match effect {
+            Effect::Run { at, inputs, .. } => {
+                // It may have been ended while it waited for its commit.
+                let live = |e: &flyte_scheduler::engine::Execution| e.is_live(at.addr, at.attempt);
+                if !o.shard.state().get(at.execution).is_some_and(live) {
+                    return;
+                }
+                self.acts(o, at, true);
+                let ex = o.shard.state().get(at.execution).expect("it is live");
+                let name = ex.task_name(at.addr).expect("a task runs");
+                let task: usize = name[1..].parse().expect("a letter and a number");
+                o.running.insert(at);
+                o.asked(What::Task, at);
+                let spec = &self.spec.tasks[task];
+                if spec.behaviour != Behaviour::Hangs {
+                    let takes = self.draw.below(spec.takes + 1);
+                    let when = self.now + takes;
+                    self.at(
+                        when,
+                        Event::Call(o.id, Box::new(Call::Task { at, inputs, task })),
+                    );
+                }
+            }
+            Effect::Cancel { at } => {
+                o.running.remove(&at);
+                o.pending.remove(&(What::Task, at));
+            }
+            Effect::Launch {
+                at,
+                plugin,
+                lookup,
+                request,
+            } => {
+                self.acts(o, at, false);
+                o.asked(What::Launch, at);
+                let call = Call::Launch {
+                    at,
+                    lookup,
+                    request,
+                    tries: 0,
+                    files: plugin == 1,
+                };
+                self.call_soon(o, 20, call);
+            }
+            Effect::Lookup { at, request, .. } => {
+                o.asked(What::Lookup, at);
+                self.call_soon(o, 20, Call::Lookup(at, request));
+            }
+            Effect::Observe { at, handle, .. } => {
+                o.asked(What::Observe, at);
+                self.call_soon(
+                    o,
+                    10,
+                    Call::Observe {
+                        at,
+                        handle,
+                        version: 0,
+                        pause: 10,
+                    },
+                );
+            }
+            Effect::Finalize {
+                at, handle, abort, ..
+            } => {
+                o.asked(What::Finalize, at);
+                self.call_soon(
+                    o,
+                    10,
+                    Call::Finalize {
+                        at,
+                        handle,
+                        abort: abort.is_some(),
+                    },
+                );
+            }
+            Effect::Fetch {
+                at,
+                prefix,
+                declared,
+                failure,
+            } => {
+                o.asked(What::Fetch, at);
+                self.call_soon(
+                    o,
+                    30,
+                    Call::Fetch {
+                        at,
+                        prefix,
+                        declared,
+                        failure,
+                    },
+                );
+            }
+            Effect::CacheGet { at, key, reserve } => {
+                o.asked(What::CacheGet, at);
+                self.call_soon(
+                    o,
+                    10,
+                    Call::CacheGet {
+                        at,
+                        key,
+                        reserve,
+                        tries: 0,
+                    },
+                );
+            }
+            Effect::CachePut {
+                at,
+                key,
+                artifact,
+                overwrite,
+                token,
+                owner,
+            } => {
+                o.asked(What::CachePut, at);
+                let call = Call::CachePut {
+                    at,
+                    key,
+                    artifact,
+                    overwrite,
+                    token,
+                    owner,
+                };
+                self.call_soon(o, 10, call);
+            }
+            Effect::CacheExtend { key, token, ttl } if ttl.is_zero() => {
+                self.cache.release(&key, token);
+            }
+            Effect::CacheExtend { key, token, ttl } => {
+                self.cache
+                    .extend(self.now, &key, token, ttl.as_millis() as u64);
+            }
+            other @ (Effect::StartChild { .. }
+            | Effect::EndChild { .. }
+            | Effect::TellParent { .. }) => {
+                match &other {
+                    Effect::EndChild { at, .. } => o.asked(What::EndChild, *at),
+                    Effect::TellParent { number, .. } => o.asked(What::TellParent, of(*number)),
+                    _ => {}
+                }
+                o.children.push_back(other);
+                if !std::mem::replace(&mut o.carrying, true) {
+                    self.soon(5, Event::Carry(o.id));
+                }
+            }
+            // The checker reads both in the journal.
+            Effect::Ended(_) | Effect::Parked { .. } => {}
+        }
+    }
+
+    /// An attempt is about to begin outside.
+    pub(super) fn acts(&mut self, o: &Owner, at: AttemptRef, here: bool) {
+        let Some(ex) = o.shard.state().get(at.execution) else {
+            return;
+        };
+        let id = ex.id.clone();
+        let owner = self.store.holds(&o.lease, self.now);
+        let verdict = self.history.acts(&id, at.addr, at.attempt, owner, here);
+        self.breaks(verdict);
+        self.traced(format!("{id} {at:?}").as_bytes());
+    }
+
+    pub(super) fn answer(&mut self, o: &Owner, within: u64, to: (What, AttemptRef), input: Input) {
+        let (input, to) = (Box::new(input), Some(to));
+        self.soon(
+            within,
+            Event::Input {
+                owner: o.id,
+                input,
+                to,
+            },
+        );
+    }
+
+    /// An execution in which a fault may make an attempt fail.
+    pub(super) fn taint(&mut self, o: &Owner, at: AttemptRef) {
+        if let Some(ex) = o.shard.state().get(at.execution) {
+            self.history.tainted.insert(ex.id.clone());
+        }
+    }
+
+    pub(super) fn race(&mut self, o: &Owner, at: AttemptRef) {
+        if let Some(ex) = o.shard.state().get(at.execution) {
+            let id = ex.id.clone();
+            self.races(&id);
+        }
+    }
+}
+
+/// Stands for an execution as a whole.
+pub(super) fn of(number: u64) -> AttemptRef {
+    let addr = flyte_core::id::NodeAddr::default();
+    AttemptRef {
+        execution: number,
+        addr,
+        attempt: 0,
+    }
+}

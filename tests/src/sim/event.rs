@@ -1,0 +1,157 @@
+use flyte_core::contract::{
+    Artifact, CacheKey, Command, CommitBatch, JobHandle, LaunchRequest, Lease, LookupRequest,
+    ReservationToken, ShardId,
+};
+use flyte_core::id::ExecutionId;
+use flyte_core::journal::ExecutionError;
+use flyte_core::literal::{Names, Row};
+use flyte_scheduler::engine::{AttemptRef, CacheOwner, Input};
+
+use super::owner::What;
+
+/// Something that happens at a time.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A process looks for shards without an owner.
+    Claim(usize),
+    /// An owner prolongs its lease.
+    Renew(u64),
+    /// A process begins again.
+    Restart(usize),
+    /// An owner reads its inbox.
+    Poll(u64),
+    /// A timer of an owner is due; when that was planned for.
+    Tick(u64, u64),
+    /// A batch reaches the store.
+    Commit {
+        /// Whose.
+        owner: u64,
+        /// Under which lease.
+        lease: Lease,
+        /// What.
+        batch: CommitBatch,
+        /// How often it was tried before.
+        tries: u32,
+    },
+    /// The store's answer reaches the owner.
+    Committed(u64, u64),
+    /// An answer from outside reaches an owner.
+    Input {
+        /// Which.
+        owner: u64,
+        /// The answer.
+        input: Box<Input>,
+        /// To what.
+        to: Option<(What, AttemptRef)>,
+    },
+    /// An owner does something outside.
+    Call(u64, Box<Call>),
+    /// An owner tells other executions.
+    Carry(u64),
+    /// A client gives a command.
+    Command {
+        /// To which shard; `None` looks for the execution.
+        shard: Option<ShardId>,
+        /// Whose inbox.
+        execution: ExecutionId,
+        /// What.
+        command: Box<Command>,
+    },
+    /// A client sees whether an execution still waits for a person.
+    Release(ExecutionId),
+}
+
+/// Something that an owner does outside.
+#[derive(Debug)]
+pub(super) enum Call {
+    /// Starts a job.
+    Launch {
+        /// Which attempt.
+        at: AttemptRef,
+        /// Look first.
+        lookup: bool,
+        /// What.
+        request: Box<LaunchRequest>,
+        /// How often it was tried before.
+        tries: u32,
+        /// Whether it leaves files.
+        files: bool,
+    },
+    /// Finds a job.
+    Lookup(AttemptRef, Box<LookupRequest>),
+    /// Asks after a job.
+    Observe {
+        /// Which attempt.
+        at: AttemptRef,
+        /// Which job.
+        handle: JobHandle,
+        /// The last version seen.
+        version: u64,
+        /// Until the next time.
+        pause: u64,
+    },
+    /// Ends a job and lets go of it.
+    Finalize {
+        /// Which attempt.
+        at: AttemptRef,
+        /// Which job.
+        handle: JobHandle,
+        /// Whether it is to be ended first.
+        abort: bool,
+    },
+    /// Reads files.
+    Fetch {
+        /// Which attempt.
+        at: AttemptRef,
+        /// Where.
+        prefix: String,
+        /// What should be there.
+        declared: Names,
+        /// The plugin's account.
+        failure: Option<(ExecutionError, bool)>,
+    },
+    /// Asks the cache.
+    CacheGet {
+        /// Which attempt would run.
+        at: AttemptRef,
+        /// For what.
+        key: Box<CacheKey>,
+        /// Reserve it on a miss.
+        reserve: Option<CacheOwner>,
+        /// How often it was tried before.
+        tries: u32,
+    },
+    /// Tells the cache.
+    CachePut {
+        /// Which attempt made it.
+        at: AttemptRef,
+        /// Of what.
+        key: Box<CacheKey>,
+        /// What.
+        artifact: Box<Artifact>,
+        /// Replace what is there.
+        overwrite: bool,
+        /// The reservation.
+        token: Option<ReservationToken>,
+        /// Who reserves, for a serialised task.
+        owner: Option<CacheOwner>,
+    },
+    /// Makes a dynamic answer durable.
+    Expand {
+        /// Which attempt.
+        at: AttemptRef,
+        /// Which workflow it is.
+        flow: usize,
+        /// For what.
+        x: i64,
+    },
+    /// A task in the process is over.
+    Task {
+        /// Which attempt.
+        at: AttemptRef,
+        /// Its inputs.
+        inputs: Row,
+        /// Which task.
+        task: usize,
+    },
+}

@@ -1,0 +1,135 @@
+use std::collections::BTreeMap;
+
+use super::draw::Draw;
+
+macro_rules! faults {
+    ($($name:ident $text:literal $rate:literal,)*) => {
+        /// What goes wrong in the first phase.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[allow(missing_docs)] // The texts say it all.
+        pub enum Fault { $($name,)* }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &'static [Fault] = &[$(Fault::$name,)*];
+
+            /// Its name.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Fault::$name => $text,)* }
+            }
+
+            /// In how many of 1000 cases it comes, where it can.
+            const fn rate(self) -> u64 {
+                match self { $(Fault::$name => $rate,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    CrashBeforeCommit "crash before a commit" 6,
+    CrashAfterCommit "crash after a commit" 6,
+    CrashInEffects "crash between commit and effect" 4,
+    CrashInRecovery "crash during recovery" 40,
+    FailedSync "failed sync or full disk" 8,
+    SlowDisk "slow disk" 10,
+    AmbiguousDone "ambiguous commit that happened" 8,
+    AmbiguousLost "ambiguous commit that did not" 8,
+    TornRead "torn frame on reading" 8,
+    LostRead "lost frame on reading" 8,
+    ReorderedRead "reordered frames on reading" 8,
+    FlippedRead "flipped bit on reading" 8,
+    StoreOutage "store outage" 60,
+    LeaseLost "lease lost while working" 0,
+    TwoOwners "two owners" 0,
+    ClockForward "clock jump forward" 60,
+    ClockBack "clock jump back" 60,
+    Pause "process paused" 60,
+    HandOver "graceful hand-over" 60,
+    LacksPlugin "host without a plugin, later upgraded" 60,
+    ReplyLost "reply lost after the launch happened" 60,
+    LaunchRefused "launch that failed" 20,
+    Duplicate "duplicate status" 60,
+    Late "late status, after the end" 60,
+    Reordered "reordered status" 60,
+    Unknown "backend that cannot be asked" 40,
+    Hang "plugin call that hangs" 20,
+    Forgets "plugin that forgets a job" 4,
+    NoOutputs "success without outputs" 10,
+    BlobMissing "blob missing" 10,
+    CacheDown "cache that cannot be asked" 20,
+    CacheBlobGone "cache entry without its blob" 80,
+    HolderSilent "reservation holder silent past its ttl" 0,
+    AbortRace "abort racing with success" 300,
+    SignalRace "signal racing with a timeout or an abort" 100,
+    EntryTwice "inbox entry delivered twice" 30,
+    CommandTwice "command given twice" 100,
+}
+
+/// Counts what went wrong and says when something shall.
+#[derive(Clone, Debug)]
+pub(super) struct Faults {
+    draw: Draw,
+    /// Whether anything goes wrong at all.
+    pub(super) on: bool,
+    /// How often each did.
+    pub(super) counts: BTreeMap<Fault, u64>,
+}
+
+impl Faults {
+    /// For a seed.
+    #[must_use]
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            draw: Draw::new(seed, 2),
+            on: true,
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it comes here; then it is counted.
+    pub(super) fn strikes(&mut self, fault: Fault) -> bool {
+        let strikes = self.on && self.draw.chance(fault.rate());
+        if strikes {
+            self.count(fault);
+        }
+        strikes
+    }
+
+    /// Counts one that came by itself.
+    pub(super) fn count(&mut self, fault: Fault) {
+        *self.counts.entry(fault).or_default() += 1;
+    }
+}
+
+macro_rules! mutations {
+    ($($name:ident $text:literal,)*) => {
+        /// A bug that is put back on purpose, at the seams of the engine, to prove the checker.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)] // The texts say it all.
+        pub enum Mutation { $($name,)* }
+
+        impl Mutation {
+            /// All of them.
+            pub const ALL: &'static [Mutation] = &[$(Mutation::$name,)*];
+
+            /// What is wrong.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Mutation::$name => $text,)* }
+            }
+        }
+    };
+}
+
+mutations! {
+    EffectsFirst "effects leave before their commit",
+    NoFence "the store takes a commit under a stale lease",
+    LostWakeUp "an inbox entry is lost now and then",
+    DoubleCharge "a failed attempt is charged twice when it is read back",
+    LostTimers "timers that recovery armed never fire",
+    StalePublisher "the cache takes a result under a stale token",
+    CommitTwice "a repeated commit is appended again",
+    RunsAgain "an attempt that succeeded is begun once more by the next owner",
+}

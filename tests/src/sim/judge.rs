@@ -1,0 +1,57 @@
+//! Looks at what was stored.
+
+use flyte_core::contract::{Durability, FairShare, ShardId};
+use flyte_scheduler::engine::EngineConfig;
+use flyte_scheduler::shard::Shard;
+
+use super::causes;
+use super::owner::Owner;
+use super::world::World;
+
+impl World {
+    /// Whether the state of an owner is what the next one would read.
+    pub(super) fn reads_back(&mut self, o: &Owner) -> Result<(), String> {
+        if !o.shard.is_settled() || !self.store.holds(&o.lease, self.now) {
+            return Ok(());
+        }
+        let config = EngineConfig::default();
+        let policy = Box::<FairShare>::default();
+        let mut shard = Shard::new(o.lease.shard, config, policy, Durability::Power);
+        for bytes in self.store.frames(o.lease.shard).to_vec() {
+            self.fold(&mut shard, &bytes, false, o.lacks)
+                .map_err(|e| e.to_string())?;
+        }
+        let (mine, theirs) = (
+            causes::account(o.shard.state()),
+            causes::account(shard.state()),
+        );
+        match mine.lines().zip(theirs.lines()).find(|(a, b)| a != b) {
+            Some((a, b)) => Err(format!("what is read back differs:\n{a}\n{b}")),
+            None if mine != theirs => Err("what is read back differs in length".into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The last look at everything.
+    pub(super) fn judge(&mut self) {
+        for s in (0..self.shards).map(ShardId) {
+            let config = EngineConfig::default();
+            let mut shard = Shard::new(s, config, Box::<FairShare>::default(), Durability::Power);
+            for bytes in self.store.frames(s).to_vec() {
+                let folded = self
+                    .fold(&mut shard, &bytes, false, false)
+                    .map_err(|e| e.to_string());
+                self.breaks(folded);
+            }
+            let verdict = shard.state().validate();
+            self.breaks(verdict);
+            if shard.state().open() > 0 {
+                self.breaks(Err(format!("{s}: what was read back is not over")));
+            }
+        }
+        let held = self.backend.held().next().cloned();
+        if let Some(job) = held {
+            self.breaks(Err(format!("nobody has let go of the job of {job}")));
+        }
+    }
+}

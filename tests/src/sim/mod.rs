@@ -1,0 +1,69 @@
+//! A deterministic simulation of schedulers: the real shards on virtual time, over a store, a
+//! cache, plugins and clocks that fail as real ones do.
+
+mod author;
+mod backend;
+mod cache;
+mod calls;
+mod carry;
+mod causes;
+mod clients;
+mod compiled;
+mod draw;
+mod effects;
+mod ending;
+mod event;
+mod fault;
+mod history;
+mod judge;
+mod oracle;
+mod owner;
+mod report;
+mod run;
+mod seeds;
+mod spec;
+mod store;
+mod takeover;
+mod task;
+mod templates;
+mod world;
+
+pub use ending::Ending;
+pub use fault::{Fault, Mutation};
+pub use report::Report;
+pub use seeds::FAILED_ONCE;
+
+/// Lives through a seed: so many events with faults, then without until everything is over. A
+/// panic of the engine is a promise that was broken, too.
+#[must_use]
+pub fn run(seed: u64, steps: u64, mutation: Option<Mutation>) -> Ending {
+    let lives = || world::World::new(seed, mutation).run(steps);
+    std::panic::catch_unwind(lives).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Ending::panicked(text.unwrap_or("of an unknown kind"))
+    })
+}
+
+/// The fewest events with faults after which a seed still breaks the same promise, roughly.
+#[must_use]
+pub fn shrink(seed: u64, steps: u64, mutation: Option<Mutation>) -> u64 {
+    let breaks = |steps| run(seed, steps, mutation).broken.is_some();
+    let (mut low, mut high) = (0, steps);
+    while high - low > 1 + high / 50 {
+        let middle = low + (high - low) / 2;
+        match breaks(middle) {
+            true => high = middle,
+            false => low = middle,
+        }
+    }
+    high
+}
+
+/// The same, and prints everything that happens.
+#[must_use]
+pub fn explain(seed: u64, steps: u64, mutation: Option<Mutation>) -> Ending {
+    let mut world = world::World::new(seed, mutation);
+    world.verbose = true;
+    world.run(steps)
+}

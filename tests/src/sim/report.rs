@@ -1,0 +1,176 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use flyte_core::id::Digest;
+
+use super::ending::Ending;
+use super::fault::Fault;
+
+/// What many seeds came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    seeds: u64,
+    steps: u64,
+    ms: u64,
+    executions: u64,
+    large: u64,
+    trace: Digest,
+    faults: BTreeMap<Fault, u64>,
+    kinds: BTreeMap<&'static str, u64>,
+    /// Seeds that broke a promise, and which.
+    pub broken: Vec<(u64, String)>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            seeds: 0,
+            steps: 0,
+            ms: 0,
+            executions: 0,
+            large: 0,
+            trace: Digest([0; 32]),
+            faults: BTreeMap::new(),
+            kinds: BTreeMap::new(),
+            broken: Vec::new(),
+        }
+    }
+}
+
+impl Report {
+    /// Every kind of node, and what goes with it, that the engine runs.
+    pub const KINDS: &'static [&'static str] = &[
+        "task in process",
+        "plugin task",
+        "plugin task with files",
+        "chain",
+        "fan-out",
+        "sub-workflow",
+        "branch",
+        "gate: sleep",
+        "gate: signal",
+        "gate: approve",
+        "array over tasks",
+        "array over sub-workflows",
+        "dynamic expansion",
+        "failure node",
+        "child execution",
+        "cached task",
+        "serialised cached task",
+        "cache hit",
+        "timeout",
+        "retry",
+        "max_parallelism",
+        "policy: fail immediately",
+        "policy: complete the others",
+        "abort",
+        "parked",
+    ];
+
+    /// In how many of 100 seeds each kind must be.
+    pub const SHARE: u64 = 15;
+
+    /// Adds a seed; the order counts for the trace.
+    pub fn add(&mut self, seed: u64, ending: &Ending) {
+        self.seeds += 1;
+        self.steps += ending.steps;
+        self.ms += ending.ms;
+        self.executions += ending.executions as u64;
+        self.large += u64::from(ending.nodes > 100);
+        let both = [self.trace.0, ending.trace.0].concat();
+        self.trace = Digest::of("flyte simulation report v1", &both);
+        for (fault, n) in &ending.faults {
+            *self.faults.entry(*fault).or_default() += n;
+        }
+        for kind in &ending.kinds {
+            *self.kinds.entry(kind).or_default() += 1;
+        }
+        if let Some(text) = &ending.broken {
+            self.broken.push((seed, text.clone()));
+        }
+    }
+
+    /// The hash of everything that happened.
+    #[must_use]
+    pub fn trace(&self) -> Digest {
+        self.trace
+    }
+
+    /// What a run of many seeds should have met and did not.
+    #[must_use]
+    pub fn gaps(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        let share = |n: u64| n * 100 / self.seeds.max(1);
+        for kind in Self::KINDS {
+            let n = share(self.kinds.get(kind).copied().unwrap_or(0));
+            if n < Self::SHARE {
+                out.push(format!(
+                    "`{kind}` is in {n} % of the seeds, not in {} %",
+                    Self::SHARE
+                ));
+            }
+        }
+        if share(self.large) < 10 {
+            let n = share(self.large);
+            out.push(format!(
+                "{n} % of the seeds have more than 100 nodes, not 10 %"
+            ));
+        }
+        for fault in Fault::ALL {
+            // 100 in 2,000 seeds.
+            let wanted = self.seeds / 20;
+            let n = self.faults.get(fault).copied().unwrap_or(0);
+            if n < wanted {
+                out.push(format!(
+                    "`{}` came {n} times, not {wanted} times",
+                    fault.text()
+                ));
+            }
+        }
+        out
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        let faults: BTreeMap<_, _> = self.faults.iter().map(|(f, n)| (f.text(), n)).collect();
+        serde_json::json!({
+            "seeds": self.seeds,
+            "steps": self.steps,
+            "simulated_hours": self.ms / 3_600_000,
+            "executions": self.executions,
+            "seeds_over_100_nodes": self.large,
+            "trace_hash": self.trace.to_hex(),
+            "faults": faults,
+            "node_kinds": self.kinds,
+            "broken": self.broken,
+            "gaps": self.gaps(),
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = |n: u64| n * 100 / self.seeds.max(1);
+        writeln!(
+            f,
+            "seeds: {} ({} % over 100 nodes)",
+            self.seeds,
+            share(self.large)
+        )?;
+        writeln!(f, "executions: {}, events: {}", self.executions, self.steps)?;
+        writeln!(f, "simulated hours: {}", self.ms / 3_600_000)?;
+        writeln!(f, "trace hash: {}", self.trace)?;
+        writeln!(f, "faults:")?;
+        for fault in Fault::ALL {
+            let n = self.faults.get(fault).copied().unwrap_or(0);
+            writeln!(f, "  {n:>9} {}", fault.text())?;
+        }
+        writeln!(f, "node kinds, in % of the seeds:")?;
+        for kind in Self::KINDS {
+            let n = self.kinds.get(kind).copied().unwrap_or(0);
+            writeln!(f, "  {:>9} {kind}", share(n))?;
+        }
+        write!(f, "broken promises: {}", self.broken.len())
+    }
+}

@@ -1,0 +1,175 @@
+//! What the checker remembers of an execution.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyte_core::id::NodeAddr;
+use flyte_core::journal::{Opened, WorkflowPhase};
+use flyte_core::plan::{Plan, Target};
+use flyte_core::template::GateCondition;
+
+use super::spec::Spec;
+
+/// An execution.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) opened: Box<Opened>,
+    pub(super) aborted: bool,
+    pub(super) handled: bool,
+    pub(super) ended: Option<WorkflowPhase>,
+    pub(super) told: bool,
+    pub(super) frames: Vec<Opening>,
+    pub(super) nodes: BTreeMap<NodeAddr, Node>,
+}
+
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) plan: Arc<Plan>,
+    pub(super) graph: u32,
+    pub(super) items: bool,
+    pub(super) parents: Vec<Vec<u32>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// How many attempts began.
+    pub(super) begun: u32,
+    /// Whether the last of them is alive.
+    pub(super) live: bool,
+    pub(super) over: Option<&'static str>,
+    pub(super) succeeded: Option<u32>,
+    /// Whether something runs inside it, whose failure becomes its own.
+    pub(super) framed: bool,
+    pub(super) user: u32,
+    pub(super) system: u32,
+}
+
+pub(super) type Verdict = Result<(), String>;
+
+impl Run {
+    pub(super) fn node(&mut self, addr: NodeAddr) -> &mut Node {
+        self.nodes.entry(addr).or_default()
+    }
+
+    pub(super) fn over(&mut self, addr: NodeAddr, how: &'static str) -> Verdict {
+        let node = self.node(addr);
+        if let Some(before) = node.over {
+            return Err(format!("{addr:?} is {how} after it was {before}"));
+        }
+        node.over = Some(how);
+        node.live = false;
+        Ok(())
+    }
+
+    pub(super) fn is_live(&mut self, addr: NodeAddr, attempt: u32) -> Verdict {
+        let node = self.node(addr);
+        match node.live && node.begun == attempt + 1 && node.over.is_none() {
+            true => Ok(()),
+            false => Err(format!(
+                "attempt {attempt} of {addr:?} does not run: {node:?}"
+            )),
+        }
+    }
+
+    pub(super) fn begins(&mut self, addr: NodeAddr, attempt: u32) -> Verdict {
+        if self.aborted {
+            return Err(format!("{addr:?} begins after an abort"));
+        }
+        self.may_begin(addr)?;
+        let node = self.node(addr);
+        if node.live || node.over.is_some() || node.begun != attempt {
+            return Err(format!("attempt {attempt} of {addr:?} begins: {node:?}"));
+        }
+        node.begun += 1;
+        node.live = true;
+        Ok(())
+    }
+
+    /// Whether everything before a node succeeded.
+    pub(super) fn may_begin(&self, addr: NodeAddr) -> Verdict {
+        let frame = self
+            .frames
+            .get(addr.frame.0 as usize)
+            .ok_or("a frame that is not open")?;
+        if frame.items {
+            return Ok(());
+        }
+        for &parent in &frame.parents[addr.node.0 as usize] {
+            let parent = NodeAddr::new(addr.frame.0, parent);
+            if self.nodes.get(&parent).and_then(|n| n.over) != Some("succeeded") {
+                return Err(format!("{addr:?} begins before its predecessor {parent:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn attempts_max(&self, addr: NodeAddr) -> u32 {
+        let frame = &self.frames[addr.frame.0 as usize];
+        let graph = &frame.plan.graphs[frame.graph as usize];
+        let place = if frame.items { 0 } else { addr.node.0 };
+        graph.settings_of(place).attempts_max.max(1)
+    }
+
+    /// What a node that begins is.
+    pub(super) fn kinds(&self, spec: &Spec, addr: NodeAddr) -> Vec<&'static str> {
+        let frame = &self.frames[addr.frame.0 as usize];
+        let graph = &frame.plan.graphs[frame.graph as usize];
+        let place = if frame.items { 0 } else { addr.node.0 };
+        let mut out = Vec::new();
+        match graph.nodes[place as usize].target {
+            Target::Task(t) => {
+                let template = &frame.plan.tasks[t as usize];
+                let task = &spec.tasks[super::templates::task_number(template)];
+                out.push(match &*template.task_type {
+                    "inline" => "plugin task",
+                    "files" => "plugin task with files",
+                    _ => "task in process",
+                });
+                if task.serial {
+                    out.push("serialised cached task");
+                } else if task.cached {
+                    out.push("cached task");
+                }
+                if frame.items {
+                    out.push("array over tasks");
+                }
+            }
+            Target::SubWorkflow(_) if frame.items => out.push("array over sub-workflows"),
+            Target::SubWorkflow(_) => out.push("sub-workflow"),
+            Target::Branch(_) => out.push("branch"),
+            Target::Gate(g) => out.push(match frame.plan.gates[g as usize] {
+                GateCondition::Sleep { .. } => "gate: sleep",
+                GateCondition::Signal { .. } => "gate: signal",
+                GateCondition::Approve { .. } => "gate: approve",
+            }),
+            Target::Array(_) => {}
+            Target::LaunchPlan(_) => out.push("child execution"),
+        }
+        let parents = frame.parents[place as usize].len();
+        if parents == 1 {
+            out.push("chain");
+        }
+        if graph.downstream(place).len() > 2 {
+            out.push("fan-out");
+        }
+        out
+    }
+}
+
+impl Opening {
+    pub(super) fn new(plan: Arc<Plan>, graph: u32, items: bool) -> Self {
+        let g = &plan.graphs[graph as usize];
+        let mut parents = vec![Vec::new(); g.len()];
+        for n in 0..g.len() as u32 {
+            for &after in g.downstream(n) {
+                parents[after as usize].push(n);
+            }
+        }
+        Self {
+            plan,
+            graph,
+            items,
+            parents,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use flyte_core::contract::{
+    Command, CommandBody, CommandId, CommitBatch, Enqueued, InboxEntry, Lease, ShardId,
+};
+use flyte_core::id::{Digest, ExecutionId};
+use flyte_core::{Error, ErrorKind, Result};
+
+use super::fault::Mutation;
+
+/// The simulated store: what [`flyte_core::contract::Store`] says, on virtual time, with leases
+/// that end by themselves.
+#[derive(Debug, Default)]
+pub(super) struct SimStore {
+    shards: BTreeMap<ShardId, StoreShard>,
+    names: BTreeMap<ExecutionId, (ShardId, Digest)>,
+    /// Nothing answers before this.
+    pub(super) down_until: u64,
+    /// The bug that was put back.
+    pub(super) mutation: Option<Mutation>,
+}
+
+#[derive(Debug, Default)]
+struct StoreShard {
+    epoch: u64,
+    owner: Option<String>,
+    expires: u64,
+    frames: Vec<Bytes>,
+    inbox: Vec<InboxEntry>,
+    next: u64,
+    seen: BTreeSet<CommandId>,
+    last: Option<CommitBatch>,
+}
+
+/// How long a lease lasts, in milliseconds.
+pub(super) const LEASE_TTL: u64 = 10_000;
+
+impl SimStore {
+    /// Whether it can be reached.
+    ///
+    /// # Errors
+    /// `Unavailable` in an outage.
+    pub(super) fn reach(&self, now: u64) -> Result<()> {
+        match now < self.down_until {
+            true => Err(Error::new(ErrorKind::Unavailable, "store", "an outage")),
+            false => Ok(()),
+        }
+    }
+
+    fn shard(&mut self, id: ShardId, now: u64) -> &mut StoreShard {
+        let shard = self.shards.entry(id).or_default();
+        if shard.expires <= now {
+            shard.owner = None;
+        }
+        shard
+    }
+
+    /// Whether a lease is the valid one.
+    pub(super) fn holds(&self, lease: &Lease, now: u64) -> bool {
+        let shard = self.shards.get(&lease.shard);
+        shard.is_some_and(|s| s.owner.is_some() && s.expires > now && s.epoch == lease.epoch)
+    }
+
+    fn held(&mut self, lease: &Lease, now: u64) -> Result<&mut StoreShard> {
+        self.reach(now)?;
+        if !self.holds(lease, now) {
+            return Err(Error::new(
+                ErrorKind::StaleLease,
+                "store",
+                "the lease is stale",
+            ));
+        }
+        Ok(self.shard(lease.shard, now))
+    }
+
+    /// Puts a command into an inbox.
+    ///
+    /// # Errors
+    /// `Unavailable` in an outage.
+    pub(super) fn enqueue(&mut self, now: u64, id: ShardId, command: Command) -> Result<Enqueued> {
+        self.reach(now)?;
+        if self.shard(id, now).seen.contains(&command.id) {
+            return Ok(Enqueued::Accepted);
+        }
+        if let CommandBody::Submit(s) = &command.body {
+            let content = s.content();
+            match self.names.get(&s.id) {
+                Some((shard, have)) if *have == content => {
+                    return Ok(Enqueued::Existing { shard: *shard });
+                }
+                Some((shard, _)) => {
+                    let difference = "another one".into();
+                    return Ok(Enqueued::Conflict {
+                        shard: *shard,
+                        difference,
+                    });
+                }
+                None => {}
+            }
+            self.names.insert(s.id.clone(), (id, content));
+        }
+        let shard = self.shard(id, now);
+        shard.seen.insert(command.id);
+        shard.next += 1;
+        let number = shard.next;
+        shard.inbox.push(InboxEntry { number, command });
+        Ok(Enqueued::Accepted)
+    }
+
+    /// Takes a shard.
+    ///
+    /// # Errors
+    /// `Held`, or `Unavailable` in an outage.
+    pub(super) fn claim(&mut self, now: u64, id: ShardId, owner: &str) -> Result<Lease> {
+        self.reach(now)?;
+        let shard = self.shard(id, now);
+        if shard.owner.is_some() {
+            return Err(Error::new(ErrorKind::Held, "claim", "somebody has it"));
+        }
+        shard.epoch += 1;
+        shard.owner = Some(owner.into());
+        shard.expires = now + LEASE_TTL;
+        shard.last = None;
+        Ok(Lease {
+            shard: id,
+            epoch: shard.epoch,
+            owner: owner.into(),
+        })
+    }
+
+    /// Prolongs a lease.
+    ///
+    /// # Errors
+    /// `StaleLease`, or `Unavailable` in an outage.
+    pub(super) fn renew(&mut self, now: u64, lease: &Lease) -> Result<()> {
+        self.held(lease, now)?.expires = now + LEASE_TTL;
+        Ok(())
+    }
+
+    /// Gives a shard back.
+    pub(super) fn release(&mut self, now: u64, lease: &Lease) {
+        if let Ok(shard) = self.held(lease, now) {
+            shard.owner = None;
+        }
+    }
+
+    /// Appends a batch.
+    ///
+    /// # Errors
+    /// As the contract says.
+    pub(super) fn commit(&mut self, now: u64, lease: &Lease, batch: &CommitBatch) -> Result<bool> {
+        if self.mutation == Some(Mutation::NoFence) {
+            self.reach(now)?;
+        } else {
+            self.held(lease, now)?;
+        }
+        let twice = self.mutation == Some(Mutation::CommitTwice);
+        let shard = self.shard(lease.shard, now);
+        let last = shard.last.as_ref().map_or(0, |b| b.number);
+        let fenced = shard.epoch == lease.epoch;
+        if batch.number == last && shard.last.as_ref() == Some(batch) && fenced {
+            if twice {
+                shard.frames.extend(batch.frames.iter().cloned());
+            }
+            return Ok(twice);
+        }
+        if batch.number != last + 1 && fenced {
+            return Err(Error::new(ErrorKind::Invalid, "commit", "a gap"));
+        }
+        shard.frames.extend(batch.frames.iter().cloned());
+        shard.inbox.retain(|e| e.number > batch.consumed);
+        if fenced {
+            shard.last = Some(batch.clone());
+        }
+        Ok(true)
+    }
+
+    /// Everything that a new owner needs.
+    ///
+    /// # Errors
+    /// `StaleLease`, or `Unavailable` in an outage.
+    pub(super) fn load(
+        &mut self,
+        now: u64,
+        lease: &Lease,
+    ) -> Result<(Vec<Bytes>, Vec<InboxEntry>)> {
+        let shard = self.held(lease, now)?;
+        Ok((shard.frames.clone(), shard.inbox.clone()))
+    }
+
+    /// Open entries after `after`.
+    ///
+    /// # Errors
+    /// `StaleLease`, or `Unavailable` in an outage.
+    pub(super) fn inbox(&mut self, now: u64, lease: &Lease, after: u64) -> Result<Vec<InboxEntry>> {
+        let shard = self.held(lease, now)?;
+        Ok(shard
+            .inbox
+            .iter()
+            .filter(|e| e.number > after)
+            .cloned()
+            .collect())
+    }
+
+    /// Where an execution lives.
+    ///
+    /// # Errors
+    /// `Unavailable` in an outage.
+    pub(super) fn locate(&self, now: u64, id: &ExecutionId) -> Result<Option<ShardId>> {
+        self.reach(now)?;
+        Ok(self.names.get(id).map(|n| n.0))
+    }
+
+    /// Everything that is stored, for the checker.
+    #[must_use]
+    pub(super) fn frames(&self, id: ShardId) -> &[Bytes] {
+        self.shards.get(&id).map_or(&[], |s| &s.frames)
+    }
+
+    /// Entries that nobody has consumed, for the checker.
+    #[must_use]
+    pub(super) fn open_entries(&self, id: ShardId) -> usize {
+        self.shards.get(&id).map_or(0, |s| s.inbox.len())
+    }
+}

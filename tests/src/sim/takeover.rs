@@ -1,0 +1,324 @@
+//! Leases, commits, and how a process takes a shard over.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flyte_core::contract::{CommandBody, CommitBatch, Durability, FairShare, Lease, ShardId};
+use flyte_core::journal::{Change, JournalFrame};
+use flyte_core::{Error, ErrorKind, Retry};
+use flyte_scheduler::engine::{EngineConfig, LoadedPlan, TaskKind};
+use flyte_scheduler::shard::{Action, Shard};
+
+use super::event::Event;
+use super::fault::{Fault, Mutation};
+use super::owner::Owner;
+use super::store::LEASE_TTL;
+use super::world::World;
+
+impl World {
+    pub(super) fn commit(&mut self, owner: u64, lease: Lease, batch: CommitBatch, tries: u32) {
+        let lost = |text| Error::new(ErrorKind::Timeout, "commit", text);
+        let result = if self.faults.strikes(Fault::FailedSync) {
+            Err(Error::new(ErrorKind::Full, "commit", "the disk is full"))
+        } else if self.faults.strikes(Fault::AmbiguousLost) {
+            Err(lost("never came"))
+        } else {
+            let done = self.store.commit(self.now, &lease, &batch);
+            if let Ok(true) = done {
+                for bytes in &batch.frames {
+                    let verdict = self.history.frame(lease.shard, bytes);
+                    self.breaks(verdict);
+                    self.traced(bytes);
+                    if self.verbose {
+                        let frame = JournalFrame::decode(bytes).expect("it was just read");
+                        for r in &frame.records {
+                            let text = format!("{:?}", r.change);
+                            println!(
+                                "{:>9} ms {}.{} {text:.300}",
+                                self.now, lease.shard, r.execution
+                            );
+                        }
+                    }
+                }
+            }
+            match done {
+                Ok(_) if self.faults.strikes(Fault::AmbiguousDone) => Err(lost("the answer")),
+                other => other.map(|_| ()),
+            }
+        };
+        match result {
+            Ok(()) => self.soon(3, Event::Committed(owner, batch.number)),
+            Err(e) if e.retry() == Retry::Never || tries >= 5 => {
+                if e.kind() == ErrorKind::StaleLease {
+                    self.faults.count(Fault::LeaseLost);
+                }
+                // Late answers find nobody.
+                self.owners.remove(&owner);
+            }
+            Err(_) => {
+                let when = self.now + (50 << (tries + 1));
+                self.at(
+                    when,
+                    Event::Commit {
+                        owner,
+                        lease,
+                        batch,
+                        tries: tries + 1,
+                    },
+                );
+            }
+        }
+    }
+
+    pub(super) fn renew(&mut self, id: u64) {
+        let Some(owner) = self.owners.get(&id) else {
+            return;
+        };
+        let lease = owner.lease.clone();
+        match self.store.renew(self.now, &lease) {
+            Err(e) if e.kind() == ErrorKind::StaleLease => {
+                self.faults.count(Fault::LeaseLost);
+                self.owners.remove(&id);
+            }
+            _ => {
+                let when = self.now + LEASE_TTL / 3;
+                self.at(when, Event::Renew(id));
+            }
+        }
+    }
+
+    pub(super) fn crash(&mut self, process: usize) {
+        self.owners.retain(|_, o| o.process != process);
+        self.processes[process].dead = true;
+        self.soon(8_000, Event::Restart(process));
+    }
+
+    /// Takes a shard that nobody has, loads it and takes over.
+    pub(super) fn claim(&mut self, p: usize) {
+        if self.processes[p].dead {
+            return;
+        }
+        self.at(self.now + 1_000, Event::Claim(p));
+        let first = self.draw.below(u64::from(self.shards)) as u32;
+        let name = format!("process {p}");
+        for s in 0..self.shards {
+            let shard = ShardId((first + s) % self.shards);
+            let mine = |o: &Owner| o.lease.shard == shard && o.process == p;
+            if self.owners.values().any(mine) {
+                continue;
+            }
+            if let Ok(lease) = self.store.claim(self.now, shard, &name) {
+                if self.owners.values().any(|o| o.lease.shard == shard) {
+                    self.faults.count(Fault::TwoOwners);
+                }
+                return self.take_over(p, lease);
+            }
+        }
+    }
+
+    pub(super) fn take_over(&mut self, p: usize, lease: Lease) {
+        let Ok((mut frames, _)) = self.store.load(self.now, &lease) else {
+            return self.store.release(self.now, &lease);
+        };
+        let damaged = self.damage(&mut frames);
+        let config = EngineConfig {
+            cache: true,
+            epoch: lease.epoch,
+            ..EngineConfig::default()
+        };
+        let policy = Box::<FairShare>::default();
+        let mut shard = Shard::new(lease.shard, config, policy, Durability::Power);
+        let lacks = self.faults.strikes(Fault::LacksPlugin);
+        for (i, bytes) in frames.iter().enumerate() {
+            match self.fold(&mut shard, bytes, i + 1 == frames.len(), lacks) {
+                Ok(()) => {}
+                Err(_) if damaged => return self.store.release(self.now, &lease),
+                Err(e) => return self.breaks(Err(format!("{}: {e}", lease.shard))),
+            }
+        }
+        if damaged {
+            return self.breaks(Err(format!(
+                "{}: damage was read and not noticed",
+                lease.shard
+            )));
+        }
+        if self.faults.strikes(Fault::CrashInRecovery) {
+            return self.crash(p);
+        }
+        self.owners_made += 1;
+        let id = self.owners_made;
+        let owner = Owner {
+            id,
+            process: p,
+            shard,
+            lease,
+            after: 0,
+            running: Default::default(),
+            pending: Default::default(),
+            children: Default::default(),
+            carrying: false,
+            committing: None,
+            tick: None,
+            leaving: false,
+            lacks,
+            deaf: false,
+        };
+        self.owners.insert(id, owner);
+        self.at(self.now + LEASE_TTL / 3, Event::Renew(id));
+        self.soon(5, Event::Poll(id));
+        self.with(id, |w, o, out| {
+            let now = w.wall(o.process);
+            o.shard.recover(now, out);
+            o.deaf = w.mutation == Some(Mutation::LostTimers) && o.shard.next_timer().is_some();
+            if w.faults.strikes(Fault::CrashInRecovery) {
+                w.crash(o.process);
+                return false;
+            }
+            true
+        });
+    }
+
+    pub(super) fn fold(
+        &mut self,
+        shard: &mut Shard,
+        bytes: &Bytes,
+        last: bool,
+        lacks: bool,
+    ) -> Result<(), Error> {
+        let mut frame = JournalFrame::decode(bytes)?;
+        match self.mutation {
+            Some(Mutation::DoubleCharge) => {
+                let twice = frame.records.iter().flat_map(|r| {
+                    let user = flyte_core::journal::Charge::User;
+                    let charged = matches!(&r.change,
+                        Change::AttemptFailed { charge, retry: Some(_), .. } if *charge == user);
+                    std::iter::repeat_n(r.clone(), 1 + usize::from(charged))
+                });
+                frame.records = twice.collect();
+            }
+            Some(Mutation::RunsAgain) if last => {
+                let ends = |c: &Change| matches!(c, Change::Succeeded { .. });
+                if frame.records.last().is_some_and(|r| ends(&r.change)) {
+                    frame.records.pop();
+                }
+            }
+            _ => {}
+        }
+        for record in &frame.records {
+            let plan = match &record.change {
+                Change::Opened(o) => Some(o.submission.plan),
+                Change::FrameOpened { plan, .. } => *plan,
+                _ => None,
+            };
+            if let Some(plan) = plan {
+                let missing = || Error::new(ErrorKind::NotFound, "load", "a plan is not stored");
+                let plan = self.plans.get(&plan).ok_or_else(missing)?;
+                shard.know(seen_by(lacks, plan));
+            }
+        }
+        shard.fold(&frame)
+    }
+
+    /// Damages what is read; whether it did. The first and the last frame stay: that they are
+    /// missing shows in nothing.
+    pub(super) fn damage(&mut self, frames: &mut Vec<Bytes>) -> bool {
+        if frames.len() < 3 {
+            return false;
+        }
+        let i = 1 + self.draw.below(frames.len() as u64 - 2) as usize;
+        if self.faults.strikes(Fault::TornRead) {
+            let keep = self.draw.below(frames[i].len() as u64) as usize;
+            frames[i].truncate(keep);
+        } else if self.faults.strikes(Fault::LostRead) {
+            frames.remove(i);
+        } else if self.faults.strikes(Fault::ReorderedRead) {
+            frames.swap(i, i + 1);
+        } else if self.faults.strikes(Fault::FlippedRead) {
+            let bit = self.draw.below(frames[i].len() as u64 * 8) as usize;
+            let mut bytes = frames[i].to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            frames[i] = bytes.into();
+        } else {
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn poll(&mut self, o: &mut Owner, out: &mut Vec<Action>) -> bool {
+        let entries = match self.store.inbox(self.now, &o.lease, o.after) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::StaleLease => {
+                self.faults.count(Fault::LeaseLost);
+                return false;
+            }
+            Err(_) => {
+                self.at(self.now + 200, Event::Poll(o.id));
+                return true;
+            }
+        };
+        let now = self.wall(o.process);
+        for entry in entries {
+            o.after = entry.number;
+            if self.mutation == Some(Mutation::LostWakeUp) && self.draw.chance(150) {
+                continue;
+            }
+            let plan = match &entry.command.body {
+                CommandBody::Submit(s) => self.plans.get(&s.plan).map(|p| seen_by(o.lacks, p)),
+                _ => None,
+            };
+            if self.faults.strikes(Fault::EntryTwice) {
+                o.shard.inbox(now, entry.clone(), plan.clone(), out);
+            }
+            o.shard.inbox(now, entry, plan, out);
+        }
+        true
+    }
+
+    pub(super) fn chaos(&mut self) {
+        let p = self.draw.below(self.processes.len() as u64) as usize;
+        let far = *self.draw.pick(&[50, 2_000, 60_000, 3_600_000]);
+        let jump = self.draw.range(1, far) as i64;
+        if self.faults.strikes(Fault::StoreOutage) {
+            self.store.down_until = self.now + self.draw.range(100, 20_000);
+        }
+        if self.faults.strikes(Fault::ClockForward) {
+            self.processes[p].skew += jump;
+        }
+        if self.faults.strikes(Fault::ClockBack) {
+            self.processes[p].skew -= jump;
+        }
+        if self.faults.strikes(Fault::Pause) {
+            self.processes[p].paused_until = self.now + self.draw.range(100, 3 * LEASE_TTL);
+        }
+        let owner = self
+            .owners
+            .values()
+            .find(|o| o.process == p && !o.leaving)
+            .map(|o| o.id);
+        if let Some(id) = owner
+            && self.processes[p].paused_until <= self.now
+            && self.faults.strikes(Fault::HandOver)
+        {
+            self.with(id, |w, o, out| {
+                o.running.clear();
+                o.leaving = true;
+                let now = w.wall(o.process);
+                o.shard.leave(now, out);
+                true
+            });
+        }
+    }
+}
+
+/// A plan as a host sees it that lacks a plugin, or not.
+pub(super) fn seen_by(lacks: bool, plan: &Arc<LoadedPlan>) -> Arc<LoadedPlan> {
+    if !lacks {
+        return plan.clone();
+    }
+    let kinds = plan.tasks.iter().map(|kind| match kind {
+        TaskKind::Plugin(1) => TaskKind::NoPlugin("files".into()),
+        other => other.clone(),
+    });
+    let seen = LoadedPlan::new(plan.plan.clone(), plan.digest, kinds.collect());
+    Arc::new(seen)
+}

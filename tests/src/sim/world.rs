@@ -1,0 +1,488 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use flyte_core::contract::{CommandBody, ShardId};
+use flyte_core::id::Digest;
+use flyte_core::literal::Timestamp;
+use flyte_scheduler::engine::{Input, LoadedPlan};
+use flyte_scheduler::shard::Action;
+
+use super::author::Author;
+use super::backend::Backend;
+use super::cache::SimCache;
+use super::causes;
+use super::compiled::Compiled;
+use super::draw::Draw;
+use super::ending::Ending;
+use super::event::{Call, Event};
+use super::fault::{Fault, Faults, Mutation};
+use super::history::History;
+use super::owner::{Owner, What};
+use super::spec::Spec;
+use super::store::{LEASE_TTL, SimStore};
+
+/// When the simulation begins, in milliseconds of Unix time.
+const EPOCH: i64 = 1_700_000_000_000;
+
+/// Everything that a seed is about.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) now: u64,
+    pub(super) queue: BTreeMap<(u64, u64), Event>,
+    pub(super) sequence: u64,
+    pub(super) draw: Draw,
+    pub(super) faults: Faults,
+    pub(super) store: SimStore,
+    pub(super) cache: SimCache,
+    pub(super) backend: Backend,
+    pub(super) spec: Arc<Spec>,
+    pub(super) compiled: Compiled,
+    pub(super) history: History,
+    /// Plans that are durable.
+    pub(super) plans: BTreeMap<Digest, Arc<LoadedPlan>>,
+    pub(super) processes: Vec<Process>,
+    pub(super) owners: BTreeMap<u64, Owner>,
+    pub(super) owners_made: u64,
+    pub(super) commands: u64,
+    pub(super) shards: u32,
+    pub(super) mutation: Option<Mutation>,
+    /// The hash of everything that was committed and done.
+    pub(super) trace: Digest,
+    /// Submissions that were not acknowledged yet.
+    pub(super) unacknowledged: u32,
+    /// The first promise that was broken.
+    pub(super) broken: Option<String>,
+    /// How many events there were.
+    pub(super) steps: u64,
+    /// Whether everything is printed.
+    pub(super) verbose: bool,
+}
+
+/// A process of schedulers.
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    /// It does not exist.
+    pub(super) dead: bool,
+    /// It stands still until then.
+    pub(super) paused_until: u64,
+    /// How far its clock is off, in milliseconds.
+    pub(super) skew: i64,
+}
+
+impl World {
+    /// The world of a seed before anything happened.
+    #[must_use]
+    pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+        let spec = Arc::new(Author::write(seed));
+        let mut draw = Draw::new(seed, 3);
+        let shards = draw.range(1, 3) as u32;
+        let processes = (0..draw.range(2, 3)).map(|_| Process::default()).collect();
+        let mut store = SimStore::default();
+        store.mutation = mutation;
+        let mut cache = SimCache::default();
+        cache.mutation = mutation;
+        let mut world = Self {
+            now: 0,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            draw,
+            faults: Faults::new(seed),
+            store,
+            cache,
+            backend: Backend::default(),
+            compiled: Compiled::new(&spec),
+            history: History::new(spec.clone()),
+            spec,
+            plans: BTreeMap::new(),
+            processes,
+            owners: BTreeMap::new(),
+            owners_made: 0,
+            commands: 0,
+            shards,
+            mutation,
+            trace: Digest([0; 32]),
+            unacknowledged: 0,
+            broken: None,
+            steps: 0,
+            verbose: false,
+        };
+        (0..world.processes.len()).for_each(|p| world.soon(5, Event::Claim(p)));
+        world.clients();
+        world
+    }
+
+    /// Lives for `steps` events with faults, and then without until everything is over.
+    #[must_use]
+    pub(super) fn run(mut self, steps: u64) -> Ending {
+        while self.steps < steps && !self.is_over() && self.broken.is_none() && self.step() {
+            if self.steps.is_multiple_of(40) {
+                self.chaos();
+            }
+        }
+        self.calm();
+        let limit = self.steps + 40 * steps.max(5_000);
+        while !self.is_over() && self.broken.is_none() {
+            if self.steps > limit || !self.step() {
+                let why = self.history.unfinished().unwrap_or_default();
+                let text = format!("nothing goes on, and {why}\n{}", causes::describe(&self));
+                self.broken.get_or_insert(text);
+            }
+        }
+        if self.broken.is_none() {
+            self.judge();
+        }
+        let nodes = self
+            .spec
+            .roots
+            .iter()
+            .map(|r| self.spec.flows[*r].nodes.len());
+        Ending {
+            steps: self.steps,
+            ms: self.now,
+            trace: self.trace,
+            kinds: self.history.kinds.iter().copied().collect(),
+            executions: self.history.executions(),
+            nodes: nodes.max().unwrap_or(0),
+            faults: self.faults.counts,
+            broken: self.broken,
+        }
+    }
+
+    pub(super) fn breaks(&mut self, verdict: Result<(), String>) {
+        if let Err(text) = verdict {
+            let text = format!("at {} ms, step {}: {text}", self.now, self.steps);
+            self.broken.get_or_insert(text);
+        }
+    }
+
+    pub(super) fn at(&mut self, time: u64, event: Event) {
+        self.sequence += 1;
+        self.queue
+            .insert((time.max(self.now), self.sequence), event);
+    }
+
+    /// In at most so many milliseconds.
+    pub(super) fn soon(&mut self, within: u64, event: Event) {
+        let time = self.now + self.draw.range(1, within.max(1));
+        self.at(time, event);
+    }
+
+    pub(super) fn traced(&mut self, bytes: &[u8]) {
+        let mut all = self.trace.0.to_vec();
+        all.extend(bytes);
+        self.trace = Digest::of("flyte simulation v1", &all);
+    }
+
+    /// What a process sees on its clock.
+    pub(super) fn wall(&self, process: usize) -> Timestamp {
+        let skew = self.processes[process].skew;
+        Timestamp::from_unix_millis(EPOCH + self.now as i64 + skew)
+    }
+
+    /// Plans that were compiled become durable and known to the checker.
+    pub(super) fn keep_plans(&mut self) {
+        for (plan, flow) in self.compiled.take_new() {
+            self.history.know(plan.digest, &plan.plan, flow);
+            self.plans.insert(plan.digest, plan);
+        }
+    }
+
+    pub(super) fn step(&mut self) -> bool {
+        self.skip_idle_time();
+        let Some(((time, _), event)) = self.queue.pop_first() else {
+            return false;
+        };
+        self.now = self.now.max(time);
+        if !matches!(event, Event::Claim(_) | Event::Renew(_)) {
+            self.steps += 1;
+        } else if self.queue.values().all(is_housekeeping) && self.owned() {
+            // Nothing but leases that are prolonged.
+            self.at(time, event);
+            return false;
+        }
+        self.happen(event);
+        if let Some(text) = self.cache.violation.take() {
+            self.breaks(Err(text));
+        }
+        let silent = std::mem::take(&mut self.cache.silent);
+        (0..silent).for_each(|_| self.faults.count(Fault::HolderSilent));
+        self.hear();
+        true
+    }
+
+    /// Whether every shard has an owner that can prolong its lease.
+    pub(super) fn owned(&self) -> bool {
+        let held = |s| self.owners.values().any(|o| o.lease.shard == ShardId(s));
+        let up = |p: &Process| !p.dead && p.paused_until <= self.now;
+        self.store.reach(self.now).is_ok()
+            && self.processes.iter().all(up)
+            && (0..self.shards).all(held)
+    }
+
+    /// Leases are prolonged one by one only while somebody might lose one.
+    pub(super) fn skip_idle_time(&mut self) {
+        let Some(next) = self.queue.iter().find(|(_, e)| !is_housekeeping(e)) else {
+            return;
+        };
+        let next = next.0.0;
+        if next < self.now + LEASE_TTL || !self.owned() {
+            return;
+        }
+        let mut owners = Vec::new();
+        for o in self.owners.values() {
+            if !self.store.holds(&o.lease, self.now) {
+                return;
+            }
+            owners.push(o.lease.clone());
+        }
+        for lease in owners {
+            let _held = self.store.renew(next - 1, &lease);
+        }
+        let keys: Vec<_> = self.queue.range(..(next, 0)).map(|(k, _)| *k).collect();
+        for key in keys {
+            let event = self.queue.remove(&key).expect("it was just seen");
+            let later = next + self.draw.range(1, 1_000);
+            self.at(later, event);
+        }
+    }
+
+    pub(super) fn happen(&mut self, event: Event) {
+        let process = match &event {
+            Event::Poll(o)
+            | Event::Tick(o, _)
+            | Event::Renew(o)
+            | Event::Committed(o, _)
+            | Event::Input { owner: o, .. }
+            | Event::Call(o, _)
+            | Event::Carry(o) => match self.owners.get(o) {
+                Some(owner) => Some(owner.process),
+                None => return,
+            },
+            Event::Claim(p) => Some(*p),
+            _ => None,
+        };
+        if let Some(p) = process {
+            let until = self.processes[p].paused_until;
+            if until > self.now {
+                let later = until + self.draw.below(20);
+                return self.at(later, event);
+            }
+        }
+        if self.verbose {
+            println!("{:>9} ms   {:.240}", self.now, format!("{event:?}"));
+        }
+        match event {
+            Event::Claim(p) => self.claim(p),
+            Event::Restart(p) => {
+                self.processes[p].dead = false;
+                self.soon(20, Event::Claim(p));
+            }
+            Event::Renew(id) => self.renew(id),
+            Event::Poll(id) => self.with(id, Self::poll),
+            Event::Tick(id, planned) => self.with(id, |w, o, out| {
+                if o.tick != Some(planned) {
+                    // It was planned for an earlier time since.
+                    return true;
+                }
+                o.tick = None;
+                w.early_signal();
+                let now = w.wall(o.process);
+                if !o.deaf {
+                    o.shard.handle(now, Input::Tick, out);
+                }
+                true
+            }),
+            Event::Commit {
+                owner,
+                lease,
+                batch,
+                tries,
+            } => self.commit(owner, lease, batch, tries),
+            Event::Committed(id, number) => self.with(id, |w, o, out| {
+                if w.faults.strikes(Fault::CrashAfterCommit) {
+                    w.crash(o.process);
+                    return false;
+                }
+                o.committing = None;
+                if w.mutation != Some(Mutation::EffectsFirst) {
+                    o.shard.committed(number, out);
+                }
+                true
+            }),
+            Event::Input { owner, input, to } => self.with(owner, |w, o, out| {
+                if let Some((what, at)) = to {
+                    o.answered(what, at);
+                    if what == What::Task && !o.running.remove(&at) {
+                        return true;
+                    }
+                }
+                let now = w.wall(o.process);
+                o.shard.handle(now, *input, out);
+                true
+            }),
+            Event::Call(id, call) => self.with(id, |w, o, _| {
+                w.call(o, *call);
+                true
+            }),
+            Event::Carry(id) => self.with(id, |w, o, _| {
+                w.carry(o);
+                true
+            }),
+            Event::Command {
+                shard,
+                execution,
+                command,
+            } => self.give(shard, execution, command),
+            Event::Release(id) => {
+                if self.history.is_open(&id) {
+                    let body = CommandBody::Release {
+                        execution: id.clone(),
+                    };
+                    self.command(self.now, None, &id, body);
+                }
+            }
+        }
+    }
+
+    /// Lets an owner do something, then does what its shard asks for; it is gone if that ends it.
+    pub(super) fn with(
+        &mut self,
+        id: u64,
+        f: impl FnOnce(&mut Self, &mut Owner, &mut Vec<Action>) -> bool,
+    ) {
+        let Some(mut owner) = self.owners.remove(&id) else {
+            return;
+        };
+        let mut actions = Vec::new();
+        if !f(self, &mut owner, &mut actions) || !self.act(&mut owner, actions) {
+            return;
+        }
+        if owner.leaving && owner.shard.is_settled() {
+            self.store.release(self.now, &owner.lease);
+            return;
+        }
+        self.arm(&mut owner);
+        if self.steps.is_multiple_of(25) && self.mutation != Some(Mutation::EffectsFirst) {
+            let verdict = causes::check(self, &owner);
+            self.breaks(verdict);
+            if self.steps.is_multiple_of(200) && self.mutation.is_none() {
+                let verdict = self.reads_back(&owner);
+                self.breaks(verdict);
+            }
+        }
+        self.owners.insert(id, owner);
+    }
+
+    /// Wakes an owner for its next timer.
+    pub(super) fn arm(&mut self, o: &mut Owner) {
+        let Some(due) = o.shard.next_timer() else {
+            return;
+        };
+        let wait = due.since(self.wall(o.process)).as_nanos().max(0) as u64;
+        let when = self.now + wait.div_ceil(1_000_000);
+        if o.tick.is_none_or(|t| t > when) && !o.deaf {
+            o.tick = Some(when);
+            self.at(when.max(self.now + 1), Event::Tick(o.id, when));
+        }
+    }
+
+    /// Does what a shard asks for; `false` if its process died.
+    pub(super) fn act(&mut self, o: &mut Owner, actions: Vec<Action>) -> bool {
+        let mut queue: VecDeque<Action> = actions.into();
+        let mut more = Vec::new();
+        loop {
+            while let Some(action) = queue.pop_front() {
+                match action {
+                    Action::Commit(batch, _) => {
+                        if self.faults.strikes(Fault::CrashBeforeCommit) {
+                            self.crash(o.process);
+                            return false;
+                        }
+                        let number = batch.number;
+                        if self.mutation == Some(Mutation::EffectsFirst) {
+                            o.shard.committed(number, &mut more);
+                        }
+                        o.committing = Some(batch.clone());
+                        let mut takes = self.draw.range(1, 6);
+                        if self.faults.strikes(Fault::SlowDisk) {
+                            takes = self.draw.range(100, 15_000);
+                        }
+                        let (owner, lease) = (o.id, o.lease.clone());
+                        let when = self.now + takes;
+                        self.at(
+                            when,
+                            Event::Commit {
+                                owner,
+                                lease,
+                                batch,
+                                tries: 0,
+                            },
+                        );
+                    }
+                    Action::Do(effect) => {
+                        if !effect.is_read() && self.faults.strikes(Fault::CrashInEffects) {
+                            self.crash(o.process);
+                            return false;
+                        }
+                        self.effect(o, effect);
+                    }
+                }
+                queue.extend(more.drain(..));
+            }
+            if !o.shard.may_step() {
+                break;
+            }
+            let now = self.wall(o.process);
+            o.shard.step(now, &mut more);
+            queue.extend(more.drain(..));
+        }
+        let nodes = o.nodes();
+        if nodes < 60
+            || self
+                .steps
+                .is_multiple_of(if nodes < 400 { 50 } else { 1_000 })
+        {
+            self.breaks(o.shard.state().validate());
+        }
+        true
+    }
+
+    /// Nothing goes wrong from here on.
+    pub(super) fn calm(&mut self) {
+        self.faults.on = false;
+        // Hosts without a plugin are upgraded.
+        self.owners.retain(|_, o| !o.lacks);
+        self.store.down_until = 0;
+        for p in 0..self.processes.len() {
+            let process = &mut self.processes[p];
+            process.paused_until = 0;
+            process.skew = 0;
+            // Sooner than its restart, which then changes nothing.
+            self.soon(100, Event::Restart(p));
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let settled = |o: &Owner| {
+            o.shard.is_settled()
+                && o.shard.state().open() == 0
+                && o.shard.state().untold.is_empty()
+                && o.pending.is_empty()
+                && o.children.is_empty()
+        };
+        self.unacknowledged == 0
+            && self.history.executions() > 0
+            && self.history.unfinished().is_none()
+            && (0..self.shards).all(|s| self.store.open_entries(ShardId(s)) == 0)
+            && self.owned()
+            && self.owners.values().all(settled)
+    }
+
+    pub(super) fn call_soon(&mut self, o: &Owner, within: u64, call: Call) {
+        self.soon(within, Event::Call(o.id, Box::new(call)));
+    }
+}
+
+fn is_housekeeping(e: &Event) -> bool {
+    matches!(e, Event::Claim(_) | Event::Renew(_))
+}
