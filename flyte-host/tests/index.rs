@@ -1,4 +1,7 @@
-//! The index of the SQLite store says what the journal says, also after a restart in the middle.
+//! The index of a store says what the journal says, also after a restart in the middle.
+
+#[cfg(feature = "postgres")]
+mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +60,7 @@ async fn start(scheduler: &Scheduler, name: &str, what: &str) -> flyte_host::sch
 }
 
 /// What the journal alone says.
-async fn folded(store: &SqliteStore, query: &Query) -> Vec<IndexRow> {
+async fn folded(store: &dyn Store, query: &Query) -> Vec<IndexRow> {
     let shard = ShardId(0);
     let (mut projector, mut rows) = (Projector::new(shard), Vec::new());
     let from = JournalPosition { shard, sequence: 1 };
@@ -101,7 +104,7 @@ fn queries(limit: u32, from: Option<String>) -> Vec<Query> {
 }
 
 /// All rows, a few at a time.
-async fn paged(store: &SqliteStore, which: usize) -> Vec<IndexRow> {
+async fn paged(store: &dyn Store, which: usize) -> Vec<IndexRow> {
     let (mut out, mut from) = (Vec::new(), None);
     loop {
         let query = queries(2, from).swap_remove(which);
@@ -115,7 +118,7 @@ async fn paged(store: &SqliteStore, which: usize) -> Vec<IndexRow> {
     }
 }
 
-async fn agree(store: &SqliteStore) {
+async fn agree(store: &dyn Store) {
     for (i, query) in queries(1000, None).iter().enumerate() {
         let wanted = folded(store, query).await;
         assert_eq!(paged(store, i).await, wanted, "{query:?}");
@@ -124,7 +127,7 @@ async fn agree(store: &SqliteStore) {
 }
 
 /// Nothing is written while it does.
-async fn until_it_runs(store: &SqliteStore, name: &str) {
+async fn until_it_runs(store: &dyn Store, name: &str) {
     let execution = ExecutionId::new(Tenant::default(), name);
     let query = Query::Attempts {
         execution,
@@ -137,38 +140,45 @@ async fn until_it_runs(store: &SqliteStore, name: &str) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_index_says_what_the_journal_says() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("db");
+async fn check<S: Store + 'static>(open: impl AsyncFn() -> Arc<S>) {
     {
-        let store = SqliteStore::open(&path).unwrap();
+        let store = open().await;
+        // Another process asks, too, and brings the index up to date now and then.
+        let other = open().await;
         let builder = Scheduler::builder().store(store.clone());
         let scheduler = builder.build().await.unwrap();
         for (name, what) in [("one", "a"), ("two", "fail"), ("three", "b")] {
             start(&scheduler, name, what).await.wait().await.unwrap();
         }
         start(&scheduler, "stays", "wait").await;
-        until_it_runs(&store, "stays").await;
+        until_it_runs(&*store, "stays").await;
         start(&scheduler, "more", "c").await.wait().await.unwrap();
         assert!(
             store.health().await.unwrap().index_lag_frames > 0,
             "asking pays"
         );
-        agree(&store).await;
+        agree(&*store).await;
+        start(&scheduler, "again", "c").await.wait().await.unwrap();
+        agree(&*other).await;
+        start(&scheduler, "and again", "c")
+            .await
+            .wait()
+            .await
+            .unwrap();
+        agree(&*store).await;
         start(&scheduler, "later", "c").await.wait().await.unwrap();
         // Frames that the index has not seen when the store is closed.
         scheduler.shutdown(Duration::from_secs(2)).await;
     }
-    let store = SqliteStore::open(&path).unwrap();
-    agree(&store).await;
+    let store = open().await;
+    agree(&*store).await;
     let builder = Scheduler::builder().store(store.clone());
     let scheduler = builder.build().await.unwrap();
     let stays = ExecutionId::new(Tenant::default(), "stays");
     let handle = scheduler.attach(&stays).await.unwrap();
     scheduler.abort(&stays, "enough", "the test").await.unwrap();
     handle.wait().await.unwrap();
-    agree(&store).await;
+    agree(&*store).await;
     let open = store.query(&queries(10, None)[1]).await.unwrap();
     assert_eq!(open.items, []);
     assert_eq!(store.tenants().await.unwrap(), [Tenant::default()]);
@@ -180,4 +190,26 @@ async fn the_index_says_what_the_journal_says() {
     };
     let e = store.query(&wrong).await.unwrap_err();
     assert_eq!(e.kind(), flyte_core::ErrorKind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_index_says_what_the_journal_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let open = async || SqliteStore::open(&path).unwrap();
+    check(open).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn and_on_postgres() {
+    use flyte_host::store::{PostgresOptions, PostgresStore};
+    let Some(url) = common::database("index").await else {
+        return;
+    };
+    let open = async || {
+        let options = PostgresOptions::new(&url);
+        PostgresStore::open(options).await.unwrap()
+    };
+    check(open).await;
 }

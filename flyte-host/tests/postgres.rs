@@ -2,10 +2,13 @@
 
 mod common;
 
-use std::io::Write;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use common::{Folder, json, python};
+use common::{Folder, database, json, python};
+use flyte_host::prelude::*;
+use flyte_host::store::{PostgresOptions, PostgresStore};
 use flyte_host::tokio;
 
 const DOUBLE: &str = r#"
@@ -22,29 +25,6 @@ def wf(x: int = 3) -> int:
     return double(x=x)
 "#;
 
-/// A database of its own; `None` where there is no server, which fails under `scripts/test`.
-async fn database() -> Option<String> {
-    let Ok(url) = std::env::var("FLYTE_TEST_POSTGRES") else {
-        assert!(
-            std::env::var_os("FLYTE_TEST_ALL").is_none(),
-            "FLYTE_TEST_POSTGRES is not set: scripts/with-postgres starts a server and sets it"
-        );
-        let text = "postgres: skipped, since FLYTE_TEST_POSTGRES is not set; scripts/with-postgres sets it\n";
-        // Past what the test harness captures.
-        std::io::stderr().write_all(text.as_bytes()).unwrap();
-        return None;
-    };
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
-    tokio::spawn(connection);
-    let name = format!("cli_{}", std::process::id());
-    let text = format!("CREATE DATABASE {name}");
-    client.batch_execute(&text).await.unwrap();
-    let (server, _) = url.rsplit_once('/').unwrap();
-    Some(format!("{server}/{name}"))
-}
-
 fn output(mut command: Command) -> Output {
     let output = command.output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -54,7 +34,9 @@ fn output(mut command: Command) -> Output {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_folders_share_executions_and_cache() {
-    let Some(url) = database().await else { return };
+    let Some(url) = database("cli").await else {
+        return;
+    };
     let python = python();
     let python = python.to_str().unwrap();
     let one = Folder::with("double.py", DOUBLE);
@@ -82,4 +64,52 @@ async fn two_folders_share_executions_and_cache() {
     assert!(said.contains("postgres, tables of version"), "{said}");
     let password = url.split([':', '@']).nth(2).unwrap();
     assert!(!said.contains(password), "{said}");
+}
+
+/// How often the task ran.
+static RAN: AtomicU32 = AtomicU32::new(0);
+
+#[task]
+async fn next(n: i64) -> i64 {
+    RAN.fetch_add(1, Ordering::Relaxed);
+    n + 1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_goes_on_when_its_connections_are_cut() {
+    const RUNS: u32 = 40;
+    let Some(url) = database("cut").await else {
+        return;
+    };
+    let store = PostgresStore::open(PostgresOptions::new(&url)).await;
+    let builder = Scheduler::builder().store(store.unwrap());
+    let scheduler = builder.build().await.unwrap();
+    let wf = Workflow::<i64, _>::build("chain", |wf, n| (0..5).fold(n, |n, _| wf.call(next(n))));
+    let wf = wf.unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let text = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let mut cut = 0;
+    for n in 0..RUNS {
+        let name = format!("order-{n}");
+        // A submit whose answer is lost is made again under its name.
+        let handle = loop {
+            let submitted = scheduler.launch(&wf, 0).named(name.as_str()).await;
+            match submitted {
+                Ok(handle) => break handle,
+                Err(e) => assert!(e.to_string().contains("Unavailable"), "{e}"),
+            }
+        };
+        let row = client.query_one(text, &[]).await.unwrap();
+        cut += row.get::<_, i64>(0);
+        assert_eq!(handle.await.unwrap(), 5);
+    }
+    println!("{cut} connections were cut");
+    assert!(cut > i64::from(RUNS));
+    let ran = RAN.load(Ordering::Relaxed);
+    assert_eq!(ran, RUNS * 5, "no task ran twice");
+    scheduler.shutdown(Duration::from_secs(10)).await;
 }

@@ -176,3 +176,28 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::yield_now();
     }
 }
+
+/// A database of its own; `None` where there is no server, which fails under `scripts/test`.
+#[cfg(feature = "postgres")]
+pub(crate) async fn database(name: &str) -> Option<String> {
+    use std::io::Write;
+    let Ok(url) = std::env::var("FLYTE_TEST_POSTGRES") else {
+        assert!(
+            std::env::var_os("FLYTE_TEST_ALL").is_none(),
+            "FLYTE_TEST_POSTGRES is not set: scripts/with-postgres starts a server and sets it"
+        );
+        let text = "postgres: skipped, since FLYTE_TEST_POSTGRES is not set; scripts/with-postgres sets it\n";
+        // Past what the test harness captures.
+        std::io::stderr().write_all(text.as_bytes()).unwrap();
+        return None;
+    };
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    flyte_host::tokio::spawn(connection);
+    let name = format!("{name}_{}", std::process::id());
+    let text = format!("CREATE DATABASE {name}");
+    client.batch_execute(&text).await.unwrap();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    Some(format!("{server}/{name}"))
+}
