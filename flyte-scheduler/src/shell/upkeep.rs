@@ -39,28 +39,35 @@ pub(crate) async fn pump(
     const PATIENCE: Duration = Duration::from_secs(5);
     // Later than the store's own timer, so that only one of the two fires.
     const PATIENCE_OF_PATIENCE: Duration = Duration::from_secs(6);
+    // An inbox whose next submission names a plan that cannot be read is tried again.
+    const PAUSE_OF_STUCK: Duration = Duration::from_secs(1);
     let mut after = 0;
     let mut entries = open;
     while !send.is_closed() {
         if !entries.is_empty() {
             let mut out = Vec::with_capacity(entries.len());
+            let mut stuck = false;
             for entry in std::mem::take(&mut entries) {
-                after = after.max(entry.number);
                 let plan = match &entry.command.body {
                     CommandBody::Submit(s) => match plan_of(&plans, s.plan, &send).await {
                         Ok(plan) => Some(plan),
                         Err(e) => {
-                            // It stays in the inbox, and is looked at again by the next owner.
+                            // What comes later is not taken in: a commit would consume this, too.
                             tracing::error!(execution = %s.id, error = %e, "a plan cannot be read");
-                            continue;
+                            stuck = true;
+                            break;
                         }
                     },
                     _ => None,
                 };
+                after = after.max(entry.number);
                 out.push((entry, plan));
             }
             if !send.send(Message::Inbox(out)) {
                 return;
+            }
+            if stuck {
+                tokio::time::sleep(PAUSE_OF_STUCK).await;
             }
         }
         // The patience bounds the wait for stores that cannot bound it themselves.
