@@ -180,12 +180,14 @@ impl Engine {
         match ex.kind(addr) {
             Some(TaskKind::Plugin(plugin)) => {
                 let plugin = *plugin;
+                let deadline = self.set_deadlines(at);
+                let ex = self.open_execution(number);
                 let handle = ex.jobs.get(&addr).and_then(|j| j.handle.clone());
                 let effect = match handle {
                     Some(handle) => Effect::Observe { at, plugin, handle },
                     None => {
                         let inputs = inputs_of(ex, addr).expect("invariant: it began with these");
-                        let request = Box::new(self.request(ex, at, inputs, None));
+                        let request = Box::new(self.request(ex, at, inputs, deadline));
                         if ending {
                             let request = Box::new(LookupRequest {
                                 key: request.key,
@@ -208,7 +210,6 @@ impl Engine {
                     }
                 };
                 self.effects.push(effect);
-                self.set_deadlines(at);
             }
             Some(TaskKind::InProcess(_)) => {
                 let code = if left { HOST_LEFT } else { HOST_LOST };

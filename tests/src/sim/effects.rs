@@ -44,6 +44,7 @@ impl World {
                 request,
             } => {
                 self.acts(o, at, false);
+                self.knows_its_deadline(o, at, request.deadline.is_some());
                 o.asked(What::Launch, at);
                 let call = Call::Launch {
                     at,
@@ -170,6 +171,18 @@ impl World {
         let verdict = self.history.acts(&id, at.addr, at.attempt, owner, here);
         self.breaks(verdict);
         self.traced(format!("{id} {at:?}").as_bytes());
+    }
+
+    /// A backend is told when an attempt will be ended, also by the next owner.
+    fn knows_its_deadline(&mut self, o: &Owner, at: AttemptRef, told: bool) {
+        let Some(ex) = o.shard.state().get(at.execution) else {
+            return;
+        };
+        let frame = ex.frame(at.addr.frame);
+        if frame.settings(at.addr.node.0).timeout.is_some() != told {
+            let id = ex.id.clone();
+            self.breaks(Err(format!("{id} {at:?} is launched without its deadline")));
+        }
     }
 
     pub(super) fn answer(&mut self, o: &Owner, within: u64, to: (What, AttemptRef), input: Input) {
