@@ -70,7 +70,7 @@ async fn two_folders_share_executions_and_cache() {
 static RAN: AtomicU32 = AtomicU32::new(0);
 
 #[task]
-async fn next(n: i64) -> i64 {
+fn next(n: i64) -> i64 {
     RAN.fetch_add(1, Ordering::Relaxed);
     n + 1
 }
