@@ -151,7 +151,7 @@ impl Engine {
             Err((input, e)) => return self.unbound(number, addr, &input, &e.to_string()),
         };
         if !ex.has_room() {
-            self.waiting.entry(number).or_default().push_back(addr);
+            self.wait_for_room(number, addr, false);
             return;
         }
         let at = AttemptRef {

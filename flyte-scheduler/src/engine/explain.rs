@@ -69,8 +69,9 @@ impl Engine {
             }
             _ => {}
         }
-        let waits = self.waiting.get(&ex.number);
-        if !waits.is_some_and(|queue| queue.contains(&addr)) {
+        let queue = |local| self.waiting.get(&(ex.number, local));
+        let mut queues = [false, true].into_iter().filter_map(queue);
+        if !queues.any(|queue| queue.contains(&addr)) {
             return WaitCause::Turn;
         }
         let bound = ex.submission.options.max_parallelism;

@@ -235,7 +235,8 @@ impl Engine {
             error: error.clone().map(Box::new),
         };
         self.emit(number, ended);
-        self.waiting.remove(&number);
+        self.waiting.remove(&(number, false));
+        self.waiting.remove(&(number, true));
         self.tell_parent(number);
         self.effects.push(Effect::Ended(Box::new(Outcome {
             id,

@@ -103,8 +103,9 @@ pub struct Engine {
     backlog: VecDeque<(u64, NodeAddr)>,
     records: Vec<Record>,
     effects: Vec<Effect>,
-    /// Ready nodes without room, by execution.
-    waiting: BTreeMap<u64, VecDeque<NodeAddr>>,
+    /// Ready nodes without room, by execution and by whether they take a local slot: those that
+    /// take none go on when there is none.
+    waiting: BTreeMap<(u64, bool), VecDeque<NodeAddr>>,
     /// Items that were told to begin, by frame of an array.
     issued: HashMap<(u64, FrameIx), array::Issued>,
     /// What the cache has said of ready nodes.

@@ -139,7 +139,7 @@ impl Engine {
             .expect("invariant: nothing was decided since");
         if !ex.has_room() || (local && !self.has_slot()) {
             self.unreserve(number, addr);
-            self.waiting.entry(number).or_default().push_back(addr);
+            self.wait_for_room(number, addr, local);
             return;
         }
         self.start(number, addr, inputs);
@@ -188,65 +188,56 @@ impl Engine {
             .is_none_or(|slots| self.state.jobs < slots)
     }
 
+    pub(super) fn wait_for_room(&mut self, number: u64, addr: NodeAddr, local: bool) {
+        let queue = self.waiting.entry((number, local)).or_default();
+        queue.push_back(addr);
+    }
+
     /// Starts waiting nodes while there is room, in the order that the policy gives.
     pub(super) fn start_waiting(&mut self) {
         if self.waiting.is_empty() {
             return;
         }
-        let slot = self.has_slot();
         loop {
+            let slot = self.has_slot();
             let mut heads = Vec::new();
-            let mut numbers = Vec::new();
-            for (&number, queue) in &self.waiting {
+            let mut keys = Vec::new();
+            for &(number, local) in self.waiting.keys() {
                 let Some(ex) = self.state.get(number) else {
                     continue;
                 };
-                let Some(&addr) = queue.front() else { continue };
-                if ex.has_room() && ex.parked.is_none() && (slot || !self.takes_slot(ex, addr)) {
+                if ex.has_room() && ex.parked.is_none() && (slot || !local) {
                     let priority = ex.submission.options.priority;
                     heads.push(QueueHead::new(&ex.id, priority, ex.opened_at, ex.live));
-                    numbers.push(number);
+                    keys.push((number, local));
                 }
             }
             // A policy that panics over one head names it.
-            self.focus = match numbers[..] {
-                [only] => only,
+            self.focus = match keys[..] {
+                [(only, _)] => only,
                 _ => 0,
             };
             let Some(pick) = self.policy.pick(&heads) else {
                 break;
             };
-            let number = numbers[pick];
-            self.focus = number;
-            let queue = self
-                .waiting
-                .get_mut(&number)
-                .expect("invariant: it is a head");
+            let key = keys[pick];
+            self.focus = key.0;
+            let queue = self.waiting.get_mut(&key).expect("invariant: it is a head");
             let addr = queue.pop_front().expect("invariant: it has a front");
             if queue.is_empty() {
-                self.waiting.remove(&number);
+                self.waiting.remove(&key);
             }
-            self.ready(number, addr);
-            let last = self.waiting.get(&number).and_then(VecDeque::back);
+            self.ready(key.0, addr);
+            let last = self.waiting.get(&key).and_then(VecDeque::back);
             if last == Some(&addr) {
                 // It went back to the queue: come again when something changes. One that began,
                 // asks the cache or is no longer to begin leaves the others their turn.
                 break;
             }
-            if !self.has_slot() {
-                break;
-            }
         }
         let state = &self.state;
         self.waiting
-            .retain(|number, _| state.get(*number).is_some());
-    }
-
-    fn takes_slot(&self, ex: &Execution, addr: NodeAddr) -> bool {
-        match ex.kind(addr) {
-            Some(TaskKind::Plugin(p)) => self.config.local_plugins.get(*p as usize) == Some(&true),
-            _ => false,
-        }
+            .retain(|(number, _), _| state.get(*number).is_some());
     }
 
     pub(super) fn park(&mut self, number: u64, cause: ParkCause) {

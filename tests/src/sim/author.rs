@@ -225,9 +225,7 @@ impl Author {
             .then(|| self.draw.range(20_000, 900_000));
         let kind = match kind {
             1 | 2 if nested => Kind::Sub(*self.draw.pick(&flows)),
-            3 if nested && depth < 3 || self.draw.chance(300) && nested => {
-                Kind::Child(*self.draw.pick(&flows))
-            }
+            3 if self.starts(depth) => Kind::Child(*self.draw.pick(&flows)),
             4 => Kind::Branch {
                 below: self.draw.range(1, VALUES as u64) as i64,
                 then: self.arm(shelf, wrong),
@@ -251,6 +249,9 @@ impl Author {
             _ if wrong => Kind::Task(self.bad_task()),
             _ => Kind::Task(self.task(false, |t| t.arity > 0)),
         };
+        if matches!(kind, Kind::Sub(_)) && self.draw.chance(120) {
+            timeout = Some(self.draw.range(3_000, 40_000));
+        }
         let args = match &kind {
             Kind::Task(t) => self.spec.tasks[*t].arity,
             Kind::Sleep(_) | Kind::Signal(_) => 0,
@@ -288,7 +289,9 @@ impl Author {
             Kind::Array { inner, .. } => arm(inner),
             _ => 0,
         };
-        let retries = needed + u32::from(self.draw.chance(250));
+        // A workflow inside is tried again only if it ran out of time.
+        let again = matches!(kind, Kind::Sub(_)) && timeout.is_some() || self.draw.chance(250);
+        let retries = needed + u32::from(again);
         nodes.push(NodeSpec {
             kind,
             args,
@@ -296,6 +299,14 @@ impl Author {
             retries,
             timeout,
         });
+    }
+
+    /// Whether a workflow of this depth starts another as an execution: the largest rarely do.
+    fn starts(&mut self, depth: u64) -> bool {
+        match depth {
+            1 | 2 => true,
+            _ => self.draw.chance(300) && depth > 0,
+        }
     }
 
     /// An array, and mostly a sum over it.

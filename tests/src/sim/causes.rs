@@ -25,6 +25,8 @@ pub(super) enum Cause {
     Plugin,
     /// `max_parallelism`, of which so many run.
     Room(u32),
+    /// Local slots, of which so many are taken.
+    Slot(u32),
     /// The array's own bound.
     ItemRoom,
     /// Something outside.
@@ -157,6 +159,9 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
             Some(Cause::Answer(What::CacheGet, next))
         }
         NodeState::Ready | NodeState::Backoff if !ex.has_room() => Some(Cause::Room(ex.live)),
+        NodeState::Ready | NodeState::Backoff if lacks_slot(o, ex, addr) => {
+            Some(Cause::Slot(o.shard.state().jobs))
+        }
         NodeState::Backoff => Some(Cause::Timer),
         NodeState::Ready => {
             if let Some(parent) = frame.parent.filter(|_| frame.items.is_some())
@@ -221,6 +226,12 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
     }
 }
 
+/// Whether a node takes a local slot, and there is none.
+fn lacks_slot(o: &Owner, ex: &Execution, addr: NodeAddr) -> bool {
+    let local = matches!(ex.kind(addr), Some(TaskKind::Plugin(0)));
+    local && o.slots.is_some_and(|slots| o.shard.state().jobs >= slots)
+}
+
 /// Whether its frame lets a node begin.
 fn may_begin(ex: &Execution, addr: NodeAddr, failure: bool) -> bool {
     let frame = ex.frame(addr.frame);
@@ -239,6 +250,7 @@ fn holds(world: &World, o: &Owner, ex: &Execution, addr: NodeAddr, cause: &Cause
             !ex.node(*p).is_over() || !ex.may_start(addr.frame) || ex.frame(addr.frame).handling
         }
         Cause::Unwanted | Cause::Parked | Cause::ItemRoom | Cause::Plugin => true,
+        Cause::Slot(jobs) => *jobs > 0,
         Cause::Room(live) => *live >= ex.submission.options.max_parallelism,
         Cause::Answer(what, at) => o.awaits(*what, *at),
         // A timer that was due is late by what the clock was set back.

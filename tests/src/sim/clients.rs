@@ -94,15 +94,15 @@ impl World {
 
     /// An abort that comes just when something ends.
     pub(super) fn races(&mut self, id: &ExecutionId) {
-        // Every fourth execution is one that somebody may abort.
-        let abortable = hash(&id.name, self.trace_free()) % 8 == 0;
+        // Every eighth execution is one that somebody may abort.
+        let abortable = hash(&id.name, self.salt()).is_multiple_of(8);
         if abortable && self.faults.strikes(Fault::AbortRace) {
             self.aborts(self.now, id);
         }
     }
 
     /// A number of the seed that does not change.
-    pub(super) fn trace_free(&self) -> u64 {
+    pub(super) fn salt(&self) -> u64 {
         self.spec.tasks.len() as u64 + self.spec.flows.len() as u64 * 31
     }
 

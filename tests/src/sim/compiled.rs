@@ -102,7 +102,7 @@ impl Compiled {
             .with_launch_plans(&lps);
         let compiled = compile(&sources).unwrap_or_else(|e| panic!("a workflow compiles: {e}"));
         let mut plan = Plan::clone(&compiled);
-        for (_, (lp, child)) in &self.plans {
+        for (lp, child) in self.plans.values() {
             plan.link(&lp.id, child.digest);
         }
         assert_eq!(

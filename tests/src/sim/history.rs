@@ -26,6 +26,8 @@ pub(super) struct History {
     pub(super) acknowledged: BTreeSet<ExecutionId>,
     /// Executions in which a fault may make an attempt fail.
     pub(super) tainted: BTreeSet<ExecutionId>,
+    /// Whether hosts have few local slots.
+    pub(super) slots: bool,
     /// The kinds of nodes that began.
     pub(super) kinds: BTreeSet<&'static str>,
     /// What clients should hear of.
@@ -60,6 +62,7 @@ impl History {
             names: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             tainted: BTreeSet::new(),
+            slots: false,
             kinds: BTreeSet::new(),
             news: Vec::new(),
         }
@@ -292,6 +295,9 @@ impl History {
             .ok_or("a plan that nobody stored")?;
         let signals = plan.signals().into_iter().map(str::to_owned).collect();
         self.news.push(News::Asks(id.clone(), signals));
+        if self.slots {
+            self.kinds.insert("local slots");
+        }
         if opened.submission.options.max_parallelism > 0 {
             self.kinds.insert("max_parallelism");
         }

@@ -33,6 +33,8 @@ pub(super) struct Owner {
     pub(super) leaving: bool,
     /// Whether this host lacks the plugin that leaves files.
     pub(super) lacks: bool,
+    /// Its local slots.
+    pub(super) slots: Option<u32>,
     /// Whether timers that were armed before this are lost (a bug that was put back).
     pub(super) deaf: bool,
 }

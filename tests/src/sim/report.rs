@@ -61,6 +61,7 @@ impl Report {
         "timeout",
         "retry",
         "max_parallelism",
+        "local slots",
         "policy: fail immediately",
         "policy: complete the others",
         "abort",

@@ -124,6 +124,8 @@ impl World {
         let config = EngineConfig {
             cache: true,
             epoch: lease.epoch,
+            slots: self.slots,
+            local_plugins: vec![true, false],
             ..EngineConfig::default()
         };
         let policy = Box::<FairShare>::default();
@@ -161,6 +163,7 @@ impl World {
             tick: None,
             leaving: false,
             lacks,
+            slots: self.slots,
             deaf: false,
         };
         self.owners.insert(id, owner);

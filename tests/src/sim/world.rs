@@ -54,6 +54,8 @@ pub(super) struct World {
     pub(super) broken: Option<String>,
     /// How many events there were.
     pub(super) steps: u64,
+    /// Jobs of the first plugin at once, in each shard.
+    pub(super) slots: Option<u32>,
     /// Whether everything is printed.
     pub(super) verbose: bool,
 }
@@ -104,9 +106,11 @@ impl World {
             unacknowledged: 0,
             broken: None,
             steps: 0,
+            slots: Draw::new(seed, 4).chance(250).then_some(2),
             verbose: false,
         };
         (0..world.processes.len()).for_each(|p| world.soon(5, Event::Claim(p)));
+        world.history.slots = world.slots.is_some();
         world.clients();
         world
     }
