@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 type Answer<T> = Result<T, (StatusCode, String)>;
 
 #[task]
-async fn reserve(pieces: i64) -> Result<i64, TaskError> {
+fn reserve(pieces: i64) -> Result<i64, TaskError> {
     match pieces {
         ..1 => Err(TaskError::new("an order has at least one piece").with_code("BAD_ORDER")),
         n => Ok(n),
@@ -34,7 +34,7 @@ async fn reserve(pieces: i64) -> Result<i64, TaskError> {
 }
 
 #[task(retries = 3)]
-async fn ship(pieces: i64) -> String {
+fn ship(pieces: i64) -> String {
     format!("{pieces} pieces are on their way")
 }
 
