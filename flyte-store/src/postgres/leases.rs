@@ -22,11 +22,24 @@ impl Drop for Unheard {
             let pool = self.pool.clone();
             self.pool.spawn(async move {
                 // It ends by itself if this fails.
-                let _unheard = release(&pool, &lease).await;
+                let _unheard = give_back(&pool, &lease).await;
             });
         }
     }
 }
+
+/// Releases a lease whose claim may not have come to its end yet: the lock waits for that, where a
+/// plain update would see the row as it was before and pass it over.
+async fn give_back(pool: &Arc<Pool>, lease: &Lease) -> Result<()> {
+    let (shard, epoch) = (at(lease.shard), lease.epoch as i64);
+    let mut session = pool.take("release").await?;
+    let lock = "SELECT 1 FROM shards WHERE shard = $1 FOR UPDATE";
+    session.begin(lock, &[&shard]).await?;
+    session.end(&[(RELEASE, &[&shard, &epoch])]).await
+}
+
+const RELEASE: &str =
+    "UPDATE shards SET owner = NULL, expires = NULL WHERE shard = $1 AND epoch = $2";
 
 /// Seconds as the database adds them.
 fn seconds(d: Duration) -> f64 {
@@ -95,9 +108,8 @@ pub(super) async fn renew(pool: &Arc<Pool>, lease: &Lease) -> Result<Option<Dura
 }
 
 pub(super) async fn release(pool: &Arc<Pool>, lease: &Lease) -> Result<()> {
-    let text = "UPDATE shards SET owner = NULL, expires = NULL WHERE shard = $1 AND epoch = $2";
     let (shard, epoch) = (at(lease.shard), lease.epoch as i64);
     let mut session = pool.take("release").await?;
-    session.change(text, &[&shard, &epoch]).await?;
+    session.change(RELEASE, &[&shard, &epoch]).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A process of a fleet on Postgres, to be killed and stopped by `tests/postgres.rs`.
 //!
-//! `fleet_member SCHEMA TTL_MS hold SHARD | credits SHARD | run LOG GO`, with the database's url in
+//! `flyte-tests-fleet SCHEMA TTL_MS hold SHARD | credits SHARD | run LOG GO`, with the database's url in
 //! `FLYTE_TEST_POSTGRES`. It tells what it does on its standard output, a line for each step.
 
 use std::sync::Arc;

@@ -41,7 +41,7 @@ struct Member {
 
 impl Member {
     fn start(schema: &str, mode: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_fleet_member"))
+        let mut child = Command::new(env!("CARGO_BIN_EXE_flyte-tests-fleet"))
             .args([schema, &TTL.as_millis().to_string()])
             .args(mode)
             .stdout(Stdio::piped())
