@@ -4,6 +4,8 @@
 #![deny(missing_docs)]
 
 pub mod convert;
+#[cfg(feature = "hash")]
+pub mod hash;
 
 #[allow(
     missing_docs,

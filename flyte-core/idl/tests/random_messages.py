@@ -5,15 +5,19 @@ usage: random_messages.py make           prints `type hex` for each message
                                          `type hex` as it came back; exit 1 if two differ
        random_messages.py recode FILE    decodes each `type hex` and prints it encoded again, without
                                          what flyteidl does not know
+       random_messages.py hash FILE      prints the hash of each `type hex`, over the JSON that
+                                         protobuf itself makes of it
 """
 
+import hashlib
 import importlib
+import math
 import pkgutil
 import random
 import sys
 
 import flyteidl
-from google.protobuf import message_factory, struct_pb2
+from google.protobuf import json_format, message_factory, struct_pb2
 from google.protobuf.descriptor import FieldDescriptor as F
 
 EACH = 4
@@ -88,6 +92,53 @@ def fill(r, message, depth):
             fill(r, inner, depth + 1)
 
 
+def without_infinity(message):
+    """Makes texts of the numbers in a Struct that protobuf's own JSON refuses."""
+    if isinstance(message, struct_pb2.Value) and message.WhichOneof("kind") == "number_value":
+        if not math.isfinite(message.number_value):
+            message.string_value = "Infinity" if message.number_value > 0 else "-Infinity"
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is not None:
+                for v in value.values():
+                    without_infinity(v)
+        elif hasattr(value, "ListFields"):
+            without_infinity(value)
+        else:
+            for v in value:
+                without_infinity(v)
+
+
+def digits(x):
+    if x == 0:
+        return "+0:"
+    fraction, exponent = math.frexp(abs(x))
+    sign = "-" if x < 0 else "+"
+    if fraction == 0.5:
+        return f"{sign}{exponent - 1}:1"
+    return f"{sign}{exponent}:0" + format(int(fraction * 2**53), "b").rstrip("0")
+
+
+def value_hash(v):
+    if v is None:
+        tag, body = b"n", b""
+    elif isinstance(v, bool):
+        tag, body = b"b", b"1" if v else b"0"
+    elif isinstance(v, (int, float)):
+        tag, body = b"f", digits(float(v)).encode()
+    elif isinstance(v, str):
+        tag, body = b"u", v.encode()
+    elif isinstance(v, list):
+        tag, body = b"l", b"".join(map(value_hash, v))
+    else:
+        pairs = sorted((value_hash(k), value_hash(x)) for k, x in v.items())
+        tag, body = b"d", b"".join(k + x for k, x in pairs)
+    return hashlib.sha256(tag + body).digest()
+
+
 def main():
     found = descriptors()
     if sys.argv[1] == "make":
@@ -103,6 +154,13 @@ def main():
                 message = message_factory.GetMessageClass(found[name]).FromString(bytes.fromhex(text.replace("-", "")))
                 message.DiscardUnknownFields()
                 print(name, message.SerializeToString().hex() or "-")
+        return 0
+    if sys.argv[1] == "hash":
+        with open(sys.argv[2]) as f:
+            for name, text in map(str.split, f):
+                message = message_factory.GetMessageClass(found[name]).FromString(bytes.fromhex(text.replace("-", "")))
+                without_infinity(message)
+                print(value_hash(json_format.MessageToDict(message)).hex())
         return 0
     compared, wrong = 0, 0
     with open(sys.argv[2]) as f:

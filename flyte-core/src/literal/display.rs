@@ -56,8 +56,11 @@ impl fmt::Display for LiteralType {
 /// RFC 3339 in UTC, with 0, 3, 6 or 9 digits of a second, as protobuf writes it.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = jiff::Timestamp::new(self.seconds(), 0).expect("invariant: inside jiff's range");
-        let t = jiff::tz::Offset::UTC.to_datetime(t);
+        // By the calendar: jiff's own instants end a day before ours.
+        let t = jiff::civil::date(1970, 1, 1)
+            .at(0, 0, 0, 0)
+            .checked_add(jiff::SignedDuration::from_secs(self.seconds()))
+            .expect("invariant: the years 1 to 9999");
         write!(f, "{:04}-{:02}-{:02}", t.year(), t.month(), t.day())?;
         write!(f, "T{:02}:{:02}:{:02}", t.hour(), t.minute(), t.second())?;
         fraction(f, self.nanos() as u32)?;

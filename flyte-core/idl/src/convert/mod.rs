@@ -16,6 +16,8 @@ use flyte_core::id::{Identifier, ResourceType, Tenant};
 use prost::Message;
 
 pub use launch_plan::launch_plan_from_pb;
+#[cfg(feature = "hash")]
+pub(crate) use literal::timestamp;
 pub use literal::{
     decode_literal_map, encode_literal_map, error_document, literal_from_pb, literal_to_pb,
 };

@@ -1,5 +1,6 @@
 //! Random messages on the way between Python and here, and between the wire and the model.
 
+mod hashes;
 mod make;
 mod templates;
 

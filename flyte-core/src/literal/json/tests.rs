@@ -48,6 +48,8 @@ fn every_type_survives_printing_and_reading() {
         (s(String), json!("ä\n\u{1F600}")),
         (s(Boolean), json!(false)),
         (s(Datetime), json!("0001-01-01T00:00:00Z")),
+        (s(Datetime), json!("1969-12-31T23:59:59.750Z")),
+        (s(Datetime), json!("9999-12-31T23:59:59.999999Z")),
         (s(Datetime), json!("2024-02-29T12:30:00.500Z")),
         (s(Duration), json!("-1.500s")),
         (s(Duration), json!("315576000000s")),

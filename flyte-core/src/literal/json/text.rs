@@ -92,14 +92,17 @@ pub fn from_text(text: &str, t: &LiteralType) -> Result<Literal, JsonError> {
 /// An instant: RFC 3339, or a date and time (UTC), or a date (midnight UTC).
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();
-    let instant = match text.parse::<jiff::Timestamp>() {
-        Ok(t) => t,
+    let since_1970 = match text.parse::<jiff::Timestamp>() {
+        Ok(t) => t.as_duration(),
+        // No offset; or the last day of 9999, which jiff's own instants do not reach.
         Err(_) => text
+            .strip_suffix('Z')
+            .unwrap_or(text)
             .parse::<jiff::civil::DateTime>()
-            .and_then(|d| jiff::tz::Offset::UTC.to_timestamp(d))
-            .map_err(|_| "write it as 2024-01-31T12:00:00Z or 2024-01-31".to_string())?,
+            .map_err(|_| "write it as 2024-01-31T12:00:00Z or 2024-01-31".to_string())?
+            .duration_since(jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0)),
     };
-    let (mut seconds, mut nanos) = (instant.as_second(), instant.subsec_nanosecond());
+    let (mut seconds, mut nanos) = (since_1970.as_secs(), since_1970.subsec_nanos());
     if nanos < 0 {
         (seconds, nanos) = (seconds - 1, nanos + 1_000_000_000);
     }
