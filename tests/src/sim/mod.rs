@@ -9,7 +9,7 @@ mod carry;
 mod causes;
 mod clients;
 mod compiled;
-mod draw;
+
 mod effects;
 mod ending;
 mod event;
@@ -27,6 +27,8 @@ mod takeover;
 mod task;
 mod templates;
 mod world;
+
+use crate::draw;
 
 pub use ending::Ending;
 pub use fault::{Fault, Mutation};
