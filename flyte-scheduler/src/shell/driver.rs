@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, LoadItem};
+use flyte_core::contract::{
+    CommandBody, CommitBatch, InboxEntry, JobHandle, JobStatus, Lease, LoadItem,
+};
 use flyte_core::journal::{Change, JournalFrame};
 use flyte_core::literal::Timestamp;
 use flyte_core::{Error, ErrorKind, Result};
@@ -12,13 +14,14 @@ use tracing::Instrument;
 use super::Children;
 use super::effects::World;
 use super::leave::{Leave, Leaving};
+use super::pushed::watch;
 use super::runs::{Run, Runs};
 use super::spans::Spans;
 use super::upkeep::{commit, keep, pump};
 use super::{Question, Reader, Shared};
-use crate::engine::{Effect, Input, LoadedPlan};
+use crate::engine::{AttemptRef, Effect, Input, LoadedPlan};
 use crate::parked::Parked;
-use crate::shard::{Action, Shard};
+use crate::shard::{Action, Observe, Shard};
 
 /// Messages that are taken at once.
 const MAIL_OF_A_TURN: usize = 4096;
@@ -32,6 +35,15 @@ pub(crate) enum Message {
     Inbox(Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>),
     Committed(u64, Vec<Arc<JournalFrame>>, Result<()>),
     LeaseLost(Error),
+    /// A plugin's answers.
+    Observed(Observe, Vec<Result<JobStatus>>),
+    /// A plugin pushed a status.
+    Pushed(u16, JobHandle, JobStatus),
+    /// A plugin has answered that a job is to end.
+    ToldToEnd {
+        at: AttemptRef,
+        accepted: bool,
+    },
     /// A blocking function has returned, and others wait for its thread.
     Returned,
     /// Somebody wants to know.
@@ -68,6 +80,8 @@ pub(crate) struct Driver {
     /// Since when a batch is on its way.
     committing: Option<Instant>,
     pub(crate) leaving: Option<Leaving>,
+    /// Dropped with this: who pushes statuses need not go on.
+    gone: tokio::sync::watch::Sender<()>,
 }
 
 impl Driver {
@@ -92,6 +106,7 @@ impl Driver {
             measured: (0, 0, 0),
             committing: None,
             leaving: None,
+            gone: tokio::sync::watch::Sender::new(()),
         }
     }
 
@@ -191,6 +206,17 @@ impl Driver {
         let pump = pump(store.clone(), lease.clone(), plans, inbox, send.clone());
         shared.side.spawn(keep);
         shared.side.spawn(pump);
+        for (place, plugin) in shared.builder.plugins.iter().enumerate() {
+            if plugin.info().capabilities.push {
+                let watched = watch(
+                    plugin.clone(),
+                    place as u16,
+                    self.gone.subscribe(),
+                    send.clone(),
+                );
+                shared.side.spawn(watched);
+            }
+        }
         shared.client.frames.reset(self.shard.sequence());
         self.open = self.shard.state().open();
         shared.room.reset(self.open);
@@ -290,6 +316,15 @@ impl Driver {
                 }
                 self.shard.committed(number, actions);
             }
+            Message::Observed(question, answers) => {
+                self.shard.observed(now, &question, answers, actions);
+            }
+            Message::Pushed(plugin, handle, status) => {
+                self.shard.pushed(now, plugin, &handle, status, actions);
+            }
+            Message::ToldToEnd { at, accepted } => {
+                self.shard.told_to_end(now, at, accepted, actions);
+            }
             Message::Returned => self.runs.returned(),
             Message::Ask(question) => question.answer(&self.shard),
             Message::Leave(leave) => {
@@ -335,6 +370,19 @@ impl Driver {
                 match action {
                     Action::Commit(batch, frames) => self.commit(batch, frames, &mut next),
                     Action::Do(effect) => self.effect(effect),
+                    Action::Observe(question) => {
+                        self.shared.side.spawn(self.world.clone().observe(question));
+                    }
+                    Action::Abort {
+                        at,
+                        plugin,
+                        handle,
+                        reason,
+                    } => {
+                        let span = self.spans.attempt_of(self.shard.state(), at);
+                        let abort = self.world.clone().abort(at, plugin, handle, reason);
+                        self.shared.side.spawn(abort.instrument(span));
+                    }
                 }
             }
             std::mem::swap(actions, &mut next);

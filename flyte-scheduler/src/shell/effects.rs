@@ -16,6 +16,7 @@ use super::{Mailbox, Message, Shared};
 use crate::engine::{AttemptRef, CacheAnswer, CacheOwner, Effect, Input, TaskFailure};
 use crate::meters::Meters;
 use crate::outcome::{Files, judge};
+use crate::shard::Observe;
 
 /// What effects need of the world.
 #[derive(Clone, Debug)]
@@ -82,14 +83,10 @@ impl World {
                 let result = self.lookup(plugin, &request).await;
                 self.tell(Input::Found { at, result });
             }
-            Effect::Observe { at, plugin, handle } => self.observe(at, plugin, handle).await,
             Effect::Finalize {
-                at,
-                plugin,
-                handle,
-                abort,
+                at, plugin, handle, ..
             } => {
-                self.finalize(plugin, &handle, abort).await;
+                self.finalize(plugin, &handle).await;
                 self.tell(Input::Finalized { at });
             }
             Effect::Fetch {
@@ -160,9 +157,10 @@ impl World {
             | Effect::TellParent { .. }
             | Effect::Run { .. }
             | Effect::Cancel { .. }
+            | Effect::Observe { .. }
             | Effect::Ended(_)
             | Effect::Parked { .. } => {
-                unreachable!("invariant: the driver does these itself")
+                unreachable!("invariant: the shard or the driver does these itself")
             }
         }
     }
@@ -238,52 +236,37 @@ impl World {
         self.call("lookup", found).await
     }
 
-    /// Asks after a job until it is over: quickly while it is young, then less often.
-    async fn observe(&self, at: AttemptRef, plugin: u16, handle: JobHandle) {
-        let plugin = &self.plugins[plugin as usize];
-        let mut pause = Duration::from_millis(10);
-        let mut version = 0;
-        while !self.send.is_closed() {
-            let status = async { one(plugin.observe(std::slice::from_ref(&handle)).await) };
-            match self.call("observe", status).await {
-                Ok(status) => {
-                    let over = status.phase.is_terminal();
-                    if status.version > version {
-                        version = status.version;
-                        let status = Box::new(status);
-                        self.tell(Input::Observed { at, status });
-                    }
-                    if over {
-                        return;
-                    }
-                }
-                Err(e) => tracing::debug!(error = %e, "a job could not be asked after"),
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 5 / 4).min(Duration::from_millis(250));
+    /// Asks after jobs; one answer for each.
+    pub(crate) async fn observe(self, question: Observe) {
+        let plugin = &self.plugins[usize::from(question.plugin)];
+        let n = question.handles.len();
+        let asked = async {
+            let answers = plugin.observe(&question.handles).await;
+            each(n, answers)
+        };
+        let answers = self.call("observe", asked).await.unwrap_or_else(|e| {
+            let again = || Error::new(e.kind(), e.operation(), e.message().to_owned());
+            (0..n).map(|_| Err(again())).collect()
+        });
+        for e in answers.iter().filter_map(|a| a.as_ref().err()) {
+            tracing::debug!(error = %e, "a job could not be asked after");
         }
+        let _gone = self.send.send(Message::Observed(question, answers));
     }
 
-    async fn finalize(&self, plugin: u16, handle: &JobHandle, abort: Option<String>) {
-        let plugin = &self.plugins[plugin as usize];
-        if let Some(reason) = abort {
-            // The end is confirmed before the job is let go of.
-            while !self.send.is_closed() {
-                let asked = self.call("abort", plugin.abort(handle, &reason)).await;
-                if let Err(e) = asked {
-                    tracing::warn!(error = %e, "a job was not aborted yet");
-                }
-                let status = async { one(plugin.observe(std::slice::from_ref(handle)).await) };
-                if self
-                    .call("observe", status)
-                    .await
-                    .is_ok_and(|s| s.phase.is_terminal())
-                {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(25)).await;
-            }
+    /// Asks a job to end.
+    pub(crate) async fn abort(self, at: AttemptRef, plugin: u16, handle: JobHandle, why: String) {
+        let plugin = &self.plugins[usize::from(plugin)];
+        let asked = self.call("abort", plugin.abort(&handle, &why)).await;
+        if let Err(e) = &asked {
+            tracing::warn!(error = %e, "a job was not aborted yet");
         }
+        let accepted = asked.is_ok();
+        let _gone = self.send.send(Message::ToldToEnd { at, accepted });
+    }
+
+    async fn finalize(&self, plugin: u16, handle: &JobHandle) {
+        let plugin = &self.plugins[plugin as usize];
         let mut pause = Duration::from_millis(50);
         for _ in 0..TRIES {
             match self.call("finalize", plugin.finalize(handle)).await {
@@ -409,13 +392,19 @@ fn uris(value: &Literal) -> Vec<String> {
 }
 
 /// The answer to a call that asked for one thing.
-fn one<T>(mut answers: Vec<Result<T, Error>>) -> Result<T, Error> {
-    match (answers.pop(), answers.is_empty()) {
-        (Some(answer), true) => answer,
-        _ => Err(Error::new(
+fn one<T>(answers: Vec<Result<T, Error>>) -> Result<T, Error> {
+    let answer = each(1, answers)?.pop();
+    answer.expect("invariant: they were counted")
+}
+
+/// The answers to a call that asked for `n` things.
+fn each<T>(n: usize, answers: Vec<Result<T, Error>>) -> Result<Vec<Result<T, Error>>, Error> {
+    match answers.len() == n {
+        true => Ok(answers),
+        false => Err(Error::new(
             ErrorKind::Other,
             "plugin",
-            "the plugin did not answer each request",
+            format!("the plugin answered {} of {n} requests", answers.len()),
         )),
     }
 }

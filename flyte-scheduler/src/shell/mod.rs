@@ -17,6 +17,7 @@ mod mailbox;
 mod owner;
 mod pace;
 mod plans;
+mod pushed;
 mod question;
 mod runs;
 mod shared;
