@@ -1,5 +1,7 @@
 //! Tests across crates; see `tests/`.
 
 mod draw;
+pub mod flips;
 pub mod kills;
+pub mod points;
 pub mod sim;

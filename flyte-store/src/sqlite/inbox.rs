@@ -1,6 +1,4 @@
-use flyte_core::contract::{
-    Command, CommandBody, CommandId, Enqueued, InboxEntry, ShardId, Submission,
-};
+use flyte_core::contract::{Command, CommandBody, Enqueued, InboxEntry, ShardId, Submission};
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -77,7 +75,8 @@ pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Resu
             |r| r.get(0),
         )
         .map_err(fail)?;
-    let body = encode(&command.body)?;
+    // With its id, so that one checksum holds for both.
+    let body = encode(command)?;
     c.execute(
         "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4)",
         params![shard.0, number, &id[..], body],
@@ -108,13 +107,11 @@ pub(super) fn entries(
         .map_err(fail)?;
     rows.map(|row| {
         let (number, id, body): (i64, Vec<u8>, Vec<u8>) = row.map_err(fail)?;
-        let id = id
-            .try_into()
-            .map_err(|_| Error::new(ErrorKind::Corrupt, "inbox", "a command's id is damaged"))?;
-        let command = Command {
-            id: CommandId(u128::from_le_bytes(id)),
-            body: decode(&body)?,
-        };
+        let command: Command = decode(&body)?;
+        if command.id.0.to_le_bytes()[..] != id[..] {
+            let text = "a command's id is damaged";
+            return Err(Error::new(ErrorKind::Corrupt, "inbox", text));
+        }
         Ok(InboxEntry {
             number: number as u64,
             command,

@@ -9,6 +9,7 @@ mod journal;
 mod registry;
 mod schema;
 mod store;
+mod verify;
 mod writer;
 
 pub use cache::SqliteCache;

@@ -6,7 +6,7 @@ use flyte_host::core::ErrorKind;
 use flyte_host::core::contract::ShardId;
 use flyte_host::plugins::process::{ProcessOptions, ProcessPlugin};
 use flyte_host::prelude::*;
-use flyte_host::scheduler::{BuildError, SchedulerBuilder};
+use flyte_host::scheduler::{BuildError, SchedulerBuilder, SubmitError};
 use flyte_host::store::{PostgresOptions, PostgresStore};
 use flyte_host::tokio;
 
@@ -86,7 +86,10 @@ impl Host {
         Ok(Scheduler::builder()
             .store(store.clone())
             .cache(store.cache())
-            .blobs(flyte_host::store::local_blobs(&data)?, data.to_string_lossy())
+            .blobs(
+                flyte_host::store::local_blobs(&data)?,
+                data.to_string_lossy(),
+            )
             .plugin(processes)
             .slots(64))
     }
@@ -101,8 +104,13 @@ impl Host {
             let builder = self.builder(&store)?.shard(ShardId(shard));
             match builder.owner(owner.clone()).build().await {
                 Ok(scheduler) => break scheduler,
-                Err(BuildError::Start(e)) if e.kind() == ErrorKind::Held => {
-                    if self.is_told_to_stop() && self.is_over(&store).await? {
+                // A host that was stopped finds its connections closed, or its lease over before
+                // it has loaded anything.
+                Err(BuildError::Start(e))
+                    if matches!(e.kind(), ErrorKind::Held | ErrorKind::StaleLease)
+                        || passes(&e) =>
+                {
+                    if self.is_told_to_stop() && self.is_over(&store).await {
                         return Ok(());
                     }
                     tokio::time::sleep(TICK).await;
@@ -126,10 +134,13 @@ impl Host {
             let health = scheduler.health().await;
             for (id, parked) in &health.parked {
                 self.note("parked", &format!("{} {parked:?}", id.name))?;
-                scheduler.release(id).await?;
+                match scheduler.release(id).await {
+                    Err(e) if !passes(&e) => return Err(e.into()),
+                    _ => {}
+                }
             }
             if self.is_told_to_stop() {
-                if health.open == 0 && self.is_over_in(&scheduler, shard).await? {
+                if health.open == 0 && self.is_over_in(&scheduler, shard).await {
                     break;
                 }
             } else if health.open < self.open && health.lease_lost.is_none() {
@@ -137,10 +148,14 @@ impl Host {
                 let name = format!("{shape}-{shard}-{:x}", draw.next());
                 let ms = draw.range(1, self.longest_ms) as i64;
                 let run = scheduler.launch(wf, (ms, witness.clone()));
-                let handle = run.named(name.clone()).await?;
-                self.note("acknowledged", &name)?;
-                drop(handle);
-                continue;
+                match run.named(name.clone()).await {
+                    Ok(_) => {
+                        self.note("acknowledged", &name)?;
+                        continue;
+                    }
+                    Err(SubmitError::Store(e)) if passes(&e) => {}
+                    Err(e) => return Err(e.into()),
+                }
             }
             tokio::time::sleep(TICK).await;
         }
@@ -153,18 +168,25 @@ impl Host {
         self.folder.join("stop").exists()
     }
 
-    /// Whether nothing is open in the shard, as its store knows it.
-    async fn is_over_in(&self, scheduler: &Scheduler, shard: u32) -> Fallible<bool> {
-        let all = super::judge::executions(&**scheduler.store()).await?;
-        let mut open = all.iter().filter(|e| !e.phase.is_terminal());
-        Ok(!open.any(|e| e.shard == ShardId(shard)))
+    /// Whether nothing is open in the shard, as its store knows it; not if it cannot be asked.
+    async fn is_over_in(&self, scheduler: &Scheduler, shard: u32) -> bool {
+        let all = super::judge::executions(&**scheduler.store()).await;
+        all.is_ok_and(|all| {
+            let mut open = all.iter().filter(|e| !e.phase.is_terminal());
+            !open.any(|e| e.shard == ShardId(shard))
+        })
     }
 
-    async fn is_over(&self, store: &Option<Arc<PostgresStore>>) -> Fallible<bool> {
-        let Some(store) = store else { return Ok(false) };
-        let all = super::judge::executions(&**store).await?;
-        Ok(all.iter().all(|e| e.phase.is_terminal()))
+    async fn is_over(&self, store: &Option<Arc<PostgresStore>>) -> bool {
+        let Some(store) = store else { return false };
+        let all = super::judge::executions(&**store).await;
+        all.is_ok_and(|all| all.iter().all(|e| e.phase.is_terminal()))
     }
+}
+
+/// Whether an error goes away by itself.
+fn passes(e: &flyte_host::core::Error) -> bool {
+    matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
 }
 
 /// The lines of a host's file; none if it was never begun.

@@ -112,11 +112,7 @@ pub(super) async fn kill(options: &Options, kills: u64) -> Result<Table, String>
 }
 
 /// Kills and stops members of a fleet.
-pub(super) async fn kill_fleet(
-    options: &Options,
-    url: &str,
-    kills: u64,
-) -> Result<Table, String> {
+pub(super) async fn kill_fleet(options: &Options, url: &str, kills: u64) -> Result<Table, String> {
     let folder = options.inside("fleet")?;
     let mut draw = Draw::new(options.seed, 2);
     let mut table = Table::default();

@@ -4,9 +4,7 @@ use flyte_host::core::author::ForeignTask;
 use flyte_host::core::id::{Identifier, ResourceType};
 use flyte_host::core::journal::WorkflowPhase;
 use flyte_host::core::literal::{LiteralType, SimpleType};
-use flyte_host::core::template::{
-    Container, TaskTarget, TaskTemplate, TypedInterface, Variable,
-};
+use flyte_host::core::template::{Container, TaskTarget, TaskTemplate, TypedInterface, Variable};
 use flyte_host::prelude::*;
 
 /// What a workflow of the host is given: a length of time in milliseconds, and where its tasks

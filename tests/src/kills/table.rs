@@ -64,7 +64,10 @@ impl Table {
         [
             ("acknowledged submits lost", &self.lost),
             ("outcomes recorded twice", &self.twice),
-            ("attempts run again, though they had an outcome", &self.again),
+            (
+                "attempts run again, though they had an outcome",
+                &self.again,
+            ),
             ("executions without progress or cause", &self.stuck),
             ("executions with a wrong end", &self.wrong),
             ("processes that gave up", &self.trouble),
