@@ -4,7 +4,7 @@ use std::time::Duration;
 use flyte_core::contract::{JobHandle, JobStatus, Plugin, StatusSink};
 use tokio::sync::watch::Receiver;
 
-use super::{Mailbox, Message};
+use crate::mail::{Mailbox, Message};
 
 /// Takes what a plugin pushes to the driver while it lives.
 pub(crate) async fn watch(plugin: Arc<dyn Plugin>, place: u16, gone: Receiver<()>, send: Mailbox) {
