@@ -2,6 +2,7 @@
 
 mod draw;
 pub mod flips;
+pub mod fuzz;
 pub mod kills;
 pub mod points;
 pub mod sim;

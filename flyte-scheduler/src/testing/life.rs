@@ -29,7 +29,7 @@ use crate::engine::{
     AttemptRef, ChildRequest, Effect, EngineConfig, Input, LoadedPlan, Outcome, TaskFailure,
 };
 use crate::shard::{Action, Shard};
-use crate::shell::failure;
+use crate::tasks::failure;
 
 /// How long tasks that wait for something outside are given before virtual time passes.
 const GRACE: Duration = Duration::from_millis(20);

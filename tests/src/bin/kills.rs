@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use flyte_host::tokio;
 use flyte_tests::kills::{Host, Options, run};
 
 /// Kills schedulers at drawn moments, goes on with what they left, and says what was lost.
 #[derive(Parser)]
-#[command(args_conflicts_with_subcommands = true)]
 struct Args {
     /// How many.
     #[arg(long, default_value_t = 20)]
@@ -32,27 +31,19 @@ struct Args {
     /// Where everything is put and left; a temporary folder if it is not given.
     #[arg(long)]
     folder: Option<PathBuf>,
-    #[command(subcommand)]
-    what: Option<What>,
-}
-
-#[derive(Subcommand)]
-enum What {
-    /// What is killed.
-    #[command(hide = true)]
-    Host {
-        folder: PathBuf,
-        open: usize,
-        shards: u32,
-        mine: u32,
-        longest_ms: u64,
-        schema: String,
-        ttl_ms: u64,
-    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Some(host) = Host::asked() {
+        return match host.serve().await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("{e}");
+                ExitCode::from(2)
+            }
+        };
+    }
     match told(Args::parse()).await {
         Ok(code) => code,
         Err(e) => {
@@ -64,29 +55,6 @@ async fn main() -> ExitCode {
 
 async fn told(args: Args) -> Result<ExitCode, String> {
     let url = std::env::var("FLYTE_TEST_POSTGRES").ok();
-    if let Some(What::Host {
-        folder,
-        open,
-        shards,
-        mine,
-        longest_ms,
-        schema,
-        ttl_ms,
-    }) = args.what
-    {
-        let ttl = Duration::from_millis(ttl_ms);
-        let fleet = url.filter(|_| shards > 1).map(|url| (url, schema, ttl));
-        let host = Host {
-            folder,
-            fleet,
-            open,
-            shards,
-            mine,
-            longest_ms,
-        };
-        host.serve().await.map_err(|e| e.to_string())?;
-        return Ok(ExitCode::SUCCESS);
-    }
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     if args.fleet && url.is_none() {

@@ -40,6 +40,39 @@ pub struct Host {
 const TICK: Duration = Duration::from_millis(20);
 
 impl Host {
+    /// The host that this program's arguments ask for: `host FOLDER OPEN SHARDS MINE LONGEST_MS
+    /// SCHEMA TTL_MS`, of a fleet in the database `FLYTE_TEST_POSTGRES` if there are several shards.
+    #[must_use]
+    pub fn asked() -> Option<Self> {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let texts: Vec<&str> = words.iter().map(String::as_str).collect();
+        let [
+            "host",
+            folder,
+            open,
+            shards,
+            mine,
+            longest_ms,
+            schema,
+            ttl_ms,
+        ] = texts[..]
+        else {
+            return None;
+        };
+        let shards = shards.parse().ok()?;
+        let ttl = Duration::from_millis(ttl_ms.parse().ok()?);
+        let url = std::env::var("FLYTE_TEST_POSTGRES").ok();
+        let fleet = url.filter(|_| shards > 1);
+        Some(Self {
+            folder: folder.into(),
+            fleet: fleet.map(|url| (url, schema.to_owned(), ttl)),
+            open: open.parse().ok()?,
+            shards,
+            mine: mine.parse().ok()?,
+            longest_ms: longest_ms.parse().ok()?,
+        })
+    }
+
     /// Appends one line: a write of its own, so that a kill leaves it whole or not there.
     fn note(&self, file: &str, line: &str) -> Fallible<()> {
         use std::io::Write;

@@ -22,7 +22,7 @@ fn schema(options: &Options) -> String {
 }
 
 /// Whether anything happens: what attempts said, and what a database of the folder grew by.
-struct Pulse {
+pub(super) struct Pulse {
     files: Vec<PathBuf>,
     seen: u64,
     bound: Bound,
@@ -30,7 +30,7 @@ struct Pulse {
 }
 
 impl Pulse {
-    fn new(folder: &Path, stall: Duration) -> Self {
+    pub(super) fn new(folder: &Path, stall: Duration) -> Self {
         let files = ["witness", "acknowledged", "app.db", "app.db-wal"];
         Self {
             files: files.map(|f| folder.join(f)).into(),
@@ -41,7 +41,7 @@ impl Pulse {
     }
 
     /// Whether nothing has happened for too long.
-    fn is_still(&mut self) -> bool {
+    pub(super) fn is_still(&mut self) -> bool {
         let bytes = |f: &PathBuf| std::fs::metadata(f).map_or(0, |m| m.len());
         let now = self.files.iter().map(bytes).sum();
         if now != self.seen {
@@ -52,7 +52,7 @@ impl Pulse {
     }
 }
 
-fn start(options: &Options, folder: &Path, mine: u32) -> Result<Member, String> {
+pub(super) fn start(options: &Options, folder: &Path, mine: u32) -> Result<Member, String> {
     let mut command = Command::new(&options.program);
     let shards = match options.fleet {
         Some(_) => Options::MEMBERS,
@@ -102,13 +102,18 @@ pub(super) async fn kill(options: &Options, kills: u64) -> Result<Table, String>
             break;
         }
     }
-    tell_to_stop(&folder)?;
-    let mut last = [start(options, &folder, 0)?];
-    drain(&mut last, &folder, options, &mut table);
+    end(options, &folder, &mut table).await?;
+    Ok(table)
+}
+
+/// Lets a host on SQLite bring everything to its end, and judges.
+pub(super) async fn end(options: &Options, folder: &Path, table: &mut Table) -> Result<(), String> {
+    tell_to_stop(folder)?;
+    let mut last = [start(options, folder, 0)?];
+    drain(&mut last, folder, options, table);
     drop(last);
     let store = SqliteStore::open(&folder.join("app.db")).map_err(|e| e.to_string())?;
-    finish(&*store, &folder, &mut table).await?;
-    Ok(table)
+    finish(&*store, folder, table).await
 }
 
 /// Kills and stops members of a fleet.
@@ -186,7 +191,7 @@ async fn finish(store: &dyn Store, folder: &Path, table: &mut Table) -> Result<(
     judge(store, &acknowledged, &folder.join("witness"), table).await
 }
 
-fn gave_up(folder: &Path, status: Option<i32>) -> String {
+pub(super) fn gave_up(folder: &Path, status: Option<i32>) -> String {
     let printed = lines(&folder.join("printed"));
     let last = printed[printed.len().saturating_sub(5)..].join(" / ");
     match status {

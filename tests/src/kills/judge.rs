@@ -118,6 +118,10 @@ async fn recorded(store: &dyn Store) -> Result<Recorded, String> {
             let frames = store.frames(at, 1000).await.map_err(|e| e.to_string())?;
             let Some(last) = frames.last() else { break };
             let next = last.position.sequence + 1;
+            if at.sequence == 1 {
+                // What a snapshot stands for may have been dropped.
+                at.sequence = frames[0].position.sequence;
+            }
             for stored in &frames {
                 if stored.position.sequence != at.sequence {
                     return Err(format!("{shard} has no frame {}", at.sequence));

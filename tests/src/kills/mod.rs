@@ -12,6 +12,7 @@ mod lanes;
 mod member;
 mod options;
 mod shapes;
+mod soak;
 mod table;
 mod witness;
 
@@ -22,6 +23,7 @@ use crate::draw;
 pub use host::Host;
 pub use options::Options;
 pub use shapes::{HOSTED, PYTHON, hosted};
+pub use soak::{Sample, Soak, soak};
 pub use table::Table;
 
 /// Kills as often as the options say, lets everything come to its end, and judges.

@@ -5,6 +5,7 @@ use flyte_host::core::author::Values;
 use flyte_host::core::journal::WorkflowPhase;
 use flyte_host::core::literal::Row;
 use flyte_host::core::plan::Plan;
+use flyte_host::core::template::WorkflowTemplate;
 use flyte_host::prelude::*;
 use flyte_host::scheduler::testing::{CrashKind, Harness, Run};
 use flyte_host::tokio;
@@ -17,7 +18,8 @@ pub struct Case {
     /// `SUCCEEDED`, or how it ends otherwise.
     ends: WorkflowPhase,
     harness: Harness,
-    plan: Arc<Plan>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) template: WorkflowTemplate,
     inputs: Row,
 }
 
@@ -59,6 +61,7 @@ impl Case {
             ends,
             harness: with(harness),
             plan: wf.plan().clone(),
+            template: wf.template().clone(),
             inputs: Row::from_pairs(wf.encode(args)),
         }
     }
