@@ -37,6 +37,10 @@ pub enum ProblemCode {
     DuplicatePlugin,
     /// Two of the builder's parts would run the same tasks.
     AmbiguousTaskType,
+    /// Two limits are over the same.
+    DuplicateLimit,
+    /// The store offers no `credits`.
+    NoSharedLimits,
     /// Two resources have one type.
     DuplicateResource,
 }

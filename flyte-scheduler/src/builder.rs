@@ -10,6 +10,7 @@ use flyte_core::contract::{
 use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{ObjectStore, memory::InMemory};
 
+use crate::admission::Limit;
 use crate::build_error::{BuildError, Problem, ProblemCode};
 use crate::clock::SystemClock;
 use crate::engine::EngineConfig;
@@ -42,6 +43,7 @@ pub struct SchedulerBuilder {
     pub(crate) owner: String,
     pub(crate) durability: Durability,
     pub(crate) slots: Option<u32>,
+    pub(crate) limits: Vec<Limit>,
     pub(crate) call_timeout: Duration,
     pub(crate) open_max: u32,
     pub(crate) inbox_max: u32,
@@ -68,6 +70,7 @@ impl Default for SchedulerBuilder {
             owner: format!("process {}", std::process::id()),
             durability: Durability::Power,
             slots: None,
+            limits: Vec::new(),
             call_timeout: Duration::from_secs(60),
             open_max: Self::OPEN_MAX,
             inbox_max: Self::INBOX_MAX,
@@ -198,6 +201,14 @@ impl SchedulerBuilder {
         self
     }
 
+    /// A bound on what runs at once, over all schedulers of the store; each of them should be given
+    /// the same. Default: none.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
     /// How long a call of a plugin may take before it counts as ambiguous. Default 60 s.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
@@ -263,6 +274,22 @@ impl SchedulerBuilder {
             let text = "`call_timeout` is 0: no call of a plugin could be answered in time";
             wrong(ProblemCode::ZeroLimit, text.into());
         }
+        for (i, limit) in self.limits.iter().enumerate() {
+            let words = limit.words();
+            if limit.capacity() == Some(0) {
+                let text = format!("the limit over {words} is 0: no such task could run");
+                wrong(ProblemCode::ZeroLimit, text);
+            }
+            if self.limits[..i].iter().any(|l| l.is_twin(limit)) {
+                let text = format!("there are two limits over {words}");
+                wrong(ProblemCode::DuplicateLimit, text);
+            }
+        }
+        let info = self.store.info();
+        if !self.limits.is_empty() && !info.fleet {
+            let text = format!("the store `{}` cannot share limits", info.name);
+            wrong(ProblemCode::NoSharedLimits, text);
+        }
         if self.owner.is_empty() {
             let text = "`owner` is empty: others could not see who holds the shard";
             wrong(ProblemCode::EmptyOwner, text.into());
@@ -298,6 +325,7 @@ impl SchedulerBuilder {
 
     pub(crate) fn engine_config(&self, epoch: u64) -> EngineConfig {
         EngineConfig {
+            limits: self.limits.clone(),
             slots: self.slots,
             cache: self.cache.is_some(),
             plugins: self.plugins.iter().map(|p| p.info().clone()).collect(),

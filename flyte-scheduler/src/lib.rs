@@ -4,6 +4,7 @@
 //! Invariant: no global state; several schedulers live in one process.
 #![deny(missing_docs)]
 
+mod admission;
 mod build_error;
 mod builder;
 mod calls;
@@ -35,6 +36,7 @@ mod wait_cause;
 mod wait_error;
 mod waits;
 
+pub use admission::{Limit, POOLS, RATE_KEYS};
 pub use build_error::{BuildError, Problem, ProblemCode};
 pub use builder::SchedulerBuilder;
 pub use clock::SystemClock;
