@@ -288,3 +288,41 @@ async fn a_plain_function_may_block_and_takes_resources_by_trait() {
     );
     assert_eq!(s.launch(&wf, 6).await.unwrap().await.unwrap(), 42);
 }
+
+/// What a plain dynamic function waits for, and whether it has begun.
+#[derive(Debug)]
+struct Door {
+    begun: tokio::sync::Notify,
+    open: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+#[dynamic]
+fn behind_a_door(wf: &mut WorkflowBuilder, door: Res<Door>, n: i64) -> Output<i64> {
+    door.begun.notify_one();
+    // No await: it is the thread that waits.
+    door.open.lock().unwrap().recv().unwrap();
+    wf.call(add(n, 1))
+}
+
+#[tokio::test]
+async fn a_plain_dynamic_function_may_block() {
+    let (go, open) = std::sync::mpsc::channel();
+    let door = Arc::new(Door {
+        begun: tokio::sync::Notify::new(),
+        open: open.into(),
+    });
+    // The runtime has one thread, and it is this test's.
+    let s = Scheduler::builder()
+        .resource(Factor(0.5))
+        .resource_as(door.clone());
+    let s = s.build().await.unwrap();
+    assert!(Task::blocking(&behind_a_door {}) && !Task::blocking(&fibonacci {}));
+    let blocked = Workflow::<i64, _>::build("blocked", |wf, n| wf.call(behind_a_door(n))).unwrap();
+    let blocked = s.launch(&blocked, 41).await.unwrap();
+    door.begun.notified().await;
+    assert_eq!(s.health().await.blocking, 1);
+    let other = s.launch(&pipeline(), 5).await.unwrap();
+    assert_eq!(other.await.unwrap(), (1.25, 5.0, 1, 2));
+    go.send(()).unwrap();
+    assert_eq!(blocked.await.unwrap(), 42);
+}

@@ -2,6 +2,7 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -122,17 +123,34 @@ pub trait Task: fmt::Debug + Send + Sync + Any {
     /// # Errors
     /// As `run`; a plan that cannot be compiled has the code [`Expansion::BUILD_FAILED`].
     /// Cancellation is that of `run`, too.
-    async fn expand(&self, cx: &TaskContext, inputs: Row) -> Result<Expansion, TaskError> {
-        self.run(cx, inputs).await.map(Expansion::Values)
+    // Written as the attribute would, without a future of its own for each task type.
+    fn expand<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        cx: &'life1 TaskContext,
+        inputs: Row,
+    ) -> Answer<'async_trait, Expansion>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        values(self.run(cx, inputs))
     }
 
-    /// Whether `run` blocks its thread, because it computes or calls what is not async: it then
+    /// Whether `run`, or `expand`, blocks its thread, because it computes or calls what is not async: it then
     /// has a thread of the runtime's blocking pool to itself. Such code cannot be dropped: at the
     /// deadline, or on abort, the attempt is over, [`TaskContext::is_cancelled`] says so, and
     /// what it returns later is discarded.
     fn blocking(&self) -> bool {
         false
     }
+}
+
+/// A future of [`Task`].
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, TaskError>> + Send + 'a>>;
+
+fn values(run: Answer<'_, Row>) -> Answer<'_, Expansion> {
+    Box::pin(async move { run.await.map(Expansion::Values) })
 }
 
 /// Task objects inside templates.
