@@ -161,6 +161,53 @@ fn fails(text: String) -> Result<i64, TaskError> {
     Err(TaskError::new(text).with_code("BAD_ROW"))
 }
 
+#[task]
+fn weighed(x: i64, y: i64, weights: Vec<i64>, by: i64) -> Result<i64, String> {
+    match weights.get(x as usize) {
+        Some(weight) => Ok((x + y) * weight * by),
+        None => Err(format!("nothing weighs {x}")),
+    }
+}
+
+#[tokio::test]
+async fn lists_go_item_by_item_and_all_else_is_the_same_for_each() {
+    let s = scheduler().await;
+    type In = (Vec<i64>, Vec<i64>, i64);
+    let wf = Workflow::<In, _>::build("zipped", |wf, (xs, ys, by)| {
+        let sums = wf.map((xs, ys), |(x, y)| add(x, y));
+        // A handle and a constant, also a list, are the same for every item.
+        let weighed = map((xs, ys), |(x, y)| weighed(x, y, vec![1, 10], by));
+        let some = wf.call(weighed.concurrency(1).min_successes(2));
+        // A constant may be what is split, too.
+        let twice = wf.map((sums, vec![0, 1, 2]), |(sum, x)| add(sum, x));
+        (sums, some, twice)
+    })
+    .unwrap();
+    let plan = wf.plan();
+    assert!(plan.arrays.iter().all(|a| a.split.len() == 2));
+    let run = s
+        .launch(&wf, (vec![0, 1, 2], vec![5, 6, 7], 2))
+        .await
+        .unwrap();
+    let (sums, some, twice) = run.await.unwrap();
+    assert_eq!(sums, [5, 7, 9]);
+    assert_eq!(some, [Some(10), Some(140), None]);
+    assert_eq!(twice, [5, 8, 11]);
+    let wf = Workflow::<(Vec<i64>, Vec<i64>), _>::build("uneven", |wf, (xs, ys)| {
+        wf.map((xs, ys), |(x, y)| add(x, y))
+    });
+    let wf = wf.unwrap();
+    let run = s.launch(&wf, (vec![0, 1, 2], vec![5, 6])).await.unwrap();
+    match run.await {
+        Err(OutputError::Wait(WaitError::Failed { code, message, .. })) => {
+            assert!(code.ends_with("InvalidArrayLength"), "{code}");
+            let text = "`a` has 3 items and `b` has 2";
+            assert!(message.contains(text), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[derive(Debug, Default)]
 struct Seen(std::sync::Mutex<Vec<String>>);
 

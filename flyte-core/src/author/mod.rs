@@ -43,7 +43,7 @@ pub use call::{Call, Callable, IntoTimeout};
 pub use cond::{Comparable, Cond, IntoCond};
 pub use foreign::ForeignTask;
 pub use input::{Argument, Input, IntoInput};
-pub use map::{MapCall, map};
+pub use map::{IntoLists, MapCall, map};
 pub use output::{Output, Ref, Shape};
 pub use packed::{Packed, PackedFields};
 pub use place::Place;
