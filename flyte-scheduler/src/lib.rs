@@ -8,6 +8,7 @@ mod build_error;
 mod builder;
 mod client;
 mod clock;
+mod declared;
 pub mod engine;
 mod events;
 mod execution_events;

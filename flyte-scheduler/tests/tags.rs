@@ -12,7 +12,7 @@ use flyte_core::literal::{Document, Literal, Row, Timestamp};
 use flyte_core::memory::MemoryStore;
 use flyte_core::plan::Plan;
 use flyte_core::{ErrorKind, task};
-use flyte_scheduler::{OutputError, Scheduler, WaitError};
+use flyte_scheduler::{OutputError, Scheduler, Submit, WaitError};
 
 /// It was called `before` once.
 #[task(tag = "tags::before")]
@@ -23,6 +23,16 @@ async fn renamed(x: i64) -> i64 {
 #[task]
 async fn original(x: i64) -> i64 {
     x
+}
+
+#[task(tag = "tags::doubled")]
+async fn one(x: i64) -> i64 {
+    x
+}
+
+#[task(tag = "tags::doubled")]
+async fn two(x: i64) -> i64 {
+    2 * x
 }
 
 #[derive(Debug)]
@@ -160,4 +170,39 @@ async fn a_parked_execution_goes_on_with_a_host_that_has_what_it_lacked() {
     let s = with().build().await.unwrap();
     let handle = s.attach_to(&wf, "one").await.unwrap();
     assert_eq!(handle.await.unwrap(), 42);
+}
+
+#[tokio::test]
+async fn a_tag_of_two_types_is_refused_by_name_and_never_guessed() {
+    let both = [
+        "`tags::doubled`",
+        "`tags::one`",
+        "`tags::two`",
+        "#[task(tag = ",
+    ];
+    let says = |e: &dyn std::fmt::Display| {
+        let text = e.to_string();
+        assert!(both.iter().all(|t| text.contains(t)), "{text}");
+    };
+    // Where the template is made, for each of them.
+    let built = Workflow::<i64, _>::build("w", |wf, x| wf.call(one(x)));
+    says(&built.unwrap_err());
+    let built = Workflow::<i64, _>::build("w", |wf, x| wf.call(two(x)));
+    says(&built.unwrap_err());
+    // A plan that was made elsewhere.
+    let plan = Arc::new(plan_with("tags::doubled"));
+    let s = Scheduler::builder().build().await.unwrap();
+    says(&s.register(&plan).await.unwrap_err());
+    let id = ExecutionId::new(Tenant::default(), "one");
+    let submit = Submit::new(id.clone()).with_input("i0", Literal::Integer(1));
+    says(&s.submit(&plan, submit).await.unwrap_err());
+    let e = s.attach(&id).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotFound);
+    // An execution that was started elsewhere.
+    let store = stored(&plan).await;
+    let s = Scheduler::builder().store(store).build().await.unwrap();
+    match s.attach(&id).await.unwrap().await {
+        Err(WaitError::Parked(why)) => says(&why),
+        other => panic!("{other:?}"),
+    }
 }

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyte_core::author::{Cx, LiteralStruct, Output, Res, Workflow, WorkflowBuilder, map};
+use flyte_core::author::{
+    Cx, ForeignTask, LiteralStruct, Output, Res, Workflow, WorkflowBuilder, map,
+};
 use flyte_core::contract::{Task, TaskError, TaskResultExt};
 use flyte_core::literal::FlyteError;
 use flyte_core::memory::MemoryStore;
 use flyte_core::{Error, ErrorKind, dynamic, task};
-use flyte_scheduler::{OutputError, Scheduler, SubmitError, WaitError};
+use flyte_scheduler::{BuildError, OutputError, ProblemCode, Scheduler, SubmitError, WaitError};
 
 #[derive(Clone, Debug, PartialEq, LiteralStruct)]
 struct Model {
@@ -372,4 +374,83 @@ async fn a_plain_dynamic_function_may_block() {
     assert_eq!(other.await.unwrap(), (1.25, 5.0, 1, 2));
     go.send(()).unwrap();
     assert_eq!(blocked.await.unwrap(), 42);
+}
+
+#[task(resources(String, u8))]
+async fn needs_much(n: i64) -> i64 {
+    n
+}
+
+#[tokio::test]
+async fn what_is_declared_and_lacks_something_is_an_error_of_build() {
+    let child = Workflow::<i64, _>::build("child", |wf, n| wf.call(rated(n))).unwrap();
+    let wf = Workflow::<i64, _>::build("parent", |wf, n| {
+        let n = wf.call(needs_much(n));
+        wf.launch(&child, n)
+    })
+    .unwrap();
+    let declared = || {
+        Scheduler::builder()
+            .workflow(&wf)
+            .plan(wf.plan())
+            .workflow(&pipeline())
+            .task(behind_a_door {})
+    };
+    let Err(BuildError::Invalid(problems)) = declared().build().await else {
+        panic!("it lacks everything");
+    };
+    let missing = [
+        ("typed::rated", "dyn typed::Rates"),
+        ("typed::needs_much", "alloc::string::String"),
+        ("typed::needs_much", "u8"),
+        ("typed::fit", "typed::Factor"),
+        ("typed::behind_a_door", "typed::Door"),
+    ];
+    assert_eq!(problems.len(), missing.len(), "{problems:?}");
+    for (problem, (tag, name)) in problems.iter().zip(missing) {
+        assert_eq!(problem.code, ProblemCode::MissingResource);
+        let text = format!("task `{tag}` needs a resource `{name}`: add `.resource(..)`");
+        assert_eq!(problem.message, text);
+    }
+    let (_, open) = std::sync::mpsc::channel();
+    let door = Door {
+        begun: tokio::sync::Notify::new(),
+        open: open.into(),
+    };
+    let s = declared()
+        .resource(Factor(0.5))
+        .resource_as::<dyn Rates>(Arc::new(Fixed))
+        .resource("text".to_owned())
+        .resource(1_u8)
+        .resource(door);
+    let s = s.build().await.unwrap();
+    assert_eq!(s.launch(&wf, 6).await.unwrap().await.unwrap(), 42);
+    // What was not declared is judged when it is submitted, and all that it lacks is named.
+    let s = Scheduler::builder().build().await.unwrap();
+    match s.launch(&wf, 6).await {
+        Err(SubmitError::NoPlugin(text)) => assert!(text.contains("dyn typed::Rates"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    match s.register(wf.plan()).await {
+        Err(SubmitError::NoPlugin(text)) => assert!(text.contains("String`, `u8`"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_declared_task_that_no_plugin_takes_is_an_error_of_build() {
+    let mut template = Task::template(&add {});
+    template.task_type = "spark".into();
+    let spark = ForeignTask::<(i64, i64), i64>::new(template, ["a", "b"]).unwrap();
+    let wf = Workflow::<i64, _>::build("far", |wf, n| wf.call(spark.call((n, n)))).unwrap();
+    let e = Scheduler::builder()
+        .workflow(&wf)
+        .build()
+        .await
+        .unwrap_err();
+    let BuildError::Invalid(problems) = e else {
+        panic!("{e:?}");
+    };
+    assert_eq!(problems[0].code, ProblemCode::NoPlugin);
+    assert!(problems[0].message.contains("type `spark`"), "{problems:?}");
 }

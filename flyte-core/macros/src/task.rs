@@ -165,6 +165,13 @@ fn object(
             }
         }
     });
+    let tagged = options.tag.as_ref().map(|tag| {
+        quote! {
+            #generated::inventory::submit! {
+                #generated::Tagged { tag: #tag, task: #name::NAME }
+            }
+        }
+    });
     // A plain function may block its thread.
     let blocking = (!f.is_async).then(|| {
         quote! {
@@ -180,6 +187,7 @@ fn object(
             use #generated::typetag;
 
             #(#declared)*
+            #tagged
 
             impl #generated::serde::Serialize for #name {
                 fn serialize<S: #generated::serde::Serializer>(

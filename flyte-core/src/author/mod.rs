@@ -30,6 +30,7 @@ mod place;
 mod resource;
 mod scalars;
 mod schema;
+mod tagged;
 mod task;
 mod value;
 mod values;
@@ -54,6 +55,8 @@ pub use value::{LiteralValue, ValueError};
 pub use values::{Handles, IntoInputs, TaskReturn, Values};
 pub use workflow::Workflow;
 
+pub(crate) use tagged::shared_tag;
+
 #[cfg(feature = "macros")]
 pub use flyte_macros::{Inputs, LiteralEnum, LiteralStruct, Outputs, dynamic, task};
 
@@ -69,6 +72,7 @@ pub mod generated {
     };
     pub use super::output::field;
     pub use super::schema::{Field, default_document, enum_schema, schema_of, struct_type};
+    pub use super::tagged::Tagged;
     pub use super::task::{
         DynamicRet, DynamicValues, Ret, TaskOptions, argument, dynamic_ret, ret,
     };
@@ -76,6 +80,7 @@ pub mod generated {
     pub use crate::contract::{Expansion, Task, TaskContext, TaskError};
     pub use crate::literal::{Document, Literal, LiteralType, Names, Row};
     pub use crate::template::TaskTemplate;
+    pub use inventory;
     pub use serde;
     pub use typetag;
 }

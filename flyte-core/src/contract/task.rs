@@ -12,7 +12,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::Expansion;
-use crate::author::ResourceNeed;
+use crate::author::{ResourceNeed, shared_tag};
 use crate::id::{AttemptKey, ExecutionId, NodeAddr};
 use crate::journal::ErrorOrigin;
 use crate::literal::{Document, Row, Timestamp};
@@ -170,13 +170,16 @@ impl RawTask {
         let invalid = |m: String| Error::new(ErrorKind::Invalid, "RawTask::template_of", m);
         let text = serde_json::to_string(task)
             .map_err(|e| invalid(format!("`{task:?}` cannot be written: {e}")))?;
-        let back: Box<dyn Task> = serde_json::from_str(&text)
-            .map_err(|e| invalid(format!("`{text}` cannot be read back: {e}")))?;
+        let back: Box<dyn Task> = serde_json::from_str(&text).map_err(|e| {
+            let why = shared(&text, &e).unwrap_or_else(|| e.to_string());
+            invalid(format!(
+                "`{task:?}` cannot be read back from `{text}`: {why}"
+            ))
+        })?;
         if (*back).type_id() != task.type_id() {
+            let why = shared_tag(task.typetag_name());
             return Err(invalid(format!(
-                "`{text}` is read back as another type: two task types share the tag `{}`; give \
-                 one of them another name",
-                task.typetag_name()
+                "`{task:?}` is read back as another type from `{text}`: {why}"
             )));
         }
         let mut template = task.template();
@@ -191,8 +194,8 @@ impl RawTask {
     /// The object inside a template.
     ///
     /// # Errors
-    /// `NotFound` if its tag is unknown to this program or its fields no longer fit (the
-    /// execution is then parked); `Invalid` if there is none.
+    /// `NotFound` if its tag is unknown to this program, several task types share it, or its
+    /// fields no longer fit (the execution is then parked); `Invalid` if there is none.
     pub fn read(template: &TaskTemplate) -> Result<Box<dyn Task>> {
         let text = match template.custom.as_ref().and_then(|c| c.get(Self::KEY)) {
             Some(Document::String(text)) => text,
@@ -208,13 +211,24 @@ impl RawTask {
             }
         };
         serde_json::from_str(text).map_err(|e| {
+            let why = shared(text, &e).unwrap_or_else(|| e.to_string());
             Error::new(
                 ErrorKind::NotFound,
                 "RawTask::read",
-                format!("this program cannot read the task `{text}`: {e}"),
+                format!("this program cannot read the task `{text}`: {why}"),
             )
         })
     }
+}
+
+/// What to say if an object cannot be read because several types have its tag.
+fn shared(text: &str, e: &serde_json::Error) -> Option<String> {
+    // typetag has words for it and no kind.
+    if !e.to_string().starts_with("non-unique tag") {
+        return None;
+    }
+    let object: serde_json::Value = serde_json::from_str(text).ok()?;
+    Some(shared_tag(object.get("type")?.as_str()?))
 }
 
 /// Values of the host that tasks may use, by type.

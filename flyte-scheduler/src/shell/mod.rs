@@ -31,7 +31,7 @@ pub(crate) use leave::Leave;
 pub use leave::ShutdownReport;
 pub(crate) use mailbox::{Mailbox, Reader};
 pub(crate) use owner::{Owner, load};
-pub(crate) use plans::PlanCache;
+pub(crate) use plans::{PlanCache, missing, taker};
 pub(crate) use question::Question;
 #[cfg(feature = "testing")]
 pub(crate) use runs::{failure, panicked};
