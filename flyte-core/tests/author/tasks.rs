@@ -127,7 +127,7 @@ fn the_template_says_what_the_attribute_says() {
 }
 
 #[task]
-#[allow(clippy::many_single_char_names)]
+#[allow(clippy::too_many_arguments)]
 fn ten(
     a: i64,
     b: i64,
