@@ -5,7 +5,7 @@ use flyte_core::plan::Plan;
 use flyte_core::template::TaskTemplate;
 
 use crate::build_error::{Problem, ProblemCode};
-use crate::shell::{missing, taker};
+use crate::calls::{missing, taker};
 
 /// What a host said that it means to run, so that what it lacks shows when it starts.
 #[derive(Debug, Default)]
