@@ -137,10 +137,10 @@ pub trait Task: fmt::Debug + Send + Sync + Any {
         values(self.run(cx, inputs))
     }
 
-    /// Whether `run`, or `expand`, blocks its thread, because it computes or calls what is not async: it then
-    /// has a thread of the runtime's blocking pool to itself. Such code cannot be dropped: at the
-    /// deadline, or on abort, the attempt is over, [`TaskContext::is_cancelled`] says so, and
-    /// what it returns later is discarded.
+    /// Whether `run`, or `expand`, blocks its thread, because it computes or calls what is not
+    /// async: it then has a thread of the runtime's blocking pool to itself. Such code cannot be
+    /// dropped: at the deadline, or on abort, the attempt is over, [`TaskContext::is_cancelled`]
+    /// says so, and what it returns later is discarded.
     fn blocking(&self) -> bool {
         false
     }
