@@ -43,6 +43,12 @@ pub enum ProblemCode {
     NoSharedLimits,
     /// Two resources have one type.
     DuplicateResource,
+    /// A declared task needs a resource that was not given.
+    MissingResource,
+    /// No plugin takes a declared task.
+    NoPlugin,
+    /// A declared task is not known to this program.
+    UnknownTask,
 }
 
 impl Problem {

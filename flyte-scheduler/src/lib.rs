@@ -10,6 +10,7 @@ mod builder;
 mod calls;
 mod client;
 mod clock;
+mod declared;
 pub mod engine;
 mod events;
 mod execution_events;
