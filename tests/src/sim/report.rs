@@ -62,6 +62,7 @@ impl Report {
         "retry",
         "max_parallelism",
         "local slots",
+        "shared limit",
         "policy: fail immediately",
         "policy: complete the others",
         "abort",

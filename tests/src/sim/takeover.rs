@@ -125,6 +125,11 @@ impl World {
             cache: true,
             epoch: lease.epoch,
             slots: self.slots,
+            limits: if self.limited {
+                super::backend::limits()
+            } else {
+                Vec::new()
+            },
             plugins: super::backend::plugins(),
             ..EngineConfig::default()
         };
@@ -163,6 +168,7 @@ impl World {
             tick: None,
             leaving: false,
             lacks,
+            limited: self.limited,
             slots: self.slots,
             deaf: false,
         };
