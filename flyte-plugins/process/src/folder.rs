@@ -297,7 +297,8 @@ mod tests {
                 abort_grace_ms: 100,
             };
             let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
-            let start = || folder.wrapper(&job, &[path.clone()], 1000).spawn().unwrap();
+            let env = [path];
+            let start = || folder.wrapper(&job, &env, 1000).spawn().unwrap();
             for mut wrapper in [start(), start(), start()] {
                 assert!(wrapper.wait().unwrap().success());
             }

@@ -533,8 +533,13 @@ impl<'h> World<'h> {
             cached @ (Effect::CacheGet { .. }
             | Effect::CachePut { .. }
             | Effect::CacheExtend { .. }) => cache(&self.cache, cached).await,
-            other @ (Effect::Observe { .. } | Effect::Ended(_) | Effect::Parked { .. }) => {
-                unreachable!("invariant: this was taken before: {other:?}")
+            other @ (Effect::Observe { .. }
+            | Effect::Ended(_)
+            | Effect::Parked { .. }
+            | Effect::Credits { .. }) => {
+                unreachable!(
+                    "invariant: taken before, or of shared limits, of which there are none: {other:?}"
+                )
             }
         })
     }

@@ -17,12 +17,12 @@ use super::{Known, State};
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[task(tag = "flips::twice")]
-async fn twice(n: i64) -> i64 {
+fn twice(n: i64) -> i64 {
     2 * n
 }
 
 #[task(tag = "flips::even")]
-async fn even(n: i64) -> Result<i64, String> {
+fn even(n: i64) -> Result<i64, String> {
     match n % 2 {
         0 => Ok(n),
         _ => Err(format!("{n} is odd")),

@@ -40,7 +40,7 @@ impl State {
                 return out;
             }
         };
-        let loaded = out.ask("load", loaded(&*store).await);
+        let loaded = out.ask("load", loaded(&store).await);
         out.0.push(loaded);
         for plan in &known.plans {
             let bytes = store.get_plan(*plan).await;
