@@ -81,6 +81,9 @@ impl Plan {
         if !fits {
             return Err("the tables have different lengths".into());
         }
+        if !g.ids.is_whole() {
+            return Err("the ids of nodes are cut wrongly".into());
+        }
         let mut start = 0;
         for (i, node) in g.nodes.iter().enumerate() {
             let (table, at) = match node.target {

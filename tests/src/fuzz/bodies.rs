@@ -39,7 +39,18 @@ fn plans(bytes: &[u8]) {
     if let Ok(plan) = Plan::from_bytes(bytes) {
         let again = Plan::from_bytes(&plan.to_bytes());
         assert_eq!(again.ok().as_ref(), Some(&plan));
-        let _shown = (plan.to_dot(), plan.signals(), plan.node_count());
+        for graph in &plan.graphs {
+            for node in 0..graph.len() as u32 {
+                let _there = (
+                    graph.id_of(node),
+                    graph.bindings(node),
+                    graph.downstream(node),
+                );
+                let _there = (graph.input_names_of(node), graph.output_names_of(node));
+                let _there = graph.settings_of(node);
+            }
+        }
+        let _there = (plan.signals(), plan.node_count());
     }
 }
 
