@@ -11,11 +11,13 @@
 //!
 //! Features: `sqlite` (the store, and [`open`]), `process` (tasks as processes) and `macros`, which
 //! are on by default; `postgres` (the store of a fleet) and `testing` (workflows in memory on virtual
-//! time) are not. `docs/embedding.md` leads from nothing to a durable service.
+//! time) are not; nor is `otel`, the module `telemetry`: spans to an OpenTelemetry collector. `docs/embedding.md` leads from nothing to a durable service.
 #![deny(missing_docs)]
 
 #[cfg(feature = "sqlite")]
 mod open;
+#[cfg(feature = "otel")]
+pub mod telemetry;
 
 pub use flyte_core as core;
 pub use flyte_idl as idl;

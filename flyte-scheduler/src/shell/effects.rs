@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flyte_core::contract::{
-    Cache, CacheLookup, JobHandle, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
-    Progress, PutOptions, ReserveOutcome, TaskContextParts,
+    Cache, CacheLookup, JobHandle, JobPhase, LaunchContext, LaunchRequest, Launched, LookupRequest,
+    Plugin, Progress, PutOptions, ReserveOutcome, TaskContextParts,
 };
 use flyte_core::journal::{CacheStatus, ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Literal, Row};
@@ -12,6 +12,7 @@ use flyte_core::{Error, ErrorKind, Retry};
 use flyte_idl::convert::encode_literal_map;
 use futures::StreamExt;
 
+use super::spans::Spans;
 use super::{Mailbox, Message, Shared};
 use crate::engine::{AttemptRef, CacheAnswer, CacheOwner, Effect, Input, TaskFailure};
 use crate::meters::Meters;
@@ -52,6 +53,24 @@ impl World {
     }
 
     fn tell(&self, input: Input) {
+        // Effects are inside of their attempt's span.
+        let failed = |why: &dyn std::fmt::Display| Spans::failed(&tracing::Span::current(), why);
+        match &input {
+            Input::Launched { result: Err(e), .. } => failed(e),
+            Input::Fetched { result: Err(f), .. } => failed(&f.error),
+            Input::Observed { status, .. } => {
+                // With outputs, it is judged by them.
+                if let JobPhase::Failed {
+                    error,
+                    outputs: None,
+                    ..
+                } = &status.phase
+                {
+                    failed(error);
+                }
+            }
+            _ => {}
+        }
         // A driver that is gone needs no answer.
         let _gone = self.send.send(Message::Input(input));
     }

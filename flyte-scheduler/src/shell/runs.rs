@@ -191,7 +191,7 @@ impl Runs {
             let mut work = work(run.task, cx, run.inputs);
             let span = spans.attempt(ex, at);
             if !span.is_none() {
-                work = Box::pin(work.instrument(span));
+                work = Box::pin(noted(work, span.clone()).instrument(span));
             }
             if let Some(thread) = thread {
                 self.block(at, thread, work);
@@ -269,7 +269,7 @@ impl Runs {
         inputs: Row,
         span: tracing::Span,
     ) {
-        let (send, plans) = (self.send.clone(), self.plans.clone());
+        let (send, plans, own) = (self.send.clone(), self.plans.clone(), span.clone());
         let work = async move {
             let asked = AssertUnwindSafe(task.expand(&cx, inputs)).catch_unwind();
             let input = match asked.await {
@@ -290,6 +290,11 @@ impl Runs {
                     Input::Ended { at, result }
                 }
             };
+            match &input {
+                Input::Ended { result: Err(f), .. } => Spans::failed(&own, &f.error),
+                Input::Expanded { result: Err(e), .. } => Spans::failed(&own, e),
+                _ => {}
+            }
             // A driver that is gone needs no answer.
             let _gone = send.send(Message::Input(input));
         };
@@ -348,6 +353,15 @@ fn work(task: Arc<dyn Task>, cx: TaskContext, inputs: Row) -> Work {
             Err(panic) => Err(panicked(panic.as_ref())),
         }
     })
+}
+
+/// Tells the span if the attempt fails.
+async fn noted(work: Work, span: tracing::Span) -> Result<Row, TaskFailure> {
+    let result = work.await;
+    if let Err(failure) = &result {
+        Spans::failed(&span, &failure.error);
+    }
+    result
 }
 
 /// Measures the first poll.
