@@ -247,3 +247,30 @@ fn two_runs_in_one_folder_at_once_both_succeed() {
     );
     assert_eq!(a.wait().unwrap().code(), Some(0));
 }
+
+const TWICE: &str = r#"
+from flytekit import task, workflow
+
+@task(cache=True, cache_version="1")
+def double(x: int) -> int:
+    with open("/tmp/flyte-rs-test-COUNTER", "a") as f:
+        f.write("x")
+    return 2 * x
+
+@workflow
+def wf(x: int = 3) -> int:
+    first, second = double(x=x), double(x=x)
+    first >> second
+    return second
+"#;
+
+#[test]
+fn a_store_in_memory_has_a_cache() {
+    let f = Folder::with("twice.py", TWICE);
+    let o = f.run(&["--store", "memory", "--json", "twice.py", "wf"]);
+    let shown = json(&o);
+    assert_eq!(shown["outputs"]["o0"], 6, "{shown}");
+    assert_eq!(shown["nodes"][0]["cache"], "CACHE_POPULATED", "{shown}");
+    assert_eq!(shown["nodes"][1]["cache"], "CACHE_HIT", "{shown}");
+    assert_eq!(f.counter(), 1);
+}
