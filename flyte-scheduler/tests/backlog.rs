@@ -148,7 +148,7 @@ impl World {
                     }
                     Action::Do(Effect::Cancel { .. }) => {}
                     Action::Do(Effect::Ended(outcome)) => ended = Some(*outcome),
-                    Action::Do(other) => panic!("nothing asked for {other:?}"),
+                    other => panic!("nothing asked for {other:?}"),
                 }
             }
             queue = next;

@@ -217,7 +217,7 @@ impl World {
                         shard.handle(self.clock.now(), input, &mut next);
                     }
                     Action::Do(Effect::Ended(outcome)) => ended = Some(*outcome),
-                    Action::Do(other) => panic!("nothing asked for {other:?}"),
+                    other => panic!("nothing asked for {other:?}"),
                 }
                 shard.state().validate().unwrap();
             }

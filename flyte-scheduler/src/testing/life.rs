@@ -389,7 +389,7 @@ impl<'h> World<'h> {
             }
             Action::Do(Effect::Parked { cause, .. }) => self.parked = Some(cause),
             Action::Do(Effect::Ended(_)) => {}
-            Action::Do(other) => {
+            other => {
                 unreachable!("invariant: there is no plugin and no cache: {other:?}")
             }
         }

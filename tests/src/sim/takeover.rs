@@ -125,7 +125,7 @@ impl World {
             cache: true,
             epoch: lease.epoch,
             slots: self.slots,
-            local_plugins: vec![true, false],
+            plugins: super::backend::plugins(),
             ..EngineConfig::default()
         };
         let policy = Box::<FairShare>::default();
