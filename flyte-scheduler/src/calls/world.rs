@@ -12,7 +12,7 @@ use crate::engine::{Effect, Input, TaskFailure};
 use crate::mail::{Mailbox, Message};
 use crate::outcome::judge;
 use crate::ownership::Shared;
-use crate::telemetry::Meters;
+use crate::telemetry::{Meters, Spans};
 
 /// What effects need of the world.
 #[derive(Clone, Debug)]
@@ -53,6 +53,13 @@ impl World {
     }
 
     fn tell(&self, input: Input) {
+        // Effects are inside of their attempt's span.
+        let failed = |why: &dyn std::fmt::Display| Spans::failed(&tracing::Span::current(), why);
+        match &input {
+            Input::Launched { result: Err(e), .. } => failed(e),
+            Input::Fetched { result: Err(f), .. } => failed(&f.error),
+            _ => {}
+        }
         // A driver that is gone needs no answer.
         let _gone = self.send.send(Message::Input(input));
     }

@@ -12,7 +12,7 @@ use flyte_core::contract::{
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
 use futures::FutureExt;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::blocking::{Blocking, Thread};
 use super::pace::{Pace, Paces};
@@ -186,15 +186,15 @@ impl Runs {
             let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, over);
             if run.task.is_dynamic() {
                 let span = spans.attempt(ex, at);
-                let asked = expand(run.task, cx, run.inputs).instrument(span);
-                self.expand(at, thread, Box::pin(asked));
+                let asked = expand(run.task, cx, run.inputs).instrument(span.clone());
+                self.expand(at, thread, Box::pin(asked), span);
                 continue;
             }
             let tag = run.task.typetag_name();
             let mut work = work(run.task, cx, run.inputs);
             let span = spans.attempt(ex, at);
             if !span.is_none() {
-                work = Box::pin(work.instrument(span));
+                work = Box::pin(noted(work, span.clone()).instrument(span));
             }
             if let Some(thread) = thread {
                 self.block(at, thread, work);
@@ -264,7 +264,7 @@ impl Runs {
     }
 
     /// Asks a dynamic task, never on the driver's thread: it makes a plan.
-    fn expand(&mut self, at: AttemptRef, thread: Option<Thread>, asked: Asked) {
+    fn expand(&mut self, at: AttemptRef, thread: Option<Thread>, asked: Asked, span: Span) {
         let (send, plans) = (self.send.clone(), self.plans.clone());
         let answer = move |asked| async move {
             let input = match asked {
@@ -281,6 +281,11 @@ impl Runs {
                     Input::Ended { at, result }
                 }
             };
+            match &input {
+                Input::Ended { result: Err(f), .. } => Spans::failed(&span, &f.error),
+                Input::Expanded { result: Err(e), .. } => Spans::failed(&span, e),
+                _ => {}
+            }
             // A driver that is gone needs no answer.
             let _gone = send.send(Message::Input(input));
         };
@@ -353,6 +358,15 @@ fn work(task: Arc<dyn Task>, cx: TaskContext, inputs: Row) -> Work {
             Err(panic) => Err(panicked(panic.as_ref())),
         }
     })
+}
+
+/// Tells the span if the attempt fails.
+async fn noted(work: Work, span: Span) -> Result<Row, TaskFailure> {
+    let result = work.await;
+    if let Err(failure) = &result {
+        Spans::failed(&span, &failure.error);
+    }
+    result
 }
 
 /// What a dynamic task answers, with its panics caught.

@@ -18,6 +18,9 @@ mod pool;
 mod registry;
 mod schema;
 mod store;
+mod target;
+#[cfg(feature = "postgres-tls")]
+mod tls;
 
 pub use cache::PostgresCache;
 pub use options::PostgresOptions;
