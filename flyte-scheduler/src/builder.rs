@@ -308,6 +308,7 @@ impl SchedulerBuilder {
             metadata_prefix: format!("{}/metadata/propeller", self.root),
             raw_prefix: format!("{}/raw", self.root),
             epoch,
+            snapshot_after_bytes: self.snapshot_after(),
             ..EngineConfig::default()
         }
     }

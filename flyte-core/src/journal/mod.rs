@@ -14,6 +14,7 @@ mod projector;
 mod record;
 mod row;
 mod select;
+mod snapshot;
 
 pub use frame::{FRAME_MAGIC, FRAME_VERSION, FrameError, JournalFrame};
 pub use lineage::{Lineage, Origin};
@@ -24,3 +25,6 @@ pub use record::{
 };
 pub use row::{AttemptRow, ExecutionRow, IndexRow, NodeRow};
 pub use select::select;
+pub use snapshot::{
+    SNAPSHOT_MAGIC, SNAPSHOT_VERSION, SnapshotFrames, SnapshotHead, SnapshotWriter,
+};

@@ -3,9 +3,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, LoadItem};
-use flyte_core::journal::{Change, JournalFrame};
+use flyte_core::journal::{Change, JournalFrame, SnapshotFrames};
 use flyte_core::literal::Timestamp;
-use flyte_core::{Error, ErrorKind, Result};
+use flyte_core::{Error, Result};
 use futures::{FutureExt, StreamExt};
 use tracing::Instrument;
 
@@ -13,12 +13,13 @@ use super::Children;
 use super::effects::World;
 use super::leave::{Leave, Leaving};
 use super::runs::{Run, Runs};
+use super::snapshots;
 use super::spans::Spans;
 use super::upkeep::{commit, keep, pump};
 use super::{Question, Reader, Shared};
 use crate::engine::{Effect, Input, LoadedPlan};
 use crate::parked::Parked;
-use crate::shard::{Action, Shard};
+use crate::shard::{Action, Shard, SnapshotPlan};
 
 /// Messages that are taken at once.
 const MAIL_OF_A_TURN: usize = 4096;
@@ -32,6 +33,8 @@ pub(crate) enum Message {
     Inbox(Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>),
     Committed(u64, Vec<Arc<JournalFrame>>, Result<()>),
     LeaseLost(Error),
+    /// A snapshot is kept, of so many bytes, or none could be made.
+    Snapshotted(Option<u64>),
     /// A blocking function has returned, and others wait for its thread.
     Returned,
     /// Somebody wants to know.
@@ -101,28 +104,41 @@ impl Driver {
         let mut open = Vec::new();
         while let Some(item) = items.next().await {
             match item? {
-                LoadItem::Snapshot(_) => {
-                    let text = "snapshots are not written by this version and cannot be read";
-                    return Err(Error::new(ErrorKind::Unsupported, "load", text));
+                LoadItem::Snapshot(snapshot) => {
+                    let mut frames = SnapshotFrames::open(&snapshot.bytes)?;
+                    let head = *frames.head();
+                    for frame in frames.by_ref() {
+                        let frame = frame?;
+                        self.know_plans(&frame).await?;
+                        self.shard.restore(&frame);
+                    }
+                    self.shard.restored(&head, snapshot.bytes.len());
                 }
                 LoadItem::Frame(stored) => {
                     let frame = JournalFrame::decode(&stored.bytes)?;
-                    for record in &frame.records {
-                        let plan = match &record.change {
-                            Change::Opened(o) => Some(o.submission.plan),
-                            Change::FrameOpened { plan, .. } => *plan,
-                            _ => None,
-                        };
-                        if let Some(plan) = plan {
-                            self.shard.know(self.shared.plans.load(plan).await?);
-                        }
-                    }
+                    self.know_plans(&frame).await?;
+                    self.shard.weigh(stored.bytes.len());
                     self.shard.fold(&frame)?;
                 }
                 LoadItem::Inbox(entry) => open.push(entry),
             }
         }
         Ok(open)
+    }
+
+    /// Makes the plans that a frame names known.
+    async fn know_plans(&mut self, frame: &JournalFrame) -> Result<()> {
+        for record in &frame.records {
+            let plan = match &record.change {
+                Change::Opened(o) => Some(o.submission.plan),
+                Change::FrameOpened { plan, .. } => *plan,
+                _ => None,
+            };
+            if let Some(plan) = plan {
+                self.shard.know(self.shared.plans.load(plan).await?);
+            }
+        }
+        Ok(())
     }
 
     /// Runs until it is told to leave, or the lease is lost. It blocks its thread.
@@ -290,6 +306,7 @@ impl Driver {
                 }
                 self.shard.committed(number, actions);
             }
+            Message::Snapshotted(bytes) => self.shard.snapshotted(bytes),
             Message::Returned => self.runs.returned(),
             Message::Ask(question) => question.answer(&self.shard),
             Message::Leave(leave) => {
@@ -335,6 +352,7 @@ impl Driver {
                 match action {
                     Action::Commit(batch, frames) => self.commit(batch, frames, &mut next),
                     Action::Do(effect) => self.effect(effect),
+                    Action::Snapshot(plan) => self.snapshot(plan),
                 }
             }
             std::mem::swap(actions, &mut next);
@@ -371,6 +389,19 @@ impl Driver {
                 });
             }
         }
+    }
+
+    fn snapshot(&self, plan: SnapshotPlan) {
+        let store = self.shared.client.store.clone();
+        let take = snapshots::take(store, self.lease.clone(), plan);
+        let send = self.world.send.clone();
+        self.shared.side.spawn(async move {
+            let taken = take.await;
+            if let Err(e) = &taken {
+                tracing::warn!(error = %e, "no snapshot was taken; the journal grows");
+            }
+            let _gone = send.send(Message::Snapshotted(taken.ok()));
+        });
     }
 
     fn effect(&mut self, effect: Effect) {

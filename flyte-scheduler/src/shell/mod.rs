@@ -20,6 +20,7 @@ mod plans;
 mod question;
 mod runs;
 mod shared;
+mod snapshots;
 mod spans;
 mod threads;
 mod upkeep;
