@@ -10,7 +10,8 @@ use bytes::Bytes;
 use flyte_host::core::Result;
 use flyte_host::core::contract::{
     Command, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry, JournalPosition, Lease,
-    LoadItem, Page, Prune, Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame,
+    LoadItem, Page, Prune, Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo,
+    StoredFrame,
 };
 use flyte_host::core::id::{Digest, ExecutionId, Tenant};
 use flyte_host::core::journal::IndexRow;

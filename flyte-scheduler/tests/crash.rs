@@ -218,6 +218,7 @@ impl World {
                     }
                     Action::Do(Effect::Ended(outcome)) => ended = Some(*outcome),
                     Action::Do(other) => panic!("nothing asked for {other:?}"),
+                    Action::Snapshot(plan) => panic!("nothing is so long as {plan:?}"),
                 }
                 shard.state().validate().unwrap();
             }

@@ -103,12 +103,7 @@ impl MemoryStore {
 
 impl Shard {
     /// Brings the rows up to a frame.
-    fn index(
-        &mut self,
-        id: ShardId,
-        plans: &HashMap<Digest, Bytes>,
-        through: u64,
-    ) -> Result<()> {
+    fn index(&mut self, id: ShardId, plans: &HashMap<Digest, Bytes>, through: u64) -> Result<()> {
         let journal = Journal {
             shard: id,
             frames: &self.frames,
@@ -406,7 +401,11 @@ impl Store for MemoryStore {
         inner.held("snapshot", lease)?;
         let Inner { shards, plans, .. } = &mut *inner;
         let shard = shards.entry(lease.shard).or_default();
-        if shard.snapshot.as_ref().is_none_or(|s| s.through <= snapshot.through) {
+        if shard
+            .snapshot
+            .as_ref()
+            .is_none_or(|s| s.through <= snapshot.through)
+        {
             // What the frames up to it mean for rows can be told from the one before only.
             shard.index(lease.shard, plans, snapshot.through)?;
             shard.snapshot = Some(snapshot);

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use flyte_core::contract::{
     Artifact, Cache, CacheExplanation, CacheKey, CacheLookup, Command, CommandId, CommitBatch,
     Credit, CreditRequest, Enqueued, Entity, InboxEntry, JournalPosition, Lease, ListQuery,
-    LoadItem, ManualClock, Page, Prune, Pruned, PutOptions, Query, Registered, Registry, ReservationToken,
-    ReserveOutcome, ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame, SweepReport,
+    LoadItem, ManualClock, Page, Prune, Pruned, PutOptions, Query, Registered, Registry,
+    ReservationToken, ReserveOutcome, ShardId, Snapshot, Store, StoreHealth, StoreInfo,
+    StoredFrame, SweepReport,
 };
 use flyte_core::id::{Digest, ExecutionId, Identifier, ResourceType, Tenant};
 use flyte_core::journal::IndexRow;

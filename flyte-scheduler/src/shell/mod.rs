@@ -20,7 +20,7 @@ mod plans;
 mod question;
 mod runs;
 mod shared;
-mod snapshots;
+pub(crate) mod snapshots;
 mod spans;
 mod threads;
 mod upkeep;

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use flyte_core::Result;
 use flyte_core::contract::{
     Command, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry, JournalPosition, Lease,
-    LoadItem, Page, Prune, Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame,
+    LoadItem, Page, Prune, Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo,
+    StoredFrame,
 };
 use flyte_core::id::{Digest, ExecutionId, Tenant};
 use flyte_core::journal::IndexRow;

@@ -43,7 +43,10 @@ pub(super) async fn trim_index(h: &dyn StoreHarness) -> Outcome {
         items.iter().find_map(of)
     };
     let items = s.query(&all).await?.items;
-    ensure!(ended(&items).is_some(), "e1 ended after the trim: {items:?}");
+    ensure!(
+        ended(&items).is_some(),
+        "e1 ended after the trim: {items:?}"
+    );
     if let Some(other) = h.other(&s).await {
         let items = other.query(&all).await?.items;
         ensure!(ended(&items).is_some(), "for another process: {items:?}");

@@ -55,16 +55,25 @@ pub(super) async fn prune_bounds(h: &dyn StoreHarness) -> Outcome {
     wanted("then", &gone(&pruned), &["e4"])?;
     ensure!(!pruned.more, "nothing else would go");
     let all = executions(Tenant::default(), false, 100, None);
-    let ended = s.query(&all).await?.items.into_iter().find_map(|r| match r {
-        IndexRow::Execution(e) if &*e.id.name == "e10" => e.ended_at,
-        _ => None,
-    });
+    let ended = s
+        .query(&all)
+        .await?
+        .items
+        .into_iter()
+        .find_map(|r| match r {
+            IndexRow::Execution(e) if &*e.id.name == "e10" => e.ended_at,
+            _ => None,
+        });
     let mut bound = everything();
     bound.ended_before = ended.ok_or_else(|| Failure::Broken("e10 has no end".into()))?;
     let pruned = s.prune(&bound).await?;
     wanted("before the end of e10", &gone(&pruned), &["e8"])?;
     let left = rows(&s, Tenant::new("other", "development")).await?;
-    wanted("of the other tenant", &left, &["e12", "e15", "e3", "e6", "e9"])?;
+    wanted(
+        "of the other tenant",
+        &left,
+        &["e12", "e15", "e3", "e6", "e9"],
+    )?;
     s.release(&w.lease).await?;
     Ok(())
 }
@@ -79,7 +88,11 @@ pub(super) async fn prune_spare(h: &dyn StoreHarness) -> Outcome {
 pub(super) async fn prune_parent(h: &dyn StoreHarness) -> Outcome {
     let (s, mut w) = history(h, 1).await?;
     w.child(&s, 2, Some("e1"), false, true).await?;
-    wanted("beside its parent", &gone(&s.prune(&everything()).await?), &[])?;
+    wanted(
+        "beside its parent",
+        &gone(&s.prune(&everything()).await?),
+        &[],
+    )?;
     w.ends(&s, 1).await?;
     let mut one = everything();
     one.spare = ["e1".into()].into();
@@ -103,7 +116,9 @@ pub(super) async fn prune_gone(h: &dyn StoreHarness) -> Outcome {
         "what was pruned is located: {located:?}"
     );
     for query in [
-        Query::Execution { execution: id("e2") },
+        Query::Execution {
+            execution: id("e2"),
+        },
         Query::Nodes {
             execution: id("e2"),
             frame: None,
