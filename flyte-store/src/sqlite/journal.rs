@@ -132,26 +132,43 @@ pub(super) fn snapshot(c: &Connection, shard: ShardId) -> rusqlite::Result<Optio
     .optional()
 }
 
-/// Drops frames before `before`; what the newest snapshot or the index still needs stays.
-pub(super) fn trim(c: &Connection, lease: &Lease, before: u64, needed: u64) -> Result<()> {
+/// Frames that one change drops: commits go on in between.
+const TRIMMED: u64 = 1_024;
+
+/// Drops frames before `before`, as far as the newest snapshot covers them and the index has seen
+/// them, or a part of them; whether all are gone.
+pub(super) fn trim(c: &Connection, lease: &Lease, before: u64, seen: u64) -> Result<bool> {
     fence(c, "trim", lease)?;
     let fail = |e| classify("trim", e);
-    let through = snapshot(c, lease.shard)
-        .map_err(fail)?
-        .map_or(0, |s| s.through);
-    let last = before.min(needed).saturating_sub(1).min(through) as i64;
+    let shard = lease.shard.0;
+    let sql = "SELECT coalesce((SELECT through FROM snapshots WHERE shard = ?1), 0),
+        (SELECT trimmed FROM shards WHERE shard = ?1)";
+    let (through, trimmed): (i64, i64) = c
+        .query_row(sql, [shard], |r| Ok((r.get(0)?, r.get(1)?)))
+        .map_err(fail)?;
+    let last = before.saturating_sub(1).min(seen).min(through as u64);
+    let upto = last.min(trimmed as u64 + TRIMMED) as i64;
+    if upto <= trimmed {
+        return Ok(true);
+    }
     c.execute(
         "DELETE FROM journal WHERE shard = ?1 AND sequence <= ?2",
-        params![lease.shard.0, last],
+        params![shard, upto],
     )
     .and_then(|_| {
-        c.execute(
-            "UPDATE shards SET trimmed = max(trimmed, ?2) WHERE shard = ?1",
-            params![lease.shard.0, last],
-        )
+        let sql = "UPDATE shards SET trimmed = ?2 WHERE shard = ?1";
+        c.execute(sql, params![shard, upto])
     })
     .map_err(fail)?;
-    Ok(())
+    Ok(upto as u64 == last)
+}
+
+/// The last frame that was dropped.
+pub(super) fn trimmed(c: &Connection, shard: ShardId) -> rusqlite::Result<u64> {
+    c.prepare_cached("SELECT trimmed FROM shards WHERE shard = ?1")?
+        .query_row([shard.0], |r| Ok(r.get::<_, i64>(0)? as u64))
+        .optional()
+        .map(Option::unwrap_or_default)
 }
 
 /// What a new owner reads: a snapshot, frames, entries.
