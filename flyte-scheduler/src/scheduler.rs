@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use crate::builder::SchedulerBuilder;
 use crate::handle::Handle;
 use crate::health::Health;
+use crate::prune::keep_pruned;
 use crate::shell::{
     LeaseLost, Leave, Mailbox, Message, Owner, Question, Shared, ShutdownReport, load,
     side_runtime, thread,
@@ -69,6 +70,10 @@ impl Scheduler {
         };
         thread(name, drive)?;
         claimed.lease = None;
+        if let Some(retention) = shared.builder.retention.clone() {
+            let keep = keep_pruned(Arc::downgrade(&shared), retention);
+            shared.side.spawn(keep);
+        }
         Ok(Self(Arc::new(Inner(shared))))
     }
 

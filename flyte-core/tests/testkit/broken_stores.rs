@@ -294,6 +294,9 @@ impl Cache for BrokenCache {
     async fn invalidate(&self, key: &CacheKey) -> Result<bool> {
         self.0.invalidate(&self.key(key)).await
     }
+    async fn holds(&self, texts: &[String]) -> Result<Vec<bool>> {
+        self.0.holds(texts).await
+    }
     async fn sweep(&self, roots: &[CacheKey], grace: Duration) -> Result<SweepReport> {
         self.0.sweep(roots, grace).await
     }
