@@ -205,7 +205,7 @@ async fn what_was_trimmed_is_told_as_missed() {
         left: false,
     };
     let mut writer = SnapshotWriter::new(head, []);
-    writer.older_ends(last);
+    writer.older_ends(last).unwrap();
     let (through, bytes) = (last, writer.finish().unwrap());
     let snapshot = Snapshot { through, bytes };
     store.snapshot(&lease, snapshot).await.unwrap();

@@ -95,8 +95,19 @@ impl SnapshotWriter {
     }
 
     /// Says up to where the snapshot before goes, once all of its frames were taken.
-    pub fn older_ends(&mut self, through: u64) {
+    ///
+    /// # Errors
+    /// `StaleLease` if it goes further than this one: another owner made it.
+    pub fn older_ends(&mut self, through: u64) -> Result<()> {
+        if through > self.head.through {
+            let text = format!(
+                "another owner kept a snapshot up to frame {through}, this one goes to {}",
+                self.head.through
+            );
+            return Err(Error::new(ErrorKind::StaleLease, "snapshot", text));
+        }
         self.last = through;
+        Ok(())
     }
 
     /// Takes the next frame of the journal.
@@ -334,11 +345,18 @@ mod tests {
         writer.begun = 1;
         let through = older.head().through;
         older.for_each(|f| writer.older(f.unwrap()).unwrap());
-        writer.older_ends(through);
+        writer.older_ends(through).unwrap();
         assert_eq!(writer.next(), 4);
         writer.tail(frame(4, &[7])).unwrap();
         let bytes = writer.finish().unwrap();
         assert_eq!(SnapshotFrames::open(&bytes).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn one_that_is_older_than_what_is_kept_is_stale() {
+        let mut writer = SnapshotWriter::new(head(3), []);
+        let e = writer.older_ends(4).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::StaleLease, "{e}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ async fn make(store: &dyn Store, shard: ShardId, plan: SnapshotPlan) -> Result<b
             }
             tokio::task::yield_now().await;
         }
-        writer.older_ends(older);
+        writer.older_ends(older)?;
     }
     while writer.next() <= through {
         let sequence = writer.next();

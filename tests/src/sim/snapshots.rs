@@ -68,7 +68,7 @@ impl World {
         let mut writer = SnapshotWriter::new(plan.head, plan.open);
         if let Some(older) = older {
             SnapshotFrames::open(&older.bytes)?.try_for_each(|f| writer.older(f?))?;
-            writer.older_ends(older.through);
+            writer.older_ends(older.through)?;
         }
         for bytes in tail {
             let mut frame = JournalFrame::decode(&bytes)?;
