@@ -7,6 +7,8 @@
 //! Invariant: encoded tags and field orders are never reused; [`FRAME_VERSION`] rises with them.
 
 mod frame;
+#[cfg(test)]
+mod golden;
 mod lineage;
 mod open_frame;
 mod phase;
