@@ -331,11 +331,7 @@ impl SchedulerBuilder {
         EngineConfig {
             slots: self.slots,
             cache: self.cache.is_some(),
-            local_plugins: self
-                .plugins
-                .iter()
-                .map(|p| p.info().capabilities.local)
-                .collect(),
+            plugins: self.plugins.iter().map(|p| p.info().clone()).collect(),
             metadata_prefix: format!("{}/metadata/propeller", self.root),
             raw_prefix: format!("{}/raw", self.root),
             epoch,

@@ -12,8 +12,8 @@ use flyte_core::literal::{Literal, castable, infer};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 
+use crate::frames::Frames;
 use crate::parked::Parked;
-use crate::shell::Frames;
 use crate::wait_cause::WaitCause;
 use crate::waits::Waits;
 

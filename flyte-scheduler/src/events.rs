@@ -11,8 +11,8 @@ use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::{StreamExt, stream};
 
+use crate::frames::Follower;
 use crate::scheduler::Scheduler;
-use crate::shell::Follower;
 
 /// How many frames are read from the journal at once.
 const CHUNK: usize = 16;

@@ -10,8 +10,8 @@ use flyte_core::journal::{Change, JournalFrame};
 use futures::{FutureExt, StreamExt, stream};
 
 use crate::events::{Reader, gap};
+use crate::frames::Follower;
 use crate::handle::Handle;
-use crate::shell::Follower;
 
 /// How long to wait before the journal of another process is read again.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -1,8 +1,8 @@
 use flyte_core::contract::{Durability, ShardId, StoreHealth};
 use flyte_core::id::ExecutionId;
 
+use crate::ownership::LeaseLost;
 use crate::parked::Parked;
-use crate::shell::LeaseLost;
 
 /// How a scheduler is.
 #[derive(Clone, Debug, PartialEq, Eq)]

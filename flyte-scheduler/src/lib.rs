@@ -6,24 +6,30 @@
 
 mod build_error;
 mod builder;
+mod calls;
 mod client;
 mod clock;
 pub mod engine;
 mod events;
 mod execution_events;
+mod frames;
 mod handle;
 mod health;
-mod meters;
+mod mail;
 pub mod outcome;
+mod ownership;
 mod parked;
 mod progress;
 mod prune;
+mod question;
 mod retention;
 mod room;
 mod scheduler;
 pub mod shard;
 mod shell;
 mod submit;
+mod tasks;
+mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod typed;
@@ -37,15 +43,15 @@ pub use clock::SystemClock;
 pub use engine::{FailedNode, Outcome};
 pub use handle::{Handle, Outputs};
 pub use health::Health;
-#[cfg(feature = "metrics")]
-pub use meters::{METRICS, Metric};
+pub use ownership::{LeaseLost, ShutdownReport};
 pub use parked::{ParkKind, Parked};
 pub use progress::TracedProgress;
 pub use prune::{PruneBounds, PruneReport, Pruner};
 pub use retention::Retention;
 pub use scheduler::Scheduler;
-pub use shell::{LeaseLost, ShutdownReport};
 pub use submit::{Submit, SubmitError};
+#[cfg(feature = "metrics")]
+pub use telemetry::{METRICS, Metric};
 pub use typed::{Launch, OutputError, TypedHandle};
 pub use wait_cause::WaitCause;
 pub use wait_error::{Deadline, WaitError};

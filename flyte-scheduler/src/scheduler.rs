@@ -11,11 +11,12 @@ use tokio::sync::{oneshot, watch};
 use crate::builder::SchedulerBuilder;
 use crate::handle::Handle;
 use crate::health::Health;
-use crate::prune::keep_pruned;
-use crate::shell::{
-    LeaseLost, Leave, Mailbox, Message, Owner, Question, Shared, ShutdownReport, load,
-    side_runtime, thread,
+use crate::mail::{Mailbox, Message};
+use crate::ownership::{
+    LeaseLost, Leave, Owner, Shared, ShutdownReport, load, side_runtime, thread,
 };
+use crate::prune::keep_pruned;
+use crate::question::Question;
 use crate::wait_cause::WaitCause;
 use crate::waits::Wait;
 

@@ -148,8 +148,7 @@ impl World {
                     }
                     Action::Do(Effect::Cancel { .. }) => {}
                     Action::Do(Effect::Ended(outcome)) => ended = Some(*outcome),
-                    Action::Do(other) => panic!("nothing asked for {other:?}"),
-                    Action::Snapshot(plan) => panic!("nothing is so long as {plan:?}"),
+                    other => panic!("nothing asked for {other:?}"),
                 }
             }
             queue = next;

@@ -217,8 +217,7 @@ impl World {
                         shard.handle(self.clock.now(), input, &mut next);
                     }
                     Action::Do(Effect::Ended(outcome)) => ended = Some(*outcome),
-                    Action::Do(other) => panic!("nothing asked for {other:?}"),
-                    Action::Snapshot(plan) => panic!("nothing is so long as {plan:?}"),
+                    other => panic!("nothing asked for {other:?}"),
                 }
                 shard.state().validate().unwrap();
             }

@@ -1,16 +1,21 @@
 //! What the scheduler makes of a backend's moods: asserted from the backend's side.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use flyte_core::compile::{Sources, compile, single_task_workflow};
-use flyte_core::contract::PluginCapabilities;
+use flyte_core::contract::{
+    JobHandle, JobStatus, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
+    PluginCapabilities, PluginInfo, Prepared, StatusSink,
+};
 use flyte_core::id::{AttemptKey, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
 use flyte_core::journal::{ErrorOrigin, ExecutionError, WorkflowPhase};
 use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
 use flyte_core::plan::Plan;
 use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
-use flyte_core::testkit::scripted::{Script, ScriptEnd, ScriptedBackend};
+use flyte_core::testkit::scripted::{Script, ScriptEnd, ScriptedBackend, ScriptedPlugin};
+use flyte_core::{Error, ErrorKind, Result};
 use flyte_scheduler::{Handle, Outcome, Scheduler, Submit};
 
 /// A workflow of one scripted task.
@@ -123,6 +128,8 @@ async fn a_forgotten_job_gets_another_attempt_under_another_key() {
         0 => Script::new(ScriptEnd::Hangs).with_forgetting(2),
         _ => seven(),
     });
+    // Nobody pushes that a job is unknown.
+    let backend = backend.with_capabilities(PluginCapabilities::default());
     let outcome = run(&backend, 0).await;
     assert_eq!(outcome.phase, WorkflowPhase::Succeeded, "{outcome:?}");
     let starts = [0, 1].map(|n| backend.counts(&attempt(n)).starts);
@@ -158,4 +165,77 @@ async fn an_abort_ends_the_job_and_lets_go_of_it() {
     until(|| backend.counts(&attempt(0)).finalizes > 0).await;
     assert!(!backend.holds(&attempt(0)));
     assert_eq!(backend.all_counts().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_plugin_pushes_ends_a_node_without_being_asked_for() {
+    // It is asked after once; every later step is pushed.
+    let backend = backend(seven().with_ticks(1, 1));
+    let (_scheduler, handle) = start(&backend, 0).await;
+    until(|| backend.counts(&attempt(0)).observations == 1).await;
+    backend.tick();
+    let outcome = tokio::time::timeout(Duration::from_secs(5), handle.wait()).await;
+    let outcome = outcome.expect("it was pushed").unwrap();
+    assert_eq!(outcome.phase, WorkflowPhase::Succeeded);
+    assert_eq!(backend.counts(&attempt(0)).observations, 1);
+}
+
+#[tokio::test]
+async fn a_plugin_that_stops_pushing_is_asked_to_push_again_and_hears_of_the_end() {
+    let stops = Arc::new(Stops {
+        inner: backend(seven()).plugin(),
+        watches: AtomicU32::new(0),
+        open: AtomicU32::new(0),
+    });
+    let scheduler = Scheduler::builder().plugin(stops.clone());
+    let scheduler = scheduler.build().await.unwrap();
+    until(|| stops.watches.load(Relaxed) >= 3).await;
+    until(|| stops.open.load(Relaxed) == 1).await;
+    scheduler.shutdown(Duration::ZERO).await;
+    until(|| stops.open.load(Relaxed) == 0).await;
+}
+
+/// Refuses to push twice.
+#[derive(Debug)]
+struct Stops {
+    inner: Arc<ScriptedPlugin>,
+    watches: AtomicU32,
+    open: AtomicU32,
+}
+
+#[async_trait::async_trait]
+impl Plugin for Stops {
+    fn info(&self) -> &PluginInfo {
+        self.inner.info()
+    }
+    fn prepare(&self, template: &TaskTemplate, inputs: &Row) -> Result<Prepared> {
+        self.inner.prepare(template, inputs)
+    }
+    async fn launch(&self, cx: &LaunchContext, all: Vec<LaunchRequest>) -> Vec<Result<Launched>> {
+        self.inner.launch(cx, all).await
+    }
+    async fn lookup(&self, all: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {
+        self.inner.lookup(all).await
+    }
+    async fn observe(&self, handles: &[JobHandle]) -> Vec<Result<JobStatus>> {
+        self.inner.observe(handles).await
+    }
+    async fn abort(&self, handle: &JobHandle, reason: &str) -> Result<()> {
+        self.inner.abort(handle, reason).await
+    }
+    async fn finalize(&self, handle: &JobHandle) -> Result<()> {
+        self.inner.finalize(handle).await
+    }
+    async fn watch(&self, sink: Arc<dyn StatusSink>) -> Result<()> {
+        let n = self.watches.fetch_add(1, Relaxed);
+        match n {
+            0 => return Ok(()),
+            1 => return Err(Error::new(ErrorKind::Unavailable, "watch", "not yet")),
+            _ => {}
+        }
+        self.open.fetch_add(1, Relaxed);
+        let ended = self.inner.watch(sink).await;
+        self.open.fetch_sub(1, Relaxed);
+        ended
+    }
 }

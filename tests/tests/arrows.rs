@@ -87,3 +87,48 @@ fn core_and_scheduler_stay_small() {
     println!("crates of core and scheduler: {n}");
     assert!(n <= 80, "{n} crates, the limit is 80");
 }
+
+/// What is written in a folder, file by file.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../flyte-scheduler/src/");
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(format!("{root}{folder}")).unwrap() {
+        let path = entry.unwrap().path();
+        out.push((
+            path.display().to_string(),
+            std::fs::read_to_string(&path).unwrap(),
+        ));
+    }
+    assert!(!out.is_empty());
+    out
+}
+
+#[test]
+fn the_shell_stays_thin() {
+    let lines: usize = sources("shell")
+        .iter()
+        .map(|(_, s)| s.lines().count())
+        .sum();
+    println!("lines of the shell: {lines}");
+    assert!(lines < 400, "{lines} lines");
+}
+
+#[test]
+fn engine_and_shard_know_no_runtime_and_no_clock() {
+    let words = [
+        "tokio",
+        "std::time::Instant",
+        "SystemTime",
+        "Instant::now",
+        "std::fs",
+        "std::net",
+    ];
+    for (path, text) in ["engine", "shard"].into_iter().flat_map(sources) {
+        // What a comment says is not used.
+        let code = text.lines().filter(|l| !l.trim_start().starts_with("//"));
+        for line in code {
+            let used = words.iter().find(|w| line.contains(**w));
+            assert_eq!(used, None, "{path}: {line}");
+        }
+    }
+}

@@ -26,8 +26,8 @@ pub use event::{Event, EventCursor, EventItem, EventKind, EventSource, EventStre
 pub use expansion::Expansion;
 pub use plugin::{
     AttemptLocations, JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest,
-    Launched, LookupRequest, Plugin, PluginCapabilities, PluginInfo, Prepared, StatusSink,
-    TaskIdentity, TaskLog,
+    Launched, LookupRequest, Plugin, PluginCapabilities, PluginInfo, PollInterval, Prepared,
+    StatusSink, TaskIdentity, TaskLog,
 };
 pub use policy::{FairShare, Policy, QueueHead};
 pub use registry::{Entity, ListQuery, Registered, Registry};

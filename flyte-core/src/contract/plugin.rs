@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -121,8 +122,9 @@ pub trait Plugin: Debug + Send + Sync {
     /// - MUST [plugin.lookup.none]: `None` only if there is no such job.
     async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>>;
 
-    /// How jobs are, in order. The scheduler chooses how many it asks after at once, and how
-    /// often.
+    /// How jobs are, in order. The scheduler asks after several at once, less often the older they
+    /// are, and never exactly in step: [`PluginInfo::poll`] says within which bounds. After calls
+    /// that time out it asks after fewer.
     ///
     /// - MUST [plugin.observe.order]: one answer for each handle, in order.
     /// - MUST [plugin.observe.version]: the version of one job's status never falls, and a
@@ -149,8 +151,10 @@ pub trait Plugin: Debug + Send + Sync {
     ///   costs something: no process, finalizer, token or reservation.
     async fn finalize(&self, handle: &JobHandle) -> Result<()>;
 
-    /// Pushes statuses into `sink` until it is closed; called once, only if the capability `push`
-    /// is set. `observe` stays as the safety net.
+    /// Pushes statuses into `sink` until it is closed; called once for each lease of a shard, and
+    /// again if it returns before, only if the capability `push` is set. `observe` stays as the
+    /// safety net, at the longest interval; a job is asked after once when its handle is durable,
+    /// for what was pushed before.
     ///
     /// - MUST [plugin.watch.pushes]: what happens to jobs of this plugin from now on is pushed, the
     ///   end above all, without anybody asking.
@@ -214,6 +218,8 @@ pub struct PluginInfo {
     pub task_types: Vec<String>,
     /// What it can do.
     pub capabilities: PluginCapabilities,
+    /// How often jobs are asked after; `None` stands for the default of its kind.
+    pub poll: Option<PollInterval>,
 }
 
 impl PluginInfo {
@@ -223,7 +229,35 @@ impl PluginInfo {
             id,
             task_types: task_types.into_iter().map(Into::into).collect(),
             capabilities: PluginCapabilities::default(),
+            poll: None,
         }
+    }
+
+    /// With these bounds of the time between two questions after a job.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use flyte_core::contract::{PluginInfo, PollInterval};
+    ///
+    /// // A service that allows few calls.
+    /// let rare = PollInterval::new(Duration::from_secs(5), Duration::from_secs(60));
+    /// let info = PluginInfo::new("slow", ["slow_query"]).with_poll(rare);
+    /// assert_eq!(info.poll_interval().max, Duration::from_secs(60));
+    /// ```
+    #[must_use]
+    pub fn with_poll(mut self, poll: PollInterval) -> Self {
+        self.poll = Some(poll);
+        self
+    }
+
+    /// How often jobs are asked after: what was set, or 10 ms to 250 ms for local jobs and 100 ms
+    /// to 10 s for others.
+    #[must_use]
+    pub fn poll_interval(&self) -> PollInterval {
+        self.poll.unwrap_or(match self.capabilities.local {
+            true => PollInterval::new(Duration::from_millis(10), Duration::from_millis(250)),
+            false => PollInterval::new(Duration::from_millis(100), Duration::from_secs(10)),
+        })
     }
 
     /// With these abilities.
@@ -231,6 +265,26 @@ impl PluginInfo {
     pub fn with_capabilities(mut self, capabilities: PluginCapabilities) -> Self {
         self.capabilities = capabilities;
         self
+    }
+}
+
+/// The time between two questions after one job: an eighth of the job's age, within these bounds.
+/// A job that is over is noticed late by at most that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PollInterval {
+    /// At least; used for young jobs.
+    pub min: Duration,
+    /// At most; used for old ones, and as the only one where statuses are pushed.
+    pub max: Duration,
+}
+
+impl PollInterval {
+    /// These bounds; at least 1 ms, and `max` at least `min`.
+    #[must_use]
+    pub fn new(min: Duration, max: Duration) -> Self {
+        let min = min.max(Duration::from_millis(1));
+        let max = max.max(min);
+        Self { min, max }
     }
 }
 

@@ -1,3 +1,5 @@
+use flyte_core::contract::PluginInfo;
+
 /// What an operator sets for an engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -15,8 +17,8 @@ pub struct EngineConfig {
     /// How long a cache reservation lasts without being prolonged, in milliseconds.
     /// Default 30,000 (Flyte's heartbeat of 10 s, three times).
     pub reservation_ttl_ms: u64,
-    /// For each plugin whether its jobs take a local slot.
-    pub local_plugins: Vec<bool>,
+    /// What the plugins are, by place.
+    pub plugins: Vec<PluginInfo>,
     /// Where the files of executions are (Flyte's metadata prefix), without a slash at the end.
     pub metadata_prefix: String,
     /// Where raw outputs are, without a slash at the end.
@@ -28,6 +30,14 @@ pub struct EngineConfig {
     pub snapshot_after_bytes: Option<u64>,
 }
 
+impl EngineConfig {
+    /// Whether jobs of a plugin take a local slot.
+    pub(crate) fn is_local(&self, plugin: u16) -> bool {
+        let info = self.plugins.get(usize::from(plugin));
+        info.is_some_and(|p| p.capabilities.local)
+    }
+}
+
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
@@ -37,7 +47,7 @@ impl Default for EngineConfig {
             slots: None,
             cache: false,
             reservation_ttl_ms: 30_000,
-            local_plugins: Vec::new(),
+            plugins: Vec::new(),
             metadata_prefix: "metadata/propeller".into(),
             raw_prefix: "raw".into(),
             epoch: 0,

@@ -110,7 +110,7 @@ impl Engine {
             .expect("invariant: the caller looked");
         let local = match ex.kind(addr).expect("invariant: a task node") {
             TaskKind::InProcess(_) => false,
-            TaskKind::Plugin(p) => self.config.local_plugins.get(*p as usize) == Some(&true),
+            TaskKind::Plugin(p) => self.config.is_local(*p),
             TaskKind::Unknown(message) => {
                 let cause = ParkCause::UnknownTask {
                     addr,

@@ -7,8 +7,8 @@ use flyte_core::{ErrorKind, Result};
 use futures::StreamExt;
 
 use super::Pruner;
+use crate::calls::snapshots;
 use crate::shard::SnapshotPlan;
-use crate::shell::snapshots;
 
 impl Pruner {
     /// Keeps the state of every shard that nobody owns as a snapshot, and drops the journal before

@@ -4,8 +4,8 @@ use std::time::Duration;
 use flyte_core::literal::{SignedDuration, Timestamp};
 
 use super::{PruneBounds, Pruner};
+use crate::ownership::Shared;
 use crate::retention::Retention;
-use crate::shell::Shared;
 
 /// How long it rests.
 const PAUSE: Duration = Duration::from_secs(60);

@@ -3,23 +3,27 @@
 //!
 //! Invariant: no tokio type and no clock; time and answers arrive as arguments.
 
+mod polls;
 mod snapshots;
 
 use bytes::Bytes;
 use flyte_core::Result;
 use flyte_core::contract::{
-    Command, CommandBody, CommitBatch, Durability, InboxEntry, Policy, ShardId,
+    Command, CommandBody, CommitBatch, Durability, InboxEntry, JobHandle, JobStatus, Policy,
+    ShardId,
 };
 use flyte_core::id::{ExecutionId, Str};
 use flyte_core::journal::{JournalFrame, Record, SnapshotHead};
 use flyte_core::literal::Timestamp;
 use std::sync::Arc;
 
-use crate::engine::{Effect, Engine, EngineConfig, Input, LoadedPlan, State};
+use crate::engine::{AttemptRef, Effect, Engine, EngineConfig, Input, LoadedPlan, State};
 use crate::wait_cause::WaitCause;
 
 pub use snapshots::SnapshotPlan;
 
+pub use polls::{OBSERVE_CALLS_MAX, OBSERVE_CHUNK_MAX, Observe};
+use polls::{Polls, Told};
 use snapshots::Snapshots;
 
 /// Records of one frame: readers take a frame at a time.
@@ -46,6 +50,7 @@ pub struct Shard {
     staged: Vec<Effect>,
     flying: Option<Flying>,
     snapshots: Snapshots,
+    polls: Polls,
 }
 
 #[derive(Debug)]
@@ -59,10 +64,24 @@ struct Flying {
 pub enum Action {
     /// Make this durable and say so by [`Shard::committed`]; the frames go to subscribers then.
     Commit(CommitBatch, Vec<Arc<JournalFrame>>),
-    /// Do this; its records are durable.
+    /// Do this; its records are durable. It is no [`Effect::Observe`], and no [`Effect::Finalize`]
+    /// of a job that must be ended first: the shard makes of these what follows.
     Do(Effect),
     /// Make this when there is time, and say so by [`Shard::snapshotted`].
     Snapshot(SnapshotPlan),
+    /// Ask a plugin after jobs and give its answers to [`Shard::observed`].
+    Observe(Observe),
+    /// Ask a plugin to end a job and say by [`Shard::told_to_end`] whether it took note.
+    Abort {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The plugin's place.
+        plugin: u16,
+        /// Which job.
+        handle: JobHandle,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Shard {
@@ -76,8 +95,10 @@ impl Shard {
     ) -> Self {
         let epoch = config.epoch;
         let snapshots = Snapshots::new(config.snapshot_after_bytes);
+        let seed = epoch.wrapping_mul(0x1_0000_0001) ^ u64::from(id.0);
         Self {
             id,
+            polls: Polls::new(&config.plugins, seed),
             engine: Engine::new(config, policy),
             durability,
             epoch,
@@ -186,7 +207,7 @@ impl Shard {
     /// Takes over after the whole past was folded.
     pub fn recover(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         self.engine.recover(now);
-        self.collect(out);
+        self.settle(out);
     }
 
     /// Takes an inbox entry; `plan` is what a submission names.
@@ -239,13 +260,95 @@ impl Shard {
         if let Some(input) = input {
             self.engine.handle(now, input);
         }
-        self.collect(out);
+        self.settle(out);
     }
 
     /// Takes anything else that happened.
     pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Action>) {
+        let known = already_known(&input);
         self.engine.handle(now, input);
         self.collect(out);
+        if let Some((at, version, over)) = known {
+            self.polls.saw(at, version, over);
+        }
+        self.ask(out);
+    }
+
+    /// Takes a plugin's answers to [`Action::Observe`], in order, one for each job.
+    pub fn observed(
+        &mut self,
+        now: Timestamp,
+        question: &Observe,
+        answers: Vec<Result<JobStatus>>,
+        out: &mut Vec<Action>,
+    ) {
+        self.engine.handle(now, Input::Tick);
+        let (now, mut told) = (self.engine.now(), Vec::new());
+        self.polls.answered(now, question, answers, &mut told, out);
+        self.heard(told, out);
+    }
+
+    /// Takes a status that a plugin pushed.
+    pub fn pushed(
+        &mut self,
+        now: Timestamp,
+        plugin: u16,
+        handle: &JobHandle,
+        status: JobStatus,
+        out: &mut Vec<Action>,
+    ) {
+        self.engine.handle(now, Input::Tick);
+        let (now, mut told) = (self.engine.now(), Vec::new());
+        self.polls
+            .pushed(now, plugin, handle, status, &mut told, out);
+        self.heard(told, out);
+    }
+
+    /// A plugin has answered [`Action::Abort`]; `accepted` if it took note.
+    pub fn told_to_end(
+        &mut self,
+        now: Timestamp,
+        at: AttemptRef,
+        accepted: bool,
+        out: &mut Vec<Action>,
+    ) {
+        self.engine.handle(now, Input::Tick);
+        self.polls.told(self.engine.now(), at, accepted);
+        self.settle(out);
+    }
+
+    /// Whether the job of an attempt is asked after, or is being told to end.
+    #[must_use]
+    pub fn looks_after(&self, at: AttemptRef) -> bool {
+        self.polls.looks_after(at)
+    }
+
+    fn heard(&mut self, told: Vec<Told>, out: &mut Vec<Action>) {
+        for told in told {
+            match told {
+                Told::Observed(at, status) => {
+                    let input = Input::Observed { at, status };
+                    self.engine.handle(self.engine.now(), input);
+                }
+                Told::Over(at, plugin, handle) => out.push(Action::Do(Effect::Finalize {
+                    at,
+                    plugin,
+                    handle,
+                    abort: None,
+                })),
+            }
+        }
+        self.settle(out);
+    }
+
+    /// Takes what the engine decided, and asks after jobs that are due.
+    fn settle(&mut self, out: &mut Vec<Action>) {
+        self.collect(out);
+        self.ask(out);
+    }
+
+    fn ask(&mut self, out: &mut Vec<Action>) {
+        self.polls.ask(self.engine.now(), out);
     }
 
     /// Takes several things that happened, as one step.
@@ -258,7 +361,7 @@ impl Shard {
         for input in inputs {
             self.engine.handle(now, input);
         }
-        self.collect(out);
+        self.settle(out);
     }
 
     /// Whether [`Shard::step`] would begin nodes.
@@ -271,7 +374,7 @@ impl Shard {
     /// little to do, not before: what has begun takes memory.
     pub fn step(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         self.engine.step(now);
-        self.collect(out);
+        self.settle(out);
     }
 
     /// A batch is durable: its effects may leave.
@@ -280,7 +383,7 @@ impl Shard {
             let flying = self.flying.take().expect("invariant: it was just seen");
             self.let_go(flying.effects, out);
             out.extend(self.snapshots.committed(number).map(Action::Snapshot));
-            self.collect(out);
+            self.settle(out);
         }
     }
 
@@ -304,7 +407,8 @@ impl Shard {
     /// When the next [`Input::Tick`] is due.
     #[must_use]
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.engine.next_timer()
+        let (engine, polls) = (self.engine.next_timer(), self.polls.next());
+        engine.into_iter().chain(polls).min()
     }
 
     fn collect(&mut self, out: &mut Vec<Action>) {
@@ -315,9 +419,12 @@ impl Shard {
             self.records.extend(records);
         }
         for effect in effects {
-            match effect.is_read() {
-                true => out.push(Action::Do(effect)),
-                false => self.staged.push(effect),
+            match effect {
+                Effect::Observe { at, plugin, handle } => {
+                    self.polls.watch(self.engine.now(), at, plugin, handle);
+                }
+                read if read.is_read() => out.push(Action::Do(read)),
+                effect => self.staged.push(effect),
             }
         }
         self.flush(out);
@@ -333,7 +440,7 @@ impl Shard {
                     at, lookup: false, ..
                 } => (*at, true),
                 _ => {
-                    out.push(Action::Do(effect));
+                    self.leave_for_good(effect, out);
                     continue;
                 }
             };
@@ -350,6 +457,27 @@ impl Shard {
                 }
                 Some(_) => out.push(Action::Do(effect)),
                 None => {}
+            }
+        }
+    }
+
+    /// What is done whatever has become of the attempt. A job is ended before it is let go of.
+    fn leave_for_good(&mut self, effect: Effect, out: &mut Vec<Action>) {
+        match effect {
+            Effect::Finalize {
+                at,
+                plugin,
+                handle,
+                abort: Some(reason),
+            } => {
+                let now = self.engine.now();
+                self.polls.end(now, at, plugin, handle, reason, out);
+            }
+            effect => {
+                if let Effect::Finalize { at, .. } = &effect {
+                    self.polls.forget(*at);
+                }
+                out.push(Action::Do(effect));
             }
         }
     }
@@ -440,4 +568,13 @@ impl Shard {
             }
         }
     }
+}
+
+/// What the answer to a launch says of its job.
+fn already_known(input: &Input) -> Option<(AttemptRef, u64, bool)> {
+    let Input::Launched { at, result } = input else {
+        return None;
+    };
+    let status = result.as_ref().ok()?.status.as_ref()?;
+    Some((*at, status.version, status.phase.is_terminal()))
 }

@@ -1,47 +1,26 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, LoadItem};
-use flyte_core::journal::{Change, JournalFrame, SnapshotFrames};
+use flyte_core::Error;
+use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease};
+use flyte_core::journal::JournalFrame;
 use flyte_core::literal::Timestamp;
-use flyte_core::{Error, Result};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use tracing::Instrument;
 
-use super::Children;
-use super::effects::World;
-use super::leave::{Leave, Leaving};
-use super::runs::{Run, Runs};
-use super::snapshots;
-use super::spans::Spans;
-use super::upkeep::{commit, keep, pump};
-use super::{Question, Reader, Shared};
+use crate::calls::{Children, World, commit, snapshots};
 use crate::engine::{Effect, Input, LoadedPlan};
+use crate::mail::{Message, Reader};
+use crate::ownership::{Attendants, Leaving, Shared};
 use crate::parked::Parked;
-use crate::shard::{Action, Shard, SnapshotPlan};
+use crate::shard::{Action, Shard};
+use crate::tasks::{Run, Runs};
+use crate::telemetry::{Gauges, Spans};
 
 /// Messages that are taken at once.
 const MAIL_OF_A_TURN: usize = 4096;
 /// How long to leave a busy host alone.
 const HOST_PAUSE: Duration = Duration::from_millis(1);
-
-/// What reaches the driver.
-#[derive(Debug)]
-pub(crate) enum Message {
-    Input(Input),
-    Inbox(Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>),
-    Committed(u64, Vec<Arc<JournalFrame>>, Result<()>),
-    LeaseLost(Error),
-    /// A snapshot is kept, of so many bytes, or none could be made.
-    Snapshotted(Option<u64>),
-    /// A blocking function has returned, and others wait for its thread.
-    Returned,
-    /// Somebody wants to know.
-    Ask(Question),
-    /// Hand everything back.
-    Leave(Leave),
-}
 
 /// How a life ends.
 #[derive(Debug)]
@@ -64,13 +43,9 @@ pub(crate) struct Driver {
     children: tokio::sync::mpsc::UnboundedSender<Effect>,
     /// Whether the thread slept since it last polled a task.
     slept: bool,
-    /// Open executions that the API was told of.
-    open: usize,
-    /// Overruns, blocking functions, and those whose attempts are over, as they were measured.
-    measured: (u64, usize, usize),
-    /// Since when a batch is on its way.
-    committing: Option<Instant>,
+    gauges: Gauges,
     pub(crate) leaving: Option<Leaving>,
+    pub(crate) attendants: Option<Attendants>,
 }
 
 impl Driver {
@@ -91,54 +66,10 @@ impl Driver {
             shared,
             spans: Spans::default(),
             slept: true,
-            open: 0,
-            measured: (0, 0, 0),
-            committing: None,
+            gauges: Gauges::default(),
             leaving: None,
+            attendants: None,
         }
-    }
-
-    /// Folds the past.
-    pub(crate) async fn load(&mut self) -> Result<Vec<InboxEntry>> {
-        let mut items = self.shared.client.store.load(&self.lease).await?;
-        let mut open = Vec::new();
-        while let Some(item) = items.next().await {
-            match item? {
-                LoadItem::Snapshot(snapshot) => {
-                    let mut frames = SnapshotFrames::open(&snapshot.bytes)?;
-                    let head = *frames.head();
-                    for frame in frames.by_ref() {
-                        let frame = frame?;
-                        self.know_plans(&frame).await?;
-                        self.shard.restore(&frame);
-                    }
-                    self.shard.restored(&head, snapshot.bytes.len());
-                }
-                LoadItem::Frame(stored) => {
-                    let frame = JournalFrame::decode(&stored.bytes)?;
-                    self.know_plans(&frame).await?;
-                    self.shard.weigh(stored.bytes.len());
-                    self.shard.fold(&frame)?;
-                }
-                LoadItem::Inbox(entry) => open.push(entry),
-            }
-        }
-        Ok(open)
-    }
-
-    /// Makes the plans that a frame names known.
-    async fn know_plans(&mut self, frame: &JournalFrame) -> Result<()> {
-        for record in &frame.records {
-            let plan = match &record.change {
-                Change::Opened(o) => Some(o.submission.plan),
-                Change::FrameOpened { plan, .. } => *plan,
-                _ => None,
-            };
-            if let Some(plan) = plan {
-                self.shard.know(self.shared.plans.load(plan).await?);
-            }
-        }
-        Ok(())
     }
 
     /// Runs until it is told to leave, or the lease is lost. It blocks its thread.
@@ -188,8 +119,7 @@ impl Driver {
                 self.shard.step(self.now(), &mut actions);
                 self.act(&mut actions);
             }
-            self.tell_open();
-            self.measure();
+            self.gauges.tell(&self.shared, self.shard.state().open());
         }
     }
 
@@ -200,20 +130,11 @@ impl Driver {
     /// Begins what keeps the lease and reads the inbox.
     fn begin(&mut self, inbox: Vec<InboxEntry>) {
         let shared = &self.shared;
-        let (store, send) = (&shared.client.store, &self.world.send);
-        let (ttl, lease) = (shared.info.lease_ttl, &self.lease);
-        let keep = keep(store.clone(), lease.clone(), ttl, send.clone());
-        let plans = shared.plans.clone();
-        let pump = pump(store.clone(), lease.clone(), plans, inbox, send.clone());
-        shared.side.spawn(keep);
-        shared.side.spawn(pump);
+        let send = self.world.send.clone();
+        self.attendants = Some(Attendants::begin(shared, &self.lease, inbox, send));
         shared.client.frames.reset(self.shard.sequence());
-        self.open = self.shard.state().open();
-        shared.room.reset(self.open);
-        shared.meters.open(self.open);
-        // What was counted under an earlier lease.
-        self.measured.0 = shared.status.overruns.load(Ordering::Relaxed);
-        shared.held(lease);
+        self.gauges.begin(shared, self.shard.state().open());
+        shared.held(&self.lease);
     }
 
     fn may_step(&self) -> bool {
@@ -235,32 +156,6 @@ impl Driver {
         self.shard.leave(now, actions);
         leaving.report.handed_back = self.shard.state().open();
         self.act(actions);
-    }
-
-    /// Measures what changes without a message.
-    fn measure(&mut self) {
-        let status = &self.shared.status;
-        let now = (
-            status.overruns.load(Ordering::Relaxed),
-            status.blocking.load(Ordering::Relaxed),
-            status.still_blocking.load(Ordering::Relaxed),
-        );
-        if now != self.measured {
-            let meters = &self.shared.meters;
-            meters.overruns(now.0 - self.measured.0);
-            meters.blocking(now.1, now.2);
-            self.measured = now;
-        }
-    }
-
-    /// Tells the API how many executions are open.
-    fn tell_open(&mut self) {
-        let open = self.shard.state().open();
-        if open != self.open {
-            self.open = open;
-            self.shared.room.took(std::iter::empty(), open);
-            self.shared.meters.open(open);
-        }
     }
 
     /// Waits for mail unless there is something to do; `false` if nobody can write any more.
@@ -298,13 +193,21 @@ impl Driver {
             }
             Message::Inbox(entries) => self.inbox(now, entries, actions),
             Message::Committed(number, frames, _) => {
-                let took = self.committing.take().map(|begun| begun.elapsed());
-                let meters = &self.shared.meters;
-                meters.committed(&frames, took.unwrap_or_default());
+                let took = self.gauges.committed();
+                self.shared.meters.committed(&frames, took);
                 for frame in frames {
                     self.shared.client.frames.push(frame);
                 }
                 self.shard.committed(number, actions);
+            }
+            Message::Observed(question, answers) => {
+                self.shard.observed(now, &question, answers, actions);
+            }
+            Message::Pushed(plugin, handle, status) => {
+                self.shard.pushed(now, plugin, &handle, status, actions);
+            }
+            Message::ToldToEnd { at, accepted } => {
+                self.shard.told_to_end(now, at, accepted, actions);
             }
             Message::Snapshotted(bytes) => self.shard.snapshotted(bytes),
             Message::Returned => self.runs.returned(),
@@ -339,9 +242,8 @@ impl Driver {
             self.shard.inbox(now, entry, plan, actions);
         }
         if !submitted.is_empty() {
-            self.open = self.shard.state().open();
-            self.shared.room.took(submitted.iter(), self.open);
-            self.shared.meters.open(self.open);
+            let open = self.shard.state().open();
+            self.gauges.took(&self.shared, submitted.iter(), open);
         }
     }
 
@@ -352,7 +254,25 @@ impl Driver {
                 match action {
                     Action::Commit(batch, frames) => self.commit(batch, frames, &mut next),
                     Action::Do(effect) => self.effect(effect),
-                    Action::Snapshot(plan) => self.snapshot(plan),
+                    Action::Snapshot(plan) => {
+                        let store = self.shared.client.store.clone();
+                        let send = self.world.send.clone();
+                        let told = snapshots::tell(store, self.lease.clone(), plan, send);
+                        self.shared.side.spawn(told);
+                    }
+                    Action::Observe(question) => {
+                        self.shared.side.spawn(self.world.clone().observe(question));
+                    }
+                    Action::Abort {
+                        at,
+                        plugin,
+                        handle,
+                        reason,
+                    } => {
+                        let span = self.spans.attempt_of(self.shard.state(), at);
+                        let abort = self.world.clone().abort(at, plugin, handle, reason);
+                        self.shared.side.spawn(abort.instrument(span));
+                    }
                 }
             }
             std::mem::swap(actions, &mut next);
@@ -367,7 +287,7 @@ impl Driver {
         next: &mut Vec<Action>,
     ) {
         let number = batch.number;
-        self.committing = Some(Instant::now());
+        self.gauges.commits();
         let (store, lease) = (self.shared.client.store.clone(), self.lease.clone());
         let mut commit = Box::pin(commit(store, lease, batch));
         let runtime = self.shared.side.enter();
@@ -389,19 +309,6 @@ impl Driver {
                 });
             }
         }
-    }
-
-    fn snapshot(&self, plan: SnapshotPlan) {
-        let store = self.shared.client.store.clone();
-        let take = snapshots::take(store, self.lease.clone(), plan);
-        let send = self.world.send.clone();
-        self.shared.side.spawn(async move {
-            let taken = take.await;
-            if let Err(e) = &taken {
-                tracing::warn!(error = %e, "no snapshot was taken; the journal grows");
-            }
-            let _gone = send.send(Message::Snapshotted(taken.ok()));
-        });
     }
 
     fn effect(&mut self, effect: Effect) {

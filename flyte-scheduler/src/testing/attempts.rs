@@ -9,7 +9,7 @@ use futures::FutureExt;
 
 use super::seed::Draw;
 use crate::engine::{AttemptRef, TaskFailure};
-use crate::shell::{failure, panicked};
+use crate::tasks::{failure, panicked};
 
 /// What an attempt answered.
 pub(super) type Answer = Result<Expansion, TaskFailure>;

@@ -24,9 +24,9 @@ use super::attempts::{Answer, Attempts, boxed, real};
 use super::harness::{Call, Harness, TestError, execution};
 use super::run::Run;
 use super::seed::Draw;
+use crate::calls::snapshots;
 use crate::engine::{AttemptRef, ChildRequest, Effect, EngineConfig, Input, LoadedPlan, Outcome};
 use crate::shard::{Action, Shard};
-use crate::shell::snapshots;
 
 /// How long tasks that wait for something outside are given before virtual time passes.
 const GRACE: Duration = Duration::from_millis(20);
@@ -440,7 +440,7 @@ impl<'h> World<'h> {
             }
             Action::Do(Effect::Parked { cause, .. }) => self.parked = Some(cause),
             Action::Do(Effect::Ended(_)) => {}
-            Action::Do(other) => {
+            other => {
                 unreachable!("invariant: there is no plugin and no cache: {other:?}")
             }
         }

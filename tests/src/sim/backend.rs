@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use flyte_core::contract::{JobHandle, JobOutputs, JobPhase, JobStatus};
+use flyte_core::contract::{
+    JobHandle, JobOutputs, JobPhase, JobStatus, PluginCapabilities, PluginInfo,
+};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::Row;
 use flyte_scheduler::outcome::Files;
@@ -16,7 +18,7 @@ pub(super) struct Backend {
 pub(super) struct Job {
     begun: u64,
     /// When it is over by itself.
-    ends: Option<u64>,
+    pub(super) ends: Option<u64>,
     result: Result<Row, (ExecutionError, bool)>,
     /// Where it leaves files, if it does.
     prefix: Option<String>,
@@ -40,6 +42,25 @@ pub(super) struct NewJob {
     pub(super) result: Result<Row, (ExecutionError, bool)>,
     /// Where it leaves files, if it does.
     pub(super) prefix: Option<String>,
+}
+
+/// What the plugins are: one whose jobs take local slots and that pushes, and one that leaves files.
+pub(super) fn plugins() -> Vec<PluginInfo> {
+    let local = PluginCapabilities {
+        lookup: true,
+        local: true,
+        push: true,
+        ..PluginCapabilities::default()
+    };
+    let remote = PluginCapabilities {
+        local: false,
+        push: false,
+        ..local
+    };
+    vec![
+        PluginInfo::new("inline", ["inline"]).with_capabilities(local),
+        PluginInfo::new("files", ["files"]).with_capabilities(remote),
+    ]
 }
 
 /// How long an abort takes.

@@ -1,11 +1,12 @@
 //! What happens outside, in plugins, files and the cache.
 
-use flyte_core::contract::{CacheKey, JobHandle, JobPhase, JobStatus, Launched};
+use flyte_core::contract::{CacheKey, JobPhase, JobStatus, Launched};
 use flyte_core::journal::CacheStatus;
 use flyte_core::literal::{Literal, Row};
 use flyte_core::{Error, ErrorKind};
 use flyte_scheduler::engine::{AttemptRef, CacheAnswer, CacheOwner, Input, TaskFailure};
 use flyte_scheduler::outcome::judge;
+use flyte_scheduler::shard::Observe;
 
 use super::backend::{self, NewJob};
 use super::cache::Reserved;
@@ -55,6 +56,9 @@ impl World {
                         self.backend.job(&key).expect("it was just started").unowned |= stale;
                         self.spoil(o, at, &key);
                     }
+                    if !files {
+                        self.pushes(o, &key);
+                    }
                     if !self.faults.strikes(Fault::ReplyLost) {
                         let handle = backend::handle(&key);
                         let status = self
@@ -99,24 +103,35 @@ impl World {
                 let result = Ok(self.backend.job(&key).map(|_| backend::handle(&key)));
                 self.answer(o, 20, (What::Lookup, at), Input::Found { at, result });
             }
-            Call::Observe {
-                at,
-                handle,
-                version,
-                pause,
-            } => {
-                self.observe(o, at, handle, version, pause);
+            Call::Observe(question) => self.observe(o, question),
+            Call::Push(handle) => {
+                let status = Box::new(self.backend.status(self.now, &backend::key(&handle)));
+                let (owner, plugin) = (o.id, 0);
+                let pushed = Event::Pushed {
+                    owner,
+                    plugin,
+                    handle,
+                    status,
+                };
+                self.soon(10, pushed);
             }
-            Call::Finalize { at, handle, abort } => {
-                let key = backend::key(&handle);
-                if abort {
-                    self.backend.abort(self.now, &key);
-                    if !self.backend.status(self.now, &key).phase.is_terminal() {
-                        let call = Call::Finalize { at, handle, abort };
-                        return self.call_soon(o, 50, call);
-                    }
+            Call::Abort { at, handle } => {
+                let accepted = !self.faults.strikes(Fault::Unknown);
+                if accepted {
+                    self.backend.abort(self.now, &backend::key(&handle));
                 }
-                self.backend.finalize(&key);
+                let owner = o.id;
+                self.soon(
+                    10,
+                    Event::ToldToEnd {
+                        owner,
+                        at,
+                        accepted,
+                    },
+                );
+            }
+            Call::Finalize { at, handle } => {
+                self.backend.finalize(&backend::key(&handle));
                 self.answer(o, 10, (What::Finalize, at), Input::Finalized { at });
             }
             Call::Fetch {
@@ -316,82 +331,73 @@ impl World {
         }
     }
 
-    pub(super) fn observe(
-        &mut self,
-        o: &mut Owner,
-        at: AttemptRef,
-        handle: JobHandle,
-        version: u64,
-        pause: u64,
-    ) {
-        let key = backend::key(&handle);
-        let next = (pause * 3 / 2).min(4_000);
-        let again = |version| Call::Observe {
-            at,
-            handle: handle.clone(),
-            version,
-            pause: next,
-        };
-        let late = match () {
-            () if self.faults.strikes(Fault::Unknown) => Some(pause),
-            () if self.faults.strikes(Fault::Hang) => Some(60_000),
-            () => None,
-        };
-        if let Some(pause) = late {
-            let when = self.now + pause;
-            return self.at(when, Event::Call(o.id, Box::new(again(version))));
+    /// The plugin tells whoever launched a job what becomes of it, as long as they listen.
+    fn pushes(&mut self, o: &Owner, key: &str) {
+        let ends = self.backend.job(key).and_then(|j| j.ends);
+        for when in [self.now + 15, self.now + 60].into_iter().chain(ends) {
+            let push = Box::new(Call::Push(backend::handle(key)));
+            self.at(when.max(self.now + 1), Event::Call(o.id, push));
         }
-        let mut status = self.backend.status(self.now, &key);
-        if version > 0 && self.faults.strikes(Fault::Reordered) {
-            // An older one overtook it; the shell drops it.
-            status = JobStatus::new(version - 1, JobPhase::Queued);
-        }
-        if status.version <= version {
-            let when = self.now + pause;
-            return self.at(when, Event::Call(o.id, Box::new(again(version))));
-        }
-        let over = status.phase.is_terminal();
-        let tell = |status: &JobStatus| Input::Observed {
-            at,
-            status: Box::new(status.clone()),
-        };
-        if self.faults.strikes(Fault::Duplicate) {
-            let input = Box::new(tell(&status));
-            self.soon(
-                200,
-                Event::Input {
-                    owner: o.id,
-                    input,
-                    to: None,
+    }
+
+    /// Answers a question after jobs: all at once, each with faults of its own.
+    fn observe(&mut self, o: &Owner, question: Observe) {
+        let mut within = 10;
+        let hangs = self.faults.strikes(Fault::Hang);
+        let mut answers = Vec::with_capacity(question.jobs.len());
+        for (at, handle) in question.jobs.iter().zip(&question.handles) {
+            let key = backend::key(handle);
+            if hangs {
+                // The shell stops waiting.
+                within = 60_000;
+                answers.push(Err(Error::new(
+                    ErrorKind::Timeout,
+                    "observe",
+                    "the simulation",
+                )));
+                continue;
+            }
+            if self.faults.strikes(Fault::Unknown) {
+                let text = "the simulation";
+                answers.push(Err(Error::new(ErrorKind::Unavailable, "observe", text)));
+                continue;
+            }
+            let status = self.backend.status(self.now, &key);
+            let (owner, plugin) = (o.id, question.plugin);
+            let push = |world: &mut Self, within, status: JobStatus| {
+                let (handle, status) = (handle.clone(), Box::new(status));
+                let pushed = Event::Pushed {
+                    owner,
+                    plugin,
+                    handle,
+                    status,
+                };
+                world.soon(within, pushed);
+            };
+            if self.faults.strikes(Fault::Duplicate) {
+                push(self, 200, status.clone());
+            }
+            if status.phase.is_terminal() {
+                self.race(o, *at);
+                if self.faults.strikes(Fault::Late) {
+                    push(self, 300, JobStatus::new(3, JobPhase::Running));
+                }
+            }
+            answers.push(Ok(
+                match status.version > 1 && self.faults.strikes(Fault::Reordered) {
+                    true => JobStatus::new(1, JobPhase::Queued),
+                    false => status,
                 },
-            );
+            ));
         }
-        if over && self.faults.strikes(Fault::Late) {
-            let input = Box::new(tell(&JobStatus::new(3, JobPhase::Running)));
-            self.soon(
-                300,
-                Event::Input {
-                    owner: o.id,
-                    input,
-                    to: None,
-                },
-            );
-        }
-        if over {
-            self.race(o, at);
-            return self.answer(o, 10, (What::Observe, at), tell(&status));
-        }
-        let input = Box::new(tell(&status));
-        self.soon(
-            10,
-            Event::Input {
-                owner: o.id,
-                input,
-                to: None,
-            },
-        );
-        let when = self.now + pause;
-        self.at(when, Event::Call(o.id, Box::new(again(status.version))));
+        let owner = o.id;
+        let later = self.now + within;
+        let observed = Event::Observed {
+            owner,
+            question,
+            answers,
+        };
+        self.at(later, observed);
     }
 }
 

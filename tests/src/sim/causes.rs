@@ -8,6 +8,7 @@ use flyte_core::names::child_name;
 use flyte_core::plan::Target;
 use flyte_core::template::GateCondition;
 use flyte_scheduler::engine::{AttemptRef, Execution, NodeState, State, TaskKind};
+use flyte_scheduler::shard::OBSERVE_CALLS_MAX;
 
 use super::owner::{Owner, What};
 use super::world::World;
@@ -31,6 +32,8 @@ pub(super) enum Cause {
     ItemRoom,
     /// Something outside.
     Answer(What, AttemptRef),
+    /// The next question after a job.
+    NextQuestion(AttemptRef),
     /// The reservation of its result is somebody else's; asked again at a time.
     Reservation,
     /// Time.
@@ -100,7 +103,9 @@ fn finished(o: &Owner, ex: &Execution) -> Result<(), String> {
             None => What::EndChild,
         };
         let lacks = matches!(ex.kind(*addr), Some(TaskKind::NoPlugin(_)));
-        if !lacks && !o.awaits(what, at) {
+        // It is let go of once its end is confirmed.
+        let ends = handle.is_some() && looked_after(o, at);
+        if !lacks && !ends && !o.awaits(what, at) {
             return Err(format!(
                 "{} {at:?} is to be let go of and nobody does",
                 ex.id
@@ -199,8 +204,10 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
         NodeState::Running => match ex.kind(addr) {
             Some(TaskKind::Plugin(_)) => {
                 let asked = [What::Launch, What::Lookup, What::Observe, What::Fetch];
-                let what = asked.into_iter().find(|w| o.awaits(*w, at))?;
-                Some(Cause::Answer(what, at))
+                match asked.into_iter().find(|w| o.awaits(*w, at)) {
+                    Some(what) => Some(Cause::Answer(what, at)),
+                    None => Some(Cause::NextQuestion(at)),
+                }
             }
             // The job goes on, and a host that has the plugin will look after it.
             Some(TaskKind::NoPlugin(_)) => {
@@ -224,6 +231,20 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
         NodeState::Open => ex.children.get(&addr).map(|f| Cause::Inside(f.0)),
         _ => None,
     }
+}
+
+/// Whether a job will be asked after, or is being told to end.
+fn looked_after(o: &Owner, at: AttemptRef) -> bool {
+    let woken = o.shard.next_timer().is_some() && o.tick.is_some();
+    let busy = o.awaits(What::Observe, at) || o.awaits(What::Abort, at);
+    // A plugin that owes as many answers as it may is asked again when it has given one.
+    let owes = o
+        .pending
+        .keys()
+        .filter(|(w, _)| *w == What::Observe)
+        .count();
+    let full = owes >= OBSERVE_CALLS_MAX;
+    o.shard.looks_after(at) && (woken || busy || full)
 }
 
 /// Whether a node takes a local slot, and there is none.
@@ -255,6 +276,7 @@ fn holds(world: &World, o: &Owner, ex: &Execution, addr: NodeAddr, cause: &Cause
         Cause::Answer(what, at) => o.awaits(*what, *at),
         // A timer that was due is late by what the clock was set back.
         Cause::Timer | Cause::Reservation => o.shard.next_timer().is_some() && o.tick.is_some(),
+        Cause::NextQuestion(at) => looked_after(o, *at),
         Cause::Signal(name) => !ex.signals.contains_key(&**name),
         // It runs, or its start or its end is on the way.
         Cause::Child(id) => {

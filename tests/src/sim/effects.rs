@@ -1,6 +1,8 @@
 //! What the shell does with effects, on virtual time.
 
+use flyte_core::contract::JobHandle;
 use flyte_scheduler::engine::{AttemptRef, Effect, Input};
+use flyte_scheduler::shard::{OBSERVE_CHUNK_MAX, Observe};
 
 use super::event::{Call, Event};
 use super::owner::{Owner, What};
@@ -59,32 +61,15 @@ impl World {
                 o.asked(What::Lookup, at);
                 self.call_soon(o, 20, Call::Lookup(at, request));
             }
-            Effect::Observe { at, handle, .. } => {
-                o.asked(What::Observe, at);
-                self.call_soon(
-                    o,
-                    10,
-                    Call::Observe {
-                        at,
-                        handle,
-                        version: 0,
-                        pause: 10,
-                    },
-                );
-            }
+            Effect::Observe { .. } => unreachable!("the shard keeps it"),
             Effect::Finalize {
                 at, handle, abort, ..
             } => {
+                if abort.is_some() {
+                    self.breaks(Err(format!("{at:?} is let go of before it was ended")));
+                }
                 o.asked(What::Finalize, at);
-                self.call_soon(
-                    o,
-                    10,
-                    Call::Finalize {
-                        at,
-                        handle,
-                        abort: abort.is_some(),
-                    },
-                );
+                self.call_soon(o, 10, Call::Finalize { at, handle });
             }
             Effect::Fetch {
                 at,
@@ -159,6 +144,25 @@ impl World {
             // The checker reads both in the journal.
             Effect::Ended(_) | Effect::Parked { .. } => {}
         }
+    }
+
+    /// A shard asks after jobs.
+    pub(super) fn observes(&mut self, o: &mut Owner, question: Observe) {
+        if question.jobs.len() > OBSERVE_CHUNK_MAX || question.jobs.is_empty() {
+            let n = question.jobs.len();
+            self.breaks(Err(format!("{n} jobs are asked after at once")));
+        }
+        question
+            .jobs
+            .iter()
+            .for_each(|at| o.asked(What::Observe, *at));
+        self.call_soon(o, 10, Call::Observe(question));
+    }
+
+    /// A shard tells a job to end.
+    pub(super) fn ends(&mut self, o: &mut Owner, at: AttemptRef, handle: JobHandle) {
+        o.asked(What::Abort, at);
+        self.call_soon(o, 10, Call::Abort { at, handle });
     }
 
     /// An attempt is about to begin outside.

@@ -1,12 +1,15 @@
+use flyte_core::Result;
 use flyte_core::contract::{
-    Artifact, CacheKey, Command, CommitBatch, JobHandle, LaunchRequest, Lease, LookupRequest,
-    ReservationToken, ShardId,
+    Artifact, CacheKey, Command, CommitBatch, JobHandle, JobStatus, LaunchRequest, Lease,
+    LookupRequest, ReservationToken, ShardId,
 };
 use flyte_core::id::ExecutionId;
 use flyte_core::journal::ExecutionError;
 use flyte_core::literal::{Names, Row};
 use flyte_scheduler::engine::{AttemptRef, CacheOwner, Input};
 use flyte_scheduler::shard::SnapshotPlan;
+
+use flyte_scheduler::shard::Observe;
 
 use super::owner::What;
 
@@ -56,6 +59,35 @@ pub(super) enum Event {
         /// To what.
         to: Option<(What, AttemptRef)>,
     },
+    /// The answers to a question after jobs reach an owner.
+    Observed {
+        /// Which.
+        owner: u64,
+        /// The question.
+        question: Observe,
+        /// One for each job.
+        answers: Vec<Result<JobStatus>>,
+    },
+    /// A plugin pushes a status to an owner.
+    Pushed {
+        /// Which.
+        owner: u64,
+        /// The plugin's place.
+        plugin: u16,
+        /// Of which job.
+        handle: JobHandle,
+        /// How it is.
+        status: Box<JobStatus>,
+    },
+    /// An owner hears whether a plugin took note that a job is to end.
+    ToldToEnd {
+        /// Which.
+        owner: u64,
+        /// Which attempt.
+        at: AttemptRef,
+        /// Whether it did.
+        accepted: bool,
+    },
     /// An owner does something outside.
     Call(u64, Box<Call>),
     /// An owner tells other executions.
@@ -91,25 +123,23 @@ pub(super) enum Call {
     },
     /// Finds a job.
     Lookup(AttemptRef, Box<LookupRequest>),
-    /// Asks after a job.
-    Observe {
+    /// Asks after jobs.
+    Observe(Observe),
+    /// Tells a job to end.
+    Abort {
         /// Which attempt.
         at: AttemptRef,
         /// Which job.
         handle: JobHandle,
-        /// The last version seen.
-        version: u64,
-        /// Until the next time.
-        pause: u64,
     },
-    /// Ends a job and lets go of it.
+    /// A plugin pushes how a job is now.
+    Push(JobHandle),
+    /// Lets go of a job.
     Finalize {
         /// Which attempt.
         at: AttemptRef,
         /// Which job.
         handle: JobHandle,
-        /// Whether it is to be ended first.
-        abort: bool,
     },
     /// Reads files.
     Fetch {

@@ -47,6 +47,7 @@ pub(super) enum What {
     Launch,
     Lookup,
     Observe,
+    Abort,
     Finalize,
     Fetch,
     CacheGet,

@@ -126,8 +126,8 @@ impl World {
             cache: true,
             epoch: lease.epoch,
             slots: self.slots,
-            local_plugins: vec![true, false],
             snapshot_after_bytes: Some(snapshots::AFTER),
+            plugins: super::backend::plugins(),
             ..EngineConfig::default()
         };
         let policy = Box::<FairShare>::default();

@@ -263,6 +263,9 @@ impl World {
             | Event::Trim { owner: o, .. }
             | Event::Committed(o, _)
             | Event::Input { owner: o, .. }
+            | Event::Observed { owner: o, .. }
+            | Event::Pushed { owner: o, .. }
+            | Event::ToldToEnd { owner: o, .. }
             | Event::Call(o, _)
             | Event::Carry(o) => match self.owners.get(o) {
                 Some(owner) => Some(owner.process),
@@ -334,6 +337,39 @@ impl World {
                 }
                 let now = w.wall(o.process);
                 o.shard.handle(now, *input, out);
+                true
+            }),
+            Event::Observed {
+                owner,
+                question,
+                answers,
+            } => self.with(owner, |w, o, out| {
+                question
+                    .jobs
+                    .iter()
+                    .for_each(|at| o.answered(What::Observe, *at));
+                let now = w.wall(o.process);
+                o.shard.observed(now, &question, answers, out);
+                true
+            }),
+            Event::Pushed {
+                owner,
+                plugin,
+                handle,
+                status,
+            } => self.with(owner, |w, o, out| {
+                let now = w.wall(o.process);
+                o.shard.pushed(now, plugin, &handle, *status, out);
+                true
+            }),
+            Event::ToldToEnd {
+                owner,
+                at,
+                accepted,
+            } => self.with(owner, |w, o, out| {
+                o.answered(What::Abort, at);
+                let now = w.wall(o.process);
+                o.shard.told_to_end(now, at, accepted, out);
                 true
             }),
             Event::Call(id, call) => self.with(id, |w, o, _| {
@@ -445,6 +481,8 @@ impl World {
                         }
                         self.effect(o, effect);
                     }
+                    Action::Observe(question) => self.observes(o, question),
+                    Action::Abort { at, handle, .. } => self.ends(o, at, handle),
                 }
                 queue.extend(more.drain(..));
             }

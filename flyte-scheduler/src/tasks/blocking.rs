@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{Mailbox, Message, Shared};
+use crate::mail::{Mailbox, Message};
+use crate::ownership::Shared;
 
 /// Threads for blocking functions: so many at once, over all leases of a scheduler, since code
 /// that blocks outlives its attempt.

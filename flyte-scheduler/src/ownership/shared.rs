@@ -6,11 +6,12 @@ use flyte_core::literal::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::{Mailbox, PlanCache};
 use crate::builder::SchedulerBuilder;
+use crate::calls::PlanCache;
 use crate::client::Client;
-use crate::meters::Meters;
+use crate::mail::Mailbox;
 use crate::room::Room;
+use crate::telemetry::Meters;
 
 /// What the API and all lives of a scheduler have in common: each lease is a life.
 #[derive(Debug)]

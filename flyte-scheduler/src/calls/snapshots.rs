@@ -6,12 +6,22 @@ use flyte_core::contract::{JournalPosition, Lease, ShardId, Snapshot, Store};
 use flyte_core::journal::{JournalFrame, SnapshotFrames, SnapshotWriter};
 use flyte_core::{Error, ErrorKind, Result};
 
+use crate::mail::{Mailbox, Message};
 use crate::shard::SnapshotPlan;
 
 /// Frames that are read at once.
 const CHUNK: usize = 16;
 /// Frames of the snapshot before that are copied before others have their turn.
 const TURN: usize = 64;
+
+/// Takes a snapshot and tells the driver of it.
+pub(crate) async fn tell(store: Arc<dyn Store>, lease: Lease, plan: SnapshotPlan, send: Mailbox) {
+    let taken = take(store, lease, plan).await;
+    if let Err(e) = &taken {
+        tracing::warn!(error = %e, "no snapshot was taken; the journal grows");
+    }
+    let _gone = send.send(Message::Snapshotted(taken.ok()));
+}
 
 /// Makes a snapshot, keeps it, and drops the frames that it covers; returns how many bytes it has.
 ///

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use flyte_core::contract::{InboxEntry, Lease};
 use flyte_core::id::{ExecutionId, Str};
-use flyte_core::{Error, ErrorKind, Result};
-use futures::FutureExt;
 
 use super::blame::{Blame, said};
 use super::leave::Leaving;
-use super::{Driver, End, Message, Reader, Shared};
+use super::{Shared, past::claim};
+use crate::mail::{Message, Reader};
+use crate::shell::{Driver, End};
 
 /// Owns a shard over many leases: when one is lost, or the engine panics, it claims the shard
 /// again and loads it anew.
@@ -78,6 +78,9 @@ impl Owner {
         self.mail.end();
         let mut leaving = driver.leaving.take();
         let cancelled = driver.runs.cancel_all();
+        if let Some(attendants) = driver.attendants.take() {
+            self.shared.side.block_on(attendants.end());
+        }
         let why = match end {
             Ok(End::Left) => {
                 self.release(&driver.lease);
@@ -166,40 +169,6 @@ impl Owner {
                 Ok(None) => return Ok(()),
                 Err(_) => return Err(None),
             }
-        }
-    }
-}
-
-/// Claims the shard and loads its past.
-///
-/// # Errors
-/// What the store says; `Corrupt` if the engine panics over what it reads.
-pub(crate) async fn claim(shared: &Arc<Shared>) -> Result<(Driver, Vec<InboxEntry>)> {
-    let b = &shared.builder;
-    let lease = b.store.claim(b.shard, &b.owner).await?;
-    load(shared, lease).await
-}
-
-/// Loads the past of a shard that was claimed; gives it back if that fails.
-///
-/// # Errors
-/// As [`claim`].
-pub(crate) async fn load(shared: &Arc<Shared>, lease: Lease) -> Result<(Driver, Vec<InboxEntry>)> {
-    let mut driver = Driver::new(shared.clone(), lease.clone());
-    let loaded = AssertUnwindSafe(driver.load()).catch_unwind().await;
-    let loaded = loaded.unwrap_or_else(|panic| {
-        let text = said(panic.as_ref()).unwrap_or_default();
-        let text = format!("the journal cannot be folded: {text}");
-        Err(Error::new(ErrorKind::Corrupt, "load", text))
-    });
-    match loaded {
-        Ok(inbox) => Ok((driver, inbox)),
-        Err(e) => {
-            // A claim must not outlive the try.
-            if let Err(e) = shared.client.store.release(&lease).await {
-                tracing::warn!(error = %e, "the shard was not given back");
-            }
-            Err(e)
         }
     }
 }

@@ -8,8 +8,9 @@ use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::{ErrorKind, Result};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Mailbox, Message, Shared};
 use crate::engine::{AttemptRef, ChildRequest, Effect, Input};
+use crate::mail::{Mailbox, Message};
+use crate::ownership::Shared;
 
 /// Child executions that are started by one call of the store.
 const AT_ONCE: usize = 256;

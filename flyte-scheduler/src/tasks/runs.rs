@@ -14,13 +14,14 @@ use flyte_core::literal::{Row, Timestamp};
 use futures::FutureExt;
 use tracing::Instrument;
 
-use super::blame::said;
 use super::blocking::{Blocking, Thread};
-use super::effects::{World, parts};
 use super::pace::{Pace, Paces};
-use super::spans::Spans;
-use super::{Mailbox, Message, PlanCache, Shared};
+use super::parts::parts;
+use crate::calls::{PlanCache, World};
 use crate::engine::{AttemptRef, Input, State, TaskFailure};
+use crate::mail::{Mailbox, Message};
+use crate::ownership::{Shared, said};
+use crate::telemetry::Spans;
 
 /// An attempt of a Rust task that may begin.
 #[derive(Debug)]

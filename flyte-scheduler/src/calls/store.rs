@@ -7,8 +7,9 @@ use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, Store};
 use flyte_core::id::Digest;
 use flyte_core::{ErrorKind, Result, Retry};
 
-use super::{Mailbox, Message, PlanCache};
+use super::PlanCache;
 use crate::engine::LoadedPlan;
+use crate::mail::{Mailbox, Message};
 
 /// Commits a batch; asks again where the store says that this is safe: the number makes it so.
 pub(crate) async fn commit(store: Arc<dyn Store>, lease: Lease, batch: CommitBatch) -> Result<()> {
@@ -101,26 +102,6 @@ async fn plan_of(plans: &PlanCache, plan: Digest, send: &Mailbox) -> Result<Arc<
                 tokio::time::sleep(PAUSE).await;
             }
             other => return other,
-        }
-    }
-}
-
-/// Prolongs the lease while the driver lives.
-pub(crate) async fn keep(
-    store: Arc<dyn Store>,
-    lease: Lease,
-    ttl: Option<Duration>,
-    send: Mailbox,
-) {
-    let Some(ttl) = ttl else { return };
-    while !send.is_closed() {
-        tokio::time::sleep(ttl / 3).await;
-        if let Err(e) = store.renew(&lease).await {
-            if e.kind() == ErrorKind::StaleLease {
-                let _gone = send.send(Message::LeaseLost(e));
-                return;
-            }
-            tracing::warn!(error = %e, "the lease was not prolonged yet");
         }
     }
 }

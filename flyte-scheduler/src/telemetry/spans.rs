@@ -45,13 +45,17 @@ impl Spans {
         let at = match effect {
             Effect::Launch { at, .. }
             | Effect::Lookup { at, .. }
-            | Effect::Observe { at, .. }
             | Effect::Finalize { at, .. }
             | Effect::Fetch { at, .. }
             | Effect::CacheGet { at, .. }
             | Effect::CachePut { at, .. } => *at,
             _ => return Span::none(),
         };
+        self.attempt_of(state, at)
+    }
+
+    /// The span of an attempt, if its execution is open.
+    pub(crate) fn attempt_of(&mut self, state: &State, at: AttemptRef) -> Span {
         match state.get(at.execution) {
             Some(ex) => self.attempt(ex, at),
             None => Span::none(),

@@ -1,0 +1,18 @@
+//! Calls of the contracts on behalf of a driver: of plugins, the cache, files and the store. Each is
+//! repeated here as often as its error says that this is safe, and answers by a message.
+
+mod children;
+mod files;
+mod jobs;
+mod plans;
+mod pushed;
+mod results;
+pub(crate) mod snapshots;
+mod store;
+mod world;
+
+pub(crate) use children::Children;
+pub(crate) use plans::PlanCache;
+pub(crate) use pushed::watch;
+pub(crate) use store::{commit, pump};
+pub(crate) use world::World;

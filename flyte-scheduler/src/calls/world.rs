@@ -1,0 +1,153 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flyte_core::contract::{Cache, LaunchContext, Plugin, Progress, PutOptions};
+use flyte_core::journal::{ErrorOrigin, ExecutionError};
+use flyte_core::object_store::{ObjectStore, path::Path};
+use flyte_core::{Error, ErrorKind};
+
+use crate::engine::{Effect, Input, TaskFailure};
+use crate::mail::{Mailbox, Message};
+use crate::outcome::judge;
+use crate::ownership::Shared;
+use crate::telemetry::Meters;
+
+/// What effects need of the world.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) plugins: Vec<Arc<dyn Plugin>>,
+    pub(crate) cache: Option<Arc<dyn Cache>>,
+    pub(crate) blobs: Arc<dyn ObjectStore>,
+    /// What the uris of `blobs` begin with.
+    pub(crate) root: String,
+    pub(crate) launch: LaunchContext,
+    pub(crate) progress: Arc<dyn Progress>,
+    pub(crate) call_timeout: Duration,
+    pub(crate) send: Mailbox,
+    pub(crate) meters: Meters,
+}
+
+/// How often an answer that is safe to ask for again is asked for.
+pub(super) const TRIES: u32 = 5;
+
+impl World {
+    pub(crate) fn new(shared: &Shared, send: Mailbox) -> Self {
+        let b = &shared.builder;
+        Self {
+            plugins: b.plugins.clone(),
+            cache: b.cache.clone(),
+            blobs: b.blobs.clone(),
+            root: b.root.clone(),
+            launch: b.launch_context(),
+            progress: b.progress.clone(),
+            call_timeout: b.call_timeout,
+            send,
+            meters: shared.meters.clone(),
+        }
+    }
+
+    fn tell(&self, input: Input) {
+        // A driver that is gone needs no answer.
+        let _gone = self.send.send(Message::Input(input));
+    }
+
+    pub(super) fn path(&self, uri: &str) -> Result<Path, Error> {
+        let inner = uri.strip_prefix(&self.root).unwrap_or(uri);
+        Path::parse(inner.trim_start_matches('/'))
+            .map_err(|e| Error::new(ErrorKind::Invalid, "blobs", format!("`{uri}`: {e}")))
+    }
+
+    /// Does everything that is not run in this process.
+    pub(crate) async fn act(self, effect: Effect) {
+        match effect {
+            Effect::Launch {
+                at,
+                plugin,
+                lookup,
+                request,
+            } => {
+                let result = self.launch(plugin, lookup, *request).await;
+                self.tell(Input::Launched { at, result });
+            }
+            Effect::Lookup {
+                at,
+                plugin,
+                request,
+            } => {
+                let result = self.lookup(plugin, &request).await;
+                self.tell(Input::Found { at, result });
+            }
+            Effect::Finalize {
+                at, plugin, handle, ..
+            } => {
+                self.finalize(plugin, &handle).await;
+                self.tell(Input::Finalized { at });
+            }
+            Effect::Fetch {
+                at,
+                prefix,
+                declared,
+                failure,
+            } => {
+                let result = match self.files(&prefix).await {
+                    Ok(files) => judge(&files, &declared, failure),
+                    Err(e) => Err(TaskFailure::recoverable(ExecutionError::new(
+                        ErrorOrigin::System,
+                        "OutputsNotFound",
+                        format!("the files under {prefix} cannot be read: {e}"),
+                    ))),
+                };
+                self.tell(Input::Fetched { at, result });
+            }
+            Effect::CacheGet { at, key, reserve } => {
+                let answer = self.cache_get(&key, reserve).await;
+                self.tell(Input::CacheLooked { at, answer });
+            }
+            Effect::CachePut {
+                at,
+                key,
+                artifact,
+                overwrite,
+                token,
+                owner,
+            } => {
+                let options = PutOptions::default().with_overwrite(overwrite);
+                let status = self.publish(&key, &artifact, options, token, owner).await;
+                self.tell(Input::Published { at, status });
+            }
+            Effect::CacheExtend { key, token, ttl } => {
+                if let Some(cache) = &self.cache
+                    && let Err(e) = cache.extend(&key, token, ttl).await
+                {
+                    tracing::warn!(error = %e, "a reservation was not prolonged");
+                }
+            }
+            Effect::StartChild { .. }
+            | Effect::EndChild { .. }
+            | Effect::TellParent { .. }
+            | Effect::Run { .. }
+            | Effect::Cancel { .. }
+            | Effect::Observe { .. }
+            | Effect::Ended(_)
+            | Effect::Parked { .. } => {
+                unreachable!("invariant: the shard or the driver does these itself")
+            }
+        }
+    }
+
+    pub(super) async fn call<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let begun = Instant::now();
+        let answered = tokio::time::timeout(self.call_timeout, call).await;
+        let answer = answered.unwrap_or_else(|_| {
+            let text = "the plugin did not answer in time";
+            Err(Error::new(ErrorKind::Timeout, operation, text))
+        });
+        self.meters
+            .called(operation, answer.is_ok(), begun.elapsed());
+        answer
+    }
+}
