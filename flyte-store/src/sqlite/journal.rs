@@ -1,8 +1,11 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
 use flyte_core::contract::{
-    CommitBatch, InboxEntry, JournalPosition, Lease, LoadItem, ShardId, Snapshot, StoredFrame,
+    CommitBatch, JournalPosition, Lease, LoadItem, ShardId, Snapshot, StoredFrame,
 };
 use flyte_core::journal::JournalFrame;
 use flyte_core::{Error, ErrorKind, Result};
+use futures::stream::{Stream, TryStreamExt, iter, try_unfold};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::codec::batch_digest;
@@ -104,17 +107,38 @@ pub(super) fn frames(
     rows.collect()
 }
 
-/// Whether frames follow each other, and which is the last.
-pub(super) fn check_order(shard: ShardId, after: u64, frames: &[StoredFrame]) -> Result<u64> {
-    let mut expected = after;
-    for frame in frames {
-        expected += 1;
-        if frame.position.sequence != expected {
-            let text = format!("frame {expected} of {shard} is missing");
+/// Frames that a new owner reads at once.
+const PAGE: usize = 64;
+
+/// The frames from `after` to `last`, a page at a time, so that a long journal is never in memory
+/// as a whole.
+pub(super) fn tail(
+    reader: Arc<Mutex<Connection>>,
+    shard: ShardId,
+    after: u64,
+    last: u64,
+) -> impl Stream<Item = Result<LoadItem>> + Send {
+    try_unfold((reader, after), move |(reader, after)| async move {
+        if after >= last {
+            return Ok::<_, Error>(None);
+        }
+        let limit = PAGE.min((last - after) as usize);
+        let page = {
+            let c = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            frames(&c, shard, after, limit).map_err(|e| classify("load", e))?
+        };
+        let whole = |page: &[StoredFrame]| {
+            let numbers = page.iter().zip(after + 1..);
+            page.len() == limit && numbers.into_iter().all(|(f, n)| f.position.sequence == n)
+        };
+        if !whole(&page) {
+            let text = format!("a frame of {shard} after {after} is missing");
             return Err(Error::new(ErrorKind::Corrupt, "load", text));
         }
-    }
-    Ok(expected)
+        let items = iter(page.into_iter().map(LoadItem::Frame).map(Ok));
+        Ok(Some((items, (reader, after + limit as u64))))
+    })
+    .try_flatten()
 }
 
 /// The newest snapshot of a shard.
@@ -169,16 +193,4 @@ pub(super) fn trimmed(c: &Connection, shard: ShardId) -> rusqlite::Result<u64> {
         .query_row([shard.0], |r| Ok(r.get::<_, i64>(0)? as u64))
         .optional()
         .map(Option::unwrap_or_default)
-}
-
-/// What a new owner reads: a snapshot, frames, entries.
-pub(super) fn items(
-    snapshot: Option<Snapshot>,
-    frames: Vec<StoredFrame>,
-    entries: Vec<InboxEntry>,
-) -> impl Iterator<Item = Result<LoadItem>> + Send {
-    let first = snapshot.map(LoadItem::Snapshot).into_iter();
-    let frames = frames.into_iter().map(LoadItem::Frame);
-    let entries = entries.into_iter().map(LoadItem::Inbox);
-    first.chain(frames).chain(entries).map(Ok)
 }

@@ -16,7 +16,7 @@ use flyte_core::id::{Digest, ExecutionId, Tenant};
 use flyte_core::journal::{FRAME_VERSION, IndexRow};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, StreamExt, iter};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
@@ -42,7 +42,7 @@ use super::writer::Writer;
 pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
-    reader: Mutex<Connection>,
+    reader: Arc<Mutex<Connection>>,
     leases: Mutex<HashMap<ShardId, Held>>,
     woken: Arc<Notify>,
     projectors: Arc<Projectors>,
@@ -67,7 +67,7 @@ impl SqliteStore {
         Ok(Arc::new(Self {
             path: path.to_owned(),
             writer,
-            reader: Mutex::new(connect(path)?),
+            reader: Arc::new(Mutex::new(connect(path)?)),
             leases: Mutex::default(),
             woken: Arc::default(),
             projectors: Arc::default(),
@@ -278,10 +278,13 @@ impl Store for SqliteStore {
         let shard = lease.shard;
         let snapshot = self.read(|c| journal::snapshot(c, shard))?;
         let after = snapshot.as_ref().map_or(0, |s| s.through);
-        let frames = self.read(|c| journal::frames(c, shard, after, usize::MAX))?;
-        journal::check_order(shard, after, &frames)?;
+        let last = self.read(|c| journal::last(c, shard))?;
+        // The owner appends nothing before it has read this.
+        let frames = journal::tail(self.reader.clone(), shard, after, last);
         let entries = self.entries(shard, 0, usize::MAX)?;
-        Ok(futures::stream::iter(journal::items(snapshot, frames, entries)).boxed())
+        let first = iter(snapshot.map(LoadItem::Snapshot).map(Ok));
+        let entries = iter(entries.into_iter().map(LoadItem::Inbox).map(Ok));
+        Ok(first.chain(frames).chain(entries).boxed())
     }
 
     async fn inbox(&self, lease: &Lease, after: u64, limit: usize) -> Result<Vec<InboxEntry>> {
