@@ -164,6 +164,10 @@ pub(crate) struct RunArguments {
     /// which counts for all commands.
     #[arg(long)]
     pub(crate) store: Option<String>,
+    /// Where files are: a folder, `s3://BUCKET/PREFIX`, `gs://...`, `az://...`; else what the
+    /// variable `FLYTE_BLOBS` says, which counts for all commands; else `.flyte/data`.
+    #[arg(long)]
+    pub(crate) blobs: Option<String>,
     /// Nodes that run at once; 0 has no bound.
     #[arg(long, default_value_t = 0)]
     pub(crate) max_parallelism: u32,

@@ -105,6 +105,7 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
             );
             continue;
         }
+        machine.check_blobs(&row)?;
         let running = match machine.scheduler(row.shard).await {
             Ok(running) => running,
             Err(e) if e.kind() == ErrorKind::Held => {

@@ -9,13 +9,17 @@
 //! After a crash the program opens the same file and the execution goes on;
 //! [`Scheduler::attach_to`](scheduler::Scheduler::attach_to) gives its typed handle again.
 //!
-//! Features: `sqlite` (the store, and [`open`]), `process` (tasks as processes) and `macros`, which
-//! are on by default; `postgres` (the store of a fleet) and `testing` (workflows in memory on virtual
-//! time) are not. `docs/embedding.md` leads from nothing to a durable service.
+//! Features: `sqlite` (the store, and [`open`]), `process` (tasks as processes) and `macros` are on
+//! by default. Off are `postgres` (the store of a fleet) and `postgres-tls`; `s3`, `gcs` and `azure`
+//! (blobs in clouds); `otel` and `otel-tls` (the module `telemetry`: spans to an OpenTelemetry
+//! collector); `testing` (workflows in memory on virtual time). `docs/embedding.md` leads from
+//! nothing to a durable service.
 #![deny(missing_docs)]
 
 #[cfg(feature = "sqlite")]
 mod open;
+#[cfg(feature = "otel")]
+pub mod telemetry;
 
 pub use flyte_core as core;
 pub use flyte_idl as idl;

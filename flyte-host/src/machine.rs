@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
+use flyte_core::ErrorKind;
 use flyte_core::contract::{Durability, Query, ShardId, Store};
 use flyte_core::id::{ExecutionId, Tenant};
 use flyte_core::journal::{ExecutionRow, IndexRow};
-use flyte_core::{Error, ErrorKind};
 use flyte_plugins::process::{ProcessOptions, ProcessPlugin};
 use flyte_scheduler::Scheduler;
+use flyte_store::Blobs;
 
 use crate::cli::Whose;
 use crate::fail::{Refusal, Result, nearest};
@@ -17,6 +18,7 @@ pub(crate) struct Machine {
     pub(crate) state: State,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) cache: Option<Arc<dyn flyte_core::contract::Cache>>,
+    pub(crate) blobs: Blobs,
     pub(crate) slots: u32,
 }
 
@@ -32,8 +34,10 @@ impl Machine {
     pub(crate) async fn open() -> Result<Self> {
         let state = State::open()?;
         let (store, cache) = state.store(None).await?;
+        let blobs = state.blobs(None)?;
         Ok(Self {
             state,
+            blobs,
             store,
             cache,
             slots: cores(),
@@ -42,14 +46,16 @@ impl Machine {
 
     /// A scheduler that owns `shard`.
     pub(crate) async fn scheduler(&self, shard: ShardId) -> flyte_core::Result<Running> {
-        let (blobs, root) = self.state.blobs().map_err(|_| {
-            let text = ".flyte/data cannot be used; see flyte-rs doctor";
-            Error::new(ErrorKind::Denied, "scheduler", text)
-        })?;
-        let processes = Arc::new(ProcessPlugin::new(ProcessOptions::default()));
+        let Blobs { store, root, .. } = self.blobs.clone();
+        let mut options = ProcessOptions::default();
+        if root.contains("://") {
+            options.scratch = Some(self.state.path("attempts"));
+            options.env_allow = credentials();
+        }
+        let processes = Arc::new(ProcessPlugin::new(options));
         let mut builder = Scheduler::builder()
             .store(self.store.clone())
-            .blobs(blobs, root)
+            .blobs(store, root)
             .plugin(processes.clone())
             .slots(self.slots)
             .durability(Durability::Power)
@@ -63,6 +69,23 @@ impl Machine {
             processes,
         })
     }
+
+    /// Refuses an execution whose files are somewhere else.
+    pub(crate) fn check_blobs(&self, row: &ExecutionRow) -> Result<()> {
+        match row.options.parameters.get(Self::BLOBS) {
+            Some(root) if *root != self.blobs.root => {
+                let here = &self.blobs.root;
+                let text = format!("its files are in {root}, and this program looks into {here}");
+                Err(Refusal::new("OtherBlobs", text)
+                    .at(&row.id.name)
+                    .remedy(format!("set FLYTE_BLOBS={root}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The parameter of an execution that says where its files are.
+    pub(crate) const BLOBS: &str = "blobs";
 
     /// Executions of all tenants of this folder, newest first within a tenant.
     pub(crate) async fn executions(&self, open_only: bool) -> Result<Vec<ExecutionRow>> {
@@ -130,6 +153,15 @@ impl Machine {
 /// A tenant as the command line writes it.
 pub(crate) fn shown(tenant: &Tenant) -> String {
     format!("{}/{}", tenant.project, tenant.domain)
+}
+
+/// The variables by which a task gets at a cloud.
+fn credentials() -> Vec<String> {
+    const PREFIXES: [&str; 4] = ["AWS_", "FLYTE_AWS_", "GOOGLE_", "AZURE_"];
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| PREFIXES.iter().any(|p| name.starts_with(p)))
+        .collect()
 }
 
 pub(crate) fn cores() -> u32 {

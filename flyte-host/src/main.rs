@@ -18,6 +18,8 @@ mod python;
 mod report;
 mod run;
 mod source;
+#[cfg(feature = "otel")]
+mod spans;
 mod state;
 mod view;
 
@@ -32,6 +34,14 @@ fn main() -> ExitCode {
     };
     let runtime = tokio::runtime::Runtime::new().expect("invariant: threads can be started");
     let json = arguments.json();
+    #[cfg(feature = "otel")]
+    let telemetry = match spans::begin() {
+        Ok(telemetry) => telemetry,
+        Err(refusal) => {
+            refusal.print(json);
+            return ExitCode::from(2);
+        }
+    };
     let code = match runtime.block_on(commands::execute(arguments)) {
         Ok(code) => code,
         Err(refusal) => {
@@ -39,6 +49,8 @@ fn main() -> ExitCode {
             2
         }
     };
+    #[cfg(feature = "otel")]
+    spans::end(telemetry);
     runtime.shutdown_background();
     ExitCode::from(code)
 }

@@ -39,10 +39,15 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
         }
     }
     let (store, cache) = state.store(a.store.as_deref()).await?;
+    let blobs = state.blobs(a.blobs.as_deref())?;
+    blobs.check().await?;
+    let root = blobs.root.clone();
+    options.parameters.insert(Machine::BLOBS.into(), root);
     let machine = Machine {
         state,
         store,
         cache,
+        blobs,
         slots: a.slots.unwrap_or_else(cores),
     };
     let name = a.name.clone().unwrap_or_else(new_name);

@@ -3,7 +3,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flyte_core::contract::{Cache, Store};
-use flyte_core::memory::MemoryStore;
+use flyte_core::memory::{MemoryCache, MemoryStore};
+
+use flyte_scheduler::SystemClock;
+use flyte_store::{BlobOptions, Blobs};
 
 use crate::fail::{Refusal, Result};
 
@@ -44,7 +47,10 @@ impl State {
             None => ("FLYTE_STORE", variable.as_deref()),
         };
         let path = match wish {
-            Some("memory") => return Ok((Arc::new(MemoryStore::default()), None)),
+            Some("memory") => {
+                let cache = MemoryCache::new(Arc::new(SystemClock::default()));
+                return Ok((Arc::new(MemoryStore::default()), Some(Arc::new(cache))));
+            }
             Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
                 return postgres(url, place).await;
             }
@@ -63,15 +69,28 @@ impl State {
         Ok((store, Some(cache)))
     }
 
-    /// Where files of executions are.
-    pub(crate) fn blobs(&self) -> Result<(Arc<dyn flyte_core::object_store::ObjectStore>, String)> {
-        let dir = self.path("data");
-        std::fs::create_dir_all(&dir)
-            .map_err(|e| Refusal::new("Io", e.to_string()).at(dir.display()))?;
-        Ok((
-            flyte_store::local_blobs(&dir)?,
-            dir.to_string_lossy().into_owned(),
-        ))
+    /// Where files of executions are: `--blobs`, or the variable `FLYTE_BLOBS`, or a folder here.
+    pub(crate) fn blobs(&self, wish: Option<&str>) -> Result<Blobs> {
+        let variable = std::env::var("FLYTE_BLOBS").ok();
+        let (place, wish) = match wish {
+            Some(wish) => ("--blobs", Some(wish)),
+            None => ("FLYTE_BLOBS", variable.as_deref()),
+        };
+        let url = match wish {
+            Some(url) if url.contains("://") => url.to_owned(),
+            Some(path) => std::path::absolute(path)
+                .map_err(|e| Refusal::new("Io", e.to_string()).at(place))?
+                .to_string_lossy()
+                .into_owned(),
+            None => {
+                let dir = self.path("data");
+                std::fs::create_dir_all(&dir)
+                    .map_err(|e| Refusal::new("Io", e.to_string()).at(dir.display()))?;
+                dir.to_string_lossy().into_owned()
+            }
+        };
+        let opened = BlobOptions::from_env(url).open();
+        opened.map_err(|e| Refusal::new("Usage", e.to_string()).at(place))
     }
 
     /// A folder that goes when it is no longer needed.

@@ -247,3 +247,35 @@ fn two_runs_in_one_folder_at_once_both_succeed() {
     );
     assert_eq!(a.wait().unwrap().code(), Some(0));
 }
+
+const TWICE: &str = r#"
+from flytekit import task, workflow
+
+@task(cache=True, cache_version="1")
+def double(x: int) -> int:
+    with open("/tmp/flyte-rs-test-COUNTER", "a") as f:
+        f.write("x")
+    return 2 * x
+
+@task
+def between(x: int) -> int:
+    return x
+
+@workflow
+def wf(x: int = 3) -> int:
+    later = between(x=double(x=x))
+    again = double(x=x)
+    later >> again
+    return again
+"#;
+
+#[test]
+fn a_store_in_memory_has_a_cache() {
+    let f = Folder::with("twice.py", TWICE);
+    let o = f.run(&["--store", "memory", "--json", "twice.py", "wf"]);
+    let shown = json(&o);
+    assert_eq!(shown["outputs"]["o0"], 6, "{shown}");
+    assert_eq!(shown["nodes"][0]["cache"], "CACHE_POPULATED", "{shown}");
+    assert_eq!(shown["nodes"][2]["cache"], "CACHE_HIT", "{shown}");
+    assert_eq!(f.counter(), 1);
+}

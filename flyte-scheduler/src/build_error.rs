@@ -37,8 +37,18 @@ pub enum ProblemCode {
     DuplicatePlugin,
     /// Two of the builder's parts would run the same tasks.
     AmbiguousTaskType,
+    /// Two limits are over the same.
+    DuplicateLimit,
+    /// The store offers no `credits`.
+    NoSharedLimits,
     /// Two resources have one type.
     DuplicateResource,
+    /// A declared task needs a resource that was not given.
+    MissingResource,
+    /// No plugin takes a declared task.
+    NoPlugin,
+    /// A declared task is not known to this program.
+    UnknownTask,
 }
 
 impl Problem {

@@ -3,16 +3,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flyte_core::author::{Values, Workflow};
 use flyte_core::contract::{
     Cache, Clock, Durability, EnvironmentSecrets, FairShare, HostResources, LaunchContext, Plugin,
-    Policy, Progress, Secrets, ShardId, Store, TASK_TYPE,
+    Policy, Progress, Secrets, ShardId, Store, TASK_TYPE, Task,
 };
 use flyte_core::limits::SNAPSHOT_AFTER_BYTES;
 use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{ObjectStore, memory::InMemory};
+use flyte_core::plan::Plan;
 
+use crate::admission::Limit;
 use crate::build_error::{BuildError, Problem, ProblemCode};
 use crate::clock::SystemClock;
+use crate::declared::Declared;
 use crate::engine::EngineConfig;
 use crate::progress::TracedProgress;
 use crate::retention::Retention;
@@ -44,6 +48,7 @@ pub struct SchedulerBuilder {
     pub(crate) owner: String,
     pub(crate) durability: Durability,
     pub(crate) slots: Option<u32>,
+    pub(crate) limits: Vec<Limit>,
     pub(crate) call_timeout: Duration,
     pub(crate) open_max: u32,
     pub(crate) inbox_max: u32,
@@ -51,6 +56,7 @@ pub struct SchedulerBuilder {
     pub(crate) retention: Option<Retention>,
     snapshot_after: Option<u64>,
     policy: Arc<PolicyFactory>,
+    declared: Declared,
     problems: Vec<Problem>,
 }
 
@@ -72,6 +78,7 @@ impl Default for SchedulerBuilder {
             owner: format!("process {}", std::process::id()),
             durability: Durability::Power,
             slots: None,
+            limits: Vec::new(),
             call_timeout: Duration::from_secs(60),
             open_max: Self::OPEN_MAX,
             inbox_max: Self::INBOX_MAX,
@@ -79,6 +86,7 @@ impl Default for SchedulerBuilder {
             retention: None,
             snapshot_after: None,
             policy: Arc::new(|| Box::<FairShare>::default()),
+            declared: Declared::default(),
             problems: Vec::new(),
         }
     }
@@ -175,6 +183,52 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Declares a workflow that this host means to run: `build` then refuses to begin without a
+    /// resource or a plugin that one of its tasks needs, or a task of a workflow that it starts.
+    /// It names all that is missing.
+    ///
+    /// What is not declared is judged when it is submitted; nothing is submitted here, and what
+    /// is declared need not run.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use flyte_core::author::{Res, Workflow};
+    /// use flyte_core::task;
+    /// use flyte_scheduler::Scheduler;
+    /// #[derive(Debug)]
+    /// struct Rates(i64);
+    /// #[task]
+    /// fn bill(rates: Res<Rates>, pieces: i64) -> i64 { rates.0 * pieces }
+    ///
+    /// let wf = Workflow::<i64, _>::build("bills", |wf, n| wf.call(bill(n))).unwrap();
+    /// let e = Scheduler::builder().workflow(&wf).build().await.unwrap_err();
+    /// assert!(e.to_string().contains("Rates"), "{e}");
+    /// let given = Scheduler::builder().workflow(&wf).resource(Rates(2)).build().await;
+    /// assert!(given.is_ok());
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn workflow<In: Values, Out: Values>(mut self, workflow: &Workflow<In, Out>) -> Self {
+        for child in workflow.children() {
+            self.declared.plan(child);
+        }
+        self.plan(workflow.plan())
+    }
+
+    /// The same for a plan.
+    #[must_use]
+    pub fn plan(mut self, plan: &Arc<Plan>) -> Self {
+        self.declared.plan(plan.clone());
+        self
+    }
+
+    /// The same for a task that no declared workflow calls, because a dynamic one does.
+    #[must_use]
+    pub fn task(mut self, task: impl Task) -> Self {
+        self.declared.task(&task);
+        self
+    }
+
     /// Which shard this scheduler owns. Default 0.
     #[must_use]
     pub fn shard(mut self, shard: ShardId) -> Self {
@@ -201,6 +255,14 @@ impl SchedulerBuilder {
     #[must_use]
     pub fn slots(mut self, slots: u32) -> Self {
         self.slots = Some(slots);
+        self
+    }
+
+    /// A bound on what runs at once, over all schedulers of the store; each of them should be given
+    /// the same. Default: none.
+    #[must_use]
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
         self
     }
 
@@ -257,11 +319,14 @@ impl SchedulerBuilder {
     /// Claims the shard, loads its past and starts. Call it on the runtime that is to run tasks.
     ///
     /// # Errors
-    /// [`BuildError::Invalid`] with every setting that is wrong; [`BuildError::Start`] with `Held`
+    /// [`BuildError::Invalid`] with every setting that is wrong, and everything that what was
+    /// declared needs and lacks; [`BuildError::Start`] with `Held`
     /// if another scheduler owns the shard, and whatever the store says of its past.
     pub async fn build(mut self) -> Result<Scheduler, BuildError> {
         let mut problems = std::mem::take(&mut self.problems);
         self.check(&mut problems);
+        self.declared
+            .check(&self.plugins, &self.resources, &mut problems);
         if !problems.is_empty() {
             return Err(BuildError::Invalid(problems));
         }
@@ -286,6 +351,22 @@ impl SchedulerBuilder {
         if self.call_timeout.is_zero() {
             let text = "`call_timeout` is 0: no call of a plugin could be answered in time";
             wrong(ProblemCode::ZeroLimit, text.into());
+        }
+        for (i, limit) in self.limits.iter().enumerate() {
+            let words = limit.words();
+            if limit.capacity() == Some(0) {
+                let text = format!("the limit over {words} is 0: no such task could run");
+                wrong(ProblemCode::ZeroLimit, text);
+            }
+            if self.limits[..i].iter().any(|l| l.is_twin(limit)) {
+                let text = format!("there are two limits over {words}");
+                wrong(ProblemCode::DuplicateLimit, text);
+            }
+        }
+        let info = self.store.info();
+        if !self.limits.is_empty() && !info.fleet {
+            let text = format!("the store `{}` cannot share limits", info.name);
+            wrong(ProblemCode::NoSharedLimits, text);
         }
         if self.owner.is_empty() {
             let text = "`owner` is empty: others could not see who holds the shard";
@@ -329,6 +410,7 @@ impl SchedulerBuilder {
 
     pub(crate) fn engine_config(&self, epoch: u64) -> EngineConfig {
         EngineConfig {
+            limits: self.limits.clone(),
             slots: self.slots,
             cache: self.cache.is_some(),
             plugins: self.plugins.iter().map(|p| p.info().clone()).collect(),

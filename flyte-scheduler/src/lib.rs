@@ -4,11 +4,13 @@
 //! Invariant: no global state; several schedulers live in one process.
 #![deny(missing_docs)]
 
+mod admission;
 mod build_error;
 mod builder;
 mod calls;
 mod client;
 mod clock;
+mod declared;
 pub mod engine;
 mod events;
 mod execution_events;
@@ -37,6 +39,7 @@ mod wait_cause;
 mod wait_error;
 mod waits;
 
+pub use admission::{Limit, POOLS, RATE_KEYS};
 pub use build_error::{BuildError, Problem, ProblemCode};
 pub use builder::SchedulerBuilder;
 pub use clock::SystemClock;

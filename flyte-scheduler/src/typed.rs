@@ -4,15 +4,15 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
 
 use flyte_core::author::{ValueError, Values, Workflow};
-use flyte_core::contract::{ExecutionOptions, Query, Store};
+use flyte_core::contract::ExecutionOptions;
 use flyte_core::id::{ExecutionId, Str, Tenant};
-use flyte_core::journal::IndexRow;
 use flyte_core::plan::{Graph, Plan};
 use flyte_core::{Error, ErrorKind, Result};
 
+use crate::client::Client;
 use crate::handle::Handle;
 use crate::scheduler::Scheduler;
 use crate::submit::{Submit, SubmitError};
@@ -57,11 +57,13 @@ impl Scheduler {
     }
 
     /// The typed handle of an execution of the default tenant that was started before, also in
-    /// another life. It waits until the owner of the execution's shard has taken it in.
+    /// another life. It answers at once, also when nobody has taken the execution in yet; the
+    /// handle then waits, and compares the inputs and outputs with the workflow's at the end
+    /// ([`OutputError::Interface`]).
     ///
     /// # Errors
-    /// `NotFound` if there is none of this name; `Invalid` if its inputs or outputs are not those
-    /// of the workflow.
+    /// `NotFound` if there is none of this name; `Invalid` if it is known already that its inputs
+    /// or outputs are not those of the workflow.
     pub async fn attach_to<In, Out>(
         &self,
         workflow: &Workflow<In, Out>,
@@ -80,18 +82,11 @@ impl Scheduler {
         workflow: &Workflow<In, Out>,
         id: &ExecutionId,
     ) -> Result<TypedHandle<Out>> {
-        let handle = self.attach(id).await?;
-        let stored = plan_of(&**self.store(), id).await?;
-        if !same_interface(stored.root(), workflow.plan().root()) {
-            let text = format!(
-                "execution `{}` runs `{}`, whose inputs or outputs are not those of `{}`",
-                id.name,
-                stored.id.name,
-                workflow.id().name
-            );
-            return Err(Error::new(ErrorKind::Invalid, "attach_to", text));
+        let mut handle = TypedHandle::new(self.attach(id).await?);
+        if !is_of(&self.shared().client, id, workflow.plan()).await? {
+            handle.unseen = Some(workflow.plan().clone());
         }
-        Ok(TypedHandle::new(handle))
+        Ok(handle)
     }
 }
 
@@ -162,6 +157,8 @@ impl<'a, In: 'a, Out: 'a> IntoFuture for Launch<'a, In, Out> {
 /// gives them. Dropping it changes nothing.
 pub struct TypedHandle<Out> {
     handle: Handle,
+    /// What it was attached as, if that could not be compared with what the execution runs.
+    unseen: Option<Arc<Plan>>,
     gives: PhantomData<fn() -> Out>,
 }
 
@@ -169,6 +166,7 @@ impl<Out> TypedHandle<Out> {
     fn new(handle: Handle) -> Self {
         Self {
             handle,
+            unseen: None,
             gives: PhantomData,
         }
     }
@@ -193,13 +191,20 @@ impl<Out: Values> TypedHandle<Out> {
     /// [`OutputError`].
     pub async fn outputs(&self) -> Result<Out, OutputError> {
         let outputs = self.handle.wait().await?.into_outputs()?;
+        if let Some(plan) = &self.unseen {
+            let seen = is_of(&self.handle.client, self.id(), plan).await;
+            seen.map_err(OutputError::Interface)?;
+        }
         Ok(Out::from_row(&outputs)?)
     }
 }
 
 impl<Out> Clone for TypedHandle<Out> {
     fn clone(&self) -> Self {
-        Self::new(self.handle.clone())
+        Self {
+            unseen: self.unseen.clone(),
+            ..Self::new(self.handle.clone())
+        }
     }
 }
 
@@ -234,28 +239,33 @@ pub enum OutputError {
     /// It did not succeed, or could not be waited for.
     #[error("{0}")]
     Wait(#[from] WaitError),
+    /// It was attached to before its owner had taken it in, and runs another workflow (`Invalid`);
+    /// or the store could not say.
+    #[error("{0}")]
+    Interface(Error),
     /// The outputs are not of the type, though the plan says so.
     #[error("output {0}")]
     Value(#[from] ValueError),
 }
 
-/// The plan of an execution that is there. One that was acknowledged and not taken in yet is waited
-/// for: until then its plan stands in the inbox alone, which is its owner's.
-async fn plan_of(store: &dyn Store, id: &ExecutionId) -> Result<Plan> {
-    let query = Query::Execution {
-        execution: id.clone(),
+/// Whether an execution was seen to run a plan of this interface: one that its owner has not taken
+/// in stands in the inbox alone, which nobody else reads.
+///
+/// # Errors
+/// `Invalid` if it runs another; what the store says.
+async fn is_of(client: &Client, id: &ExecutionId, plan: &Plan) -> Result<bool> {
+    let Some(row) = client.row(id).await?.0 else {
+        return Ok(false);
     };
-    let mut pause = Duration::from_millis(5);
-    loop {
-        let page = store.query(&query).await?;
-        for row in page.items {
-            if let IndexRow::Execution(e) = row {
-                return Plan::from_bytes(&store.get_plan(e.plan).await?);
-            }
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(200));
+    let stored = Plan::from_bytes(&client.store.get_plan(row.plan).await?)?;
+    if same_interface(stored.root(), plan.root()) {
+        return Ok(true);
     }
+    let text = format!(
+        "execution `{}` runs `{}`, whose inputs or outputs are not those of `{}`",
+        id.name, stored.id.name, plan.id.name
+    );
+    Err(Error::new(ErrorKind::Invalid, "attach_to", text))
 }
 
 fn same_interface(a: &Graph, b: &Graph) -> bool {

@@ -24,6 +24,16 @@ pub enum WaitCause {
         /// How many there are.
         slots: u32,
     },
+    /// A limit that all schedulers of the store share has no unit left for it: see
+    /// [`Limit`](crate::Limit).
+    Limit {
+        /// Its name in the store, such as `pool/licences`.
+        limit: Str,
+        /// What it has in all; `None` for a rate key.
+        capacity: Option<u64>,
+        /// Until when this scheduler has closed a rate key.
+        closed_until: Option<Timestamp>,
+    },
     /// It may begin, and others that may come first.
     Turn,
     /// Its next attempt may not begin yet.
@@ -97,6 +107,17 @@ impl fmt::Display for WaitCause {
                 )
             }
             Self::Slot { slots } => write!(f, "all {slots} local slots are taken"),
+            Self::Limit {
+                limit,
+                capacity: Some(n),
+                ..
+            } => write!(f, "all {n} units of `{limit}` are taken"),
+            Self::Limit {
+                limit,
+                closed_until: Some(until),
+                ..
+            } => write!(f, "`{limit}` is closed until {until}"),
+            Self::Limit { limit, .. } => write!(f, "another scheduler may have closed `{limit}`"),
             Self::Turn => f.write_str("is about to begin"),
             Self::Backoff { attempt, until } => {
                 write!(f, "attempt {attempt} may not begin before {until}")

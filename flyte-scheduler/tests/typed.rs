@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyte_core::author::{Cx, LiteralStruct, Output, Res, Workflow, WorkflowBuilder, map};
+use flyte_core::author::{
+    Cx, ForeignTask, LiteralStruct, Output, Res, Workflow, WorkflowBuilder, map,
+};
 use flyte_core::contract::{Task, TaskError, TaskResultExt};
 use flyte_core::literal::FlyteError;
 use flyte_core::memory::MemoryStore;
 use flyte_core::{Error, ErrorKind, dynamic, task};
-use flyte_scheduler::{OutputError, Scheduler, SubmitError, WaitError};
+use flyte_scheduler::{BuildError, OutputError, ProblemCode, Scheduler, SubmitError, WaitError};
 
 #[derive(Clone, Debug, PartialEq, LiteralStruct)]
 struct Model {
@@ -161,6 +163,53 @@ fn fails(text: String) -> Result<i64, TaskError> {
     Err(TaskError::new(text).with_code("BAD_ROW"))
 }
 
+#[task]
+fn weighed(x: i64, y: i64, weights: Vec<i64>, by: i64) -> Result<i64, String> {
+    match weights.get(x as usize) {
+        Some(weight) => Ok((x + y) * weight * by),
+        None => Err(format!("nothing weighs {x}")),
+    }
+}
+
+#[tokio::test]
+async fn lists_go_item_by_item_and_all_else_is_the_same_for_each() {
+    let s = scheduler().await;
+    type In = (Vec<i64>, Vec<i64>, i64);
+    let wf = Workflow::<In, _>::build("zipped", |wf, (xs, ys, by)| {
+        let sums = wf.map((xs, ys), |(x, y)| add(x, y));
+        // A handle and a constant, also a list, are the same for every item.
+        let weighed = map((xs, ys), |(x, y)| weighed(x, y, vec![1, 10], by));
+        let some = wf.call(weighed.concurrency(1).min_successes(2));
+        // A constant may be what is split, too.
+        let twice = wf.map((sums, vec![0, 1, 2]), |(sum, x)| add(sum, x));
+        (sums, some, twice)
+    })
+    .unwrap();
+    let plan = wf.plan();
+    assert!(plan.arrays.iter().all(|a| a.split.len() == 2));
+    let run = s
+        .launch(&wf, (vec![0, 1, 2], vec![5, 6, 7], 2))
+        .await
+        .unwrap();
+    let (sums, some, twice) = run.await.unwrap();
+    assert_eq!(sums, [5, 7, 9]);
+    assert_eq!(some, [Some(10), Some(140), None]);
+    assert_eq!(twice, [5, 8, 11]);
+    let wf = Workflow::<(Vec<i64>, Vec<i64>), _>::build("uneven", |wf, (xs, ys)| {
+        wf.map((xs, ys), |(x, y)| add(x, y))
+    });
+    let wf = wf.unwrap();
+    let run = s.launch(&wf, (vec![0, 1, 2], vec![5, 6])).await.unwrap();
+    match run.await {
+        Err(OutputError::Wait(WaitError::Failed { code, message, .. })) => {
+            assert!(code.ends_with("InvalidArrayLength"), "{code}");
+            let text = "`a` has 3 items and `b` has 2";
+            assert!(message.contains(text), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[derive(Debug, Default)]
 struct Seen(std::sync::Mutex<Vec<String>>);
 
@@ -287,4 +336,121 @@ async fn a_plain_function_may_block_and_takes_resources_by_trait() {
         0
     );
     assert_eq!(s.launch(&wf, 6).await.unwrap().await.unwrap(), 42);
+}
+
+/// What a plain dynamic function waits for, and whether it has begun.
+#[derive(Debug)]
+struct Door {
+    begun: tokio::sync::Notify,
+    open: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+#[dynamic]
+fn behind_a_door(wf: &mut WorkflowBuilder, door: Res<Door>, n: i64) -> Output<i64> {
+    door.begun.notify_one();
+    // No await: it is the thread that waits.
+    door.open.lock().unwrap().recv().unwrap();
+    wf.call(add(n, 1))
+}
+
+#[tokio::test]
+async fn a_plain_dynamic_function_may_block() {
+    let (go, open) = std::sync::mpsc::channel();
+    let door = Arc::new(Door {
+        begun: tokio::sync::Notify::new(),
+        open: open.into(),
+    });
+    // The runtime has one thread, and it is this test's.
+    let s = Scheduler::builder()
+        .resource(Factor(0.5))
+        .resource_as(door.clone());
+    let s = s.build().await.unwrap();
+    assert!(Task::blocking(&behind_a_door {}) && !Task::blocking(&fibonacci {}));
+    let blocked = Workflow::<i64, _>::build("blocked", |wf, n| wf.call(behind_a_door(n))).unwrap();
+    let blocked = s.launch(&blocked, 41).await.unwrap();
+    door.begun.notified().await;
+    assert_eq!(s.health().await.blocking, 1);
+    let other = s.launch(&pipeline(), 5).await.unwrap();
+    assert_eq!(other.await.unwrap(), (1.25, 5.0, 1, 2));
+    go.send(()).unwrap();
+    assert_eq!(blocked.await.unwrap(), 42);
+}
+
+#[task(resources(String, u8))]
+async fn needs_much(n: i64) -> i64 {
+    n
+}
+
+#[tokio::test]
+async fn what_is_declared_and_lacks_something_is_an_error_of_build() {
+    let child = Workflow::<i64, _>::build("child", |wf, n| wf.call(rated(n))).unwrap();
+    let wf = Workflow::<i64, _>::build("parent", |wf, n| {
+        let n = wf.call(needs_much(n));
+        wf.launch(&child, n)
+    })
+    .unwrap();
+    let declared = || {
+        Scheduler::builder()
+            .workflow(&wf)
+            .plan(wf.plan())
+            .workflow(&pipeline())
+            .task(behind_a_door {})
+    };
+    let Err(BuildError::Invalid(problems)) = declared().build().await else {
+        panic!("it lacks everything");
+    };
+    let missing = [
+        ("typed::rated", "dyn typed::Rates"),
+        ("typed::needs_much", "alloc::string::String"),
+        ("typed::needs_much", "u8"),
+        ("typed::fit", "typed::Factor"),
+        ("typed::behind_a_door", "typed::Door"),
+    ];
+    assert_eq!(problems.len(), missing.len(), "{problems:?}");
+    for (problem, (tag, name)) in problems.iter().zip(missing) {
+        assert_eq!(problem.code, ProblemCode::MissingResource);
+        let text = format!("task `{tag}` needs a resource `{name}`: add `.resource(..)`");
+        assert_eq!(problem.message, text);
+    }
+    let (_, open) = std::sync::mpsc::channel();
+    let door = Door {
+        begun: tokio::sync::Notify::new(),
+        open: open.into(),
+    };
+    let s = declared()
+        .resource(Factor(0.5))
+        .resource_as::<dyn Rates>(Arc::new(Fixed))
+        .resource("text".to_owned())
+        .resource(1_u8)
+        .resource(door);
+    let s = s.build().await.unwrap();
+    assert_eq!(s.launch(&wf, 6).await.unwrap().await.unwrap(), 42);
+    // What was not declared is judged when it is submitted, and all that it lacks is named.
+    let s = Scheduler::builder().build().await.unwrap();
+    match s.launch(&wf, 6).await {
+        Err(SubmitError::NoPlugin(text)) => assert!(text.contains("dyn typed::Rates"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    match s.register(wf.plan()).await {
+        Err(SubmitError::NoPlugin(text)) => assert!(text.contains("String`, `u8`"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_declared_task_that_no_plugin_takes_is_an_error_of_build() {
+    let mut template = Task::template(&add {});
+    template.task_type = "spark".into();
+    let spark = ForeignTask::<(i64, i64), i64>::new(template, ["a", "b"]).unwrap();
+    let wf = Workflow::<i64, _>::build("far", |wf, n| wf.call(spark.call((n, n)))).unwrap();
+    let e = Scheduler::builder()
+        .workflow(&wf)
+        .build()
+        .await
+        .unwrap_err();
+    let BuildError::Invalid(problems) = e else {
+        panic!("{e:?}");
+    };
+    assert_eq!(problems[0].code, ProblemCode::NoPlugin);
+    assert!(problems[0].message.contains("type `spark`"), "{problems:?}");
 }

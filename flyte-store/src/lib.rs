@@ -1,5 +1,5 @@
 //! Durable stores: SQLite for one machine, Postgres for a fleet; cache and registry beside each;
-//! and blobs in a folder.
+//! and blobs in a folder or, by feature, in a cloud.
 #![deny(missing_docs)]
 
 mod blobs;
@@ -16,7 +16,7 @@ mod pruning;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use blobs::local_blobs;
+pub use blobs::{BlobOptions, Blobs, local_blobs};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresCache, PostgresOptions, PostgresRegistry, PostgresStore};
 #[cfg(feature = "sqlite")]

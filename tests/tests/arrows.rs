@@ -69,6 +69,11 @@ fn arrows_point_one_way() {
                 "rustls",
             ],
         ),
+        // By feature only.
+        (
+            "flyte-host",
+            &["hyper", "reqwest", "rustls", "aws-lc-rs", "opentelemetry"],
+        ),
     ];
     for (package, never) in forbidden {
         let have = dependencies(package);

@@ -85,12 +85,7 @@ fn own(
     run.vis = item.vis.clone();
     run.attrs.retain(|a| !a.path().is_ident("cfg"));
     run.sig.ident = format_ident!("run", span = name.span());
-    let arguments = f.inputs().enumerate().map(|(i, p)| {
-        let (ident, ty, text) = (arg(i), &p.ty, name_of(&p.name));
-        let core = at(core, ty.span());
-        let new = quote_spanned!(ty.span()=> #core::author::generated::arg::<#ty>(#text));
-        quote!(const #ident: #generated::Arg<#ty> = #new;)
-    });
+    let arguments = arguments(core, f);
     let returns = &f.returns;
     let (kind, new) = match dynamic {
         true => (quote!(DynamicRet), quote!(dynamic_ret)),
@@ -98,19 +93,10 @@ fn own(
     };
     let new = at(&quote!(#core::author::generated::#new), returns.span());
     let ret = quote_spanned!(returns.span()=> #new::<#returns>());
-    let types = f.inputs().map(|p| &p.ty);
-    let takes = f.inputs().enumerate().map(|(i, _)| {
-        let ident = arg(i);
-        quote!(Self::#ident.take(inputs)?)
-    });
+    let types = types(f);
     let result = match dynamic {
         true => quote!(#generated::DynamicValues<#returns>),
         false => quote!(#returns),
-    };
-    let inputs = if f.inputs().next().is_none() {
-        quote!(_)
-    } else {
-        quote!(inputs)
     };
     let about = format!("The task `{short}`.");
     let named = options.name();
@@ -128,11 +114,9 @@ fn own(
             /// What its persisted objects are called.
             #vis const TAG: &'static str = #tag;
             /// The task without its arguments.
-            #vis const TASK: #core::author::TaskRef<(#(#types,)*), #result> =
-                #core::author::TaskRef::new(Self::TAG, #named, |#inputs| {
-                    ::core::result::Result::Ok((#(#takes,)*))
-                });
-            #(#arguments)*
+            #vis const TASK: #core::author::TaskRef<#types, #result> =
+                #core::author::TaskRef::new(Self::TAG, #named, Self::ARGUMENTS);
+            const ARGUMENTS: &'static dyn #generated::Arguments<#types> = &#arguments;
             const RETURNS: #generated::#kind<#returns> = #ret;
         }
 
@@ -154,90 +138,7 @@ fn object(
     let (name, cfgs) = (&item.sig.ident, cfgs(item));
     let generated = quote!(#core::author::generated);
     let template = options.tokens(core);
-    let variables = (0..f.inputs().count()).map(|i| {
-        let ident = arg(i);
-        quote!(Self::#ident.variable())
-    });
-    let mut next = 0;
-    let values = f.parameters.iter().map(|p| {
-        let ty = &p.ty;
-        match &p.kind {
-            ParameterKind::Builder => quote!(&mut wf),
-            ParameterKind::Context => {
-                quote_spanned!(ty.span()=> <#ty>::new(::core::clone::Clone::clone(cx)))
-            }
-            ParameterKind::Resource(_) => quote_spanned!(ty.span()=> <#ty>::of(cx)?),
-            ParameterKind::Input => {
-                let ident = arg(next);
-                next += 1;
-                quote!(Self::#ident.take(&inputs)?)
-            }
-        }
-    });
-    let values: Vec<_> = values.collect();
-    let waited = f.is_async.then(|| quote!(.await));
-    let called = quote!(<#name>::run(#(#values),*)#waited);
-    let future = |gives: TokenStream| {
-        quote! {
-            ::core::pin::Pin<::std::boxed::Box<
-                dyn ::core::future::Future<
-                    Output = ::core::result::Result<#gives, #generated::TaskError>,
-                > + ::core::marker::Send + 'async_trait,
-            >>
-        }
-    };
-    // The form that `async_trait` gives a method; one macro less runs for each task.
-    let method = |method: &str, gives: TokenStream, body: TokenStream| {
-        let (method, future) = (format_ident!("{method}"), future(gives));
-        quote! {
-            fn #method<'life0, 'life1, 'async_trait>(
-                &'life0 self,
-                cx: &'life1 #generated::TaskContext,
-                inputs: #generated::Row,
-            ) -> #future
-            where
-                'life0: 'async_trait,
-                'life1: 'async_trait,
-                Self: 'async_trait,
-            {
-                ::std::boxed::Box::pin(async move {
-                    let _ = (cx, &inputs);
-                    #body
-                })
-            }
-        }
-    };
-    let row = quote!(#generated::Row);
-    let methods = if dynamic {
-        let text = name_of(name);
-        let run = method(
-            "run",
-            row,
-            quote! {
-                #generated::Task::expand(self, cx, inputs).await?.into_values()
-            },
-        );
-        let expand = method(
-            "expand",
-            quote!(#generated::Expansion),
-            quote! {
-                let mut wf = #core::author::WorkflowBuilder::dynamic(#text);
-                let result = #called;
-                Self::RETURNS.finish(result, wf)
-            },
-        );
-        quote!(#run #expand fn is_dynamic(&self) -> bool { true })
-    } else {
-        method(
-            "run",
-            row,
-            quote! {
-                static NAMES: ::std::sync::OnceLock<#generated::Names> = ::std::sync::OnceLock::new();
-                let result = #called;
-                Self::RETURNS.row(&NAMES, result)
-            },
-        )
-    };
+    let methods = methods(core, item, f, dynamic);
     let mut needs: Vec<_> = options.resources.iter().collect();
     for p in &f.parameters {
         if let ParameterKind::Resource(t) = &p.kind
@@ -264,8 +165,15 @@ fn object(
             }
         }
     });
-    // A plain function may block its thread; a dynamic one only says what to run.
-    let blocking = (!f.is_async && !dynamic).then(|| {
+    let tagged = options.tag.as_ref().map(|tag| {
+        quote! {
+            #generated::inventory::submit! {
+                #generated::Tagged { tag: #tag, task: #name::NAME }
+            }
+        }
+    });
+    // A plain function may block its thread.
+    let blocking = (!f.is_async).then(|| {
         quote! {
             fn blocking(&self) -> bool {
                 true
@@ -279,6 +187,7 @@ fn object(
             use #generated::typetag;
 
             #(#declared)*
+            #tagged
 
             impl #generated::serde::Serialize for #name {
                 fn serialize<S: #generated::serde::Serializer>(
@@ -293,15 +202,17 @@ fn object(
                 fn deserialize<D: #generated::serde::Deserializer<'de>>(
                     d: D,
                 ) -> ::core::result::Result<Self, D::Error> {
-                    #generated::read_object(d).map(|()| Self {})
+                    match #generated::read_object(d) {
+                        ::core::result::Result::Ok(()) => ::core::result::Result::Ok(Self {}),
+                        ::core::result::Result::Err(e) => ::core::result::Result::Err(e),
+                    }
                 }
             }
 
             #[typetag::serde(name = <#name>::TAG)]
             impl #generated::Task for #name {
                 fn template(&self) -> #generated::TaskTemplate {
-                    let (names, types) = Self::RETURNS.outputs();
-                    #template.template(&[#(#variables),*], names, types)
+                    #template.template(Self::ARGUMENTS.variables(), Self::RETURNS.outputs())
                 }
 
                 #methods
@@ -312,6 +223,129 @@ fn object(
     }
 }
 
+/// The tuple of the inputs' types.
+fn types(f: &Function) -> TokenStream {
+    let types = f.inputs().map(|p| &p.ty);
+    quote!((#(#types,)*))
+}
+
+/// The inputs as data; what is wrong with a type is shown at it.
+fn arguments(core: &TokenStream, f: &Function) -> TokenStream {
+    let generated = quote!(#core::author::generated);
+    let all = f.inputs().map(|p| {
+        let (ty, name) = (&p.ty, name_of(&p.name));
+        let core = at(core, ty.span());
+        quote_spanned!(ty.span()=> #core::author::generated::arg::<#ty>(#name))
+    });
+    let all: Vec<_> = all.collect();
+    if all.len() <= ARGUMENTS_MAX {
+        return quote!((#(#all,)*));
+    }
+    quote! {
+        #generated::ManyArguments {
+            variables: || ::std::vec![#(#all.variable()),*],
+            take: |inputs| ::core::result::Result::Ok((#(#all.take(inputs)?,)*)),
+        }
+    }
+}
+
+/// What runs the function.
+fn methods(core: &TokenStream, item: &ItemFn, f: &Function, dynamic: bool) -> TokenStream {
+    let (name, returns, types) = (&item.sig.ident, &f.returns, types(f));
+    let generated = quote!(#core::author::generated);
+    let mut next = 0;
+    let values = f.parameters.iter().map(|p| {
+        let ty = &p.ty;
+        match &p.kind {
+            ParameterKind::Builder => quote!(wf),
+            ParameterKind::Context => {
+                quote_spanned!(ty.span()=> <#ty>::new(::core::clone::Clone::clone(cx)))
+            }
+            ParameterKind::Resource(_) => quote_spanned!(ty.span()=> <#ty>::of(cx)?),
+            ParameterKind::Input => {
+                next += 1;
+                let ident = arg(next - 1);
+                quote!(#ident)
+            }
+        }
+    });
+    let called = quote!(<#name>::run(#(#values),*));
+    let names = (0..f.inputs().count()).map(arg);
+    let life = if dynamic { quote!('w) } else { quote!('static) };
+    let (called, gives) = match f.is_async {
+        true => (
+            quote!(::std::boxed::Box::pin(#called)),
+            quote!(#generated::Waited<#life, #returns>),
+        ),
+        false => (called, quote!(#returns)),
+    };
+    let (generics, builder) = match dynamic {
+        true => (
+            quote!(<'w>),
+            quote!(wf: &'w mut #core::author::WorkflowBuilder,),
+        ),
+        false => (quote!(), quote!()),
+    };
+    let call = quote! {
+        #[allow(unused_variables)]
+        fn call #generics(
+            cx: &#generated::TaskContext,
+            #builder
+            (#(#names,)*): #types,
+        ) -> ::core::result::Result<#gives, #generated::TaskError> {
+            ::core::result::Result::Ok(#called)
+        }
+    };
+    // The form that `async_trait` gives a method; one macro less runs for each task.
+    let method = |method: &str, gives: TokenStream, body: TokenStream| {
+        let method = format_ident!("{method}");
+        quote! {
+            fn #method<'life0, 'life1, 'async_trait>(
+                &'life0 self,
+                cx: &'life1 #generated::TaskContext,
+                inputs: #generated::Row,
+            ) -> #generated::Waited<
+                'async_trait,
+                ::core::result::Result<#gives, #generated::TaskError>,
+            >
+            where
+                'life0: 'async_trait,
+                'life1: 'async_trait,
+                Self: 'async_trait,
+            {
+                #body
+            }
+        }
+    };
+    let how = |what: &str| match f.is_async {
+        true => format_ident!("{what}_async"),
+        false => format_ident!("{what}_plain"),
+    };
+    if dynamic {
+        let (how, text) = (how("expand"), name_of(name));
+        let values = quote! {
+            #generated::values_of(#generated::Task::expand(self, cx, inputs))
+        };
+        let run = method("run", quote!(#generated::Row), values);
+        let asked = quote! {
+            #call
+            #generated::#how(cx, inputs, Self::ARGUMENTS, call, Self::RETURNS, #text)
+        };
+        let expand = method("expand", quote!(#generated::Expansion), asked);
+        return quote!(#run #expand fn is_dynamic(&self) -> bool { true });
+    }
+    let how = how("run");
+    let body = quote! {
+        static NAMES: ::std::sync::OnceLock<#generated::Names> = ::std::sync::OnceLock::new();
+        #call
+        #generated::#how(cx, inputs, Self::ARGUMENTS, call, Self::RETURNS, &NAMES)
+    };
+    method("run", quote!(#generated::Row), body)
+}
+
+/// Inputs of the largest tuple that flyte-core knows as a whole.
+const ARGUMENTS_MAX: usize = 8;
+
 fn arg(i: usize) -> syn::Ident {
-    format_ident!("ARG_{i}")
+    format_ident!("arg_{i}")
 }

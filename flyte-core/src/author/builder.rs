@@ -11,7 +11,7 @@ use super::output::Origin;
 use super::values::{Outlets, Refs};
 use super::workflow::Built;
 use super::{
-    BuildError, BuildErrors, Call, Callable, Handles, IntoInput, IntoInputs, LiteralValue, Output,
+    BuildError, BuildErrors, Call, Callable, Handles, IntoInputs, IntoLists, LiteralValue, Output,
     Place, Ref, TaskReturn, Values, Workflow,
 };
 use crate::compile::CompileErrorCode as Code;
@@ -115,18 +115,18 @@ impl WorkflowBuilder {
         self.handles::<C::Values>(node)
     }
 
-    /// Adds a node that calls what `each` gives for each item of `list`; see [`map`](super::map)
-    /// for its options.
+    /// Adds a node that calls what `each` gives for each item of a list, or for the items of a
+    /// tuple of lists together; see [`map`](super::map) for its options.
     #[track_caller]
-    pub fn map<T: LiteralValue, R: TaskReturn>(
+    pub fn map<Items: Values, R: TaskReturn>(
         &mut self,
-        list: impl IntoInput<Vec<T>>,
-        each: impl FnOnce(Output<T>) -> Call<R>,
+        lists: impl IntoLists<Items>,
+        each: impl FnOnce(Items::Handles) -> Call<R>,
     ) -> Output<Vec<R::Values>>
     where
         R::Values: LiteralValue,
     {
-        self.call(super::map(list, each))
+        self.call(super::map(lists, each))
     }
 
     /// Adds a node that runs another workflow inside this execution; `other.call(args)` takes

@@ -40,11 +40,12 @@ pub(super) enum Callee {
 
 #[derive(Debug)]
 pub(super) struct MapParts {
-    /// What runs for each item; its inputs hold the item's handle.
+    /// What runs for each item; its inputs hold the handles of the item.
     pub(super) inner: CallParts,
-    /// The builder number of the item's handle.
+    /// The builder number of the item's handles.
     pub(super) item: u32,
-    pub(super) list: Wire,
+    /// In the order of the handles.
+    pub(super) lists: Vec<Wire>,
     pub(super) concurrency: Option<u32>,
     pub(super) success: Option<SuccessCriteria>,
 }
@@ -55,7 +56,7 @@ pub(super) struct MapDraft {
     pub(super) inputs: Vec<(Str, Wire)>,
     pub(super) options: CallOptions,
     pub(super) item: u32,
-    pub(super) list: Wire,
+    pub(super) lists: Vec<Wire>,
     pub(super) concurrency: Option<u32>,
     pub(super) success: Option<SuccessCriteria>,
 }
@@ -66,7 +67,7 @@ impl MapParts {
             inputs: self.inner.inputs,
             options: self.inner.options,
             item: self.item,
-            list: self.list,
+            lists: self.lists,
             concurrency: self.concurrency,
             success: self.success,
         };

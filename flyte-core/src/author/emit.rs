@@ -244,12 +244,17 @@ impl Emit {
         at: Spot<'_>,
     ) -> NodeTarget {
         let mut bound_inputs = Vec::new();
+        let mut taken = vec![false; map.lists.len()];
         for (name, wire) in &map.inputs {
             let is_item = |r: super::Ref| r.builder == map.item && r.origin == Origin::Item;
             let mut uses = false;
-            wire.for_each(&mut |r| uses |= is_item(r));
+            wire.for_each(&mut |r| {
+                if is_item(r) {
+                    (uses, taken[r.var as usize]) = (true, true);
+                }
+            });
             let wire = match wire {
-                Wire::Value(r) if is_item(*r) && r.is_whole() => &map.list,
+                Wire::Value(r) if is_item(*r) && r.is_whole() => &map.lists[r.var as usize],
                 _ if uses => {
                     let text = format!(
                         "input `{name}` takes a part of the map's item; let the task take the \
@@ -265,8 +270,13 @@ impl Emit {
             };
             inputs.push(Binding::new(name.clone(), self.bind(wire, at)));
         }
-        if bound_inputs.len() == map.inputs.len() {
-            self.wrong(Code::InvalidValue, at, "no input takes the map's item");
+        let left = (1..).zip(&taken).filter(|(_, t)| !**t).map(|(n, _)| n);
+        for n in left.collect::<Vec<u32>>() {
+            let text = match taken.len() {
+                1 => "no input takes the map's item".to_owned(),
+                all => format!("no input takes the item of list {n} of {all}"),
+            };
+            self.wrong(Code::InvalidValue, at, text);
         }
         if matches!(inner, Kind::Map(..)) {
             // Reported when it was written.

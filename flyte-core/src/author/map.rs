@@ -2,10 +2,67 @@ use std::marker::PhantomData;
 
 use super::call::{CallOptions, Callee, MapParts};
 use super::output::Origin;
+use super::values::Refs;
 use super::{
-    Call, Callable, IntoInput, IntoTimeout, LiteralValue, Output, Place, Ref, TaskReturn, builder,
+    Argument, Call, Callable, IntoInput, IntoTimeout, LiteralValue, Output, Place, TaskReturn,
+    Values, builder,
 };
 use crate::template::SuccessCriteria;
+
+/// What a map goes over: a list whose items are `Items`, or a tuple of lists, whose items go
+/// together one by one. Each is what an input of type `Vec` takes: a handle, a constant, or a list
+/// of handles.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list, so there is nothing to map over",
+    label = "expected an `Output<Vec<..>>`, a `Vec`, or a tuple of them",
+    note = "what is the same for every item is given to the call inside, as it is"
+)]
+pub trait IntoLists<Items> {
+    /// The bindings, in the order of the items.
+    #[doc(hidden)]
+    fn into_lists(self) -> Vec<Argument>;
+}
+
+// Type by type: an implementation for whatever is an `IntoInput` would be a second one for tuples,
+// and the compiler could not say which of their lists is none.
+macro_rules! list {
+    ($([$($generics:tt)*] $L:ty)+) => {$(
+        #[diagnostic::do_not_recommend]
+        impl<T: LiteralValue, $($generics)*> IntoLists<T> for $L {
+            fn into_lists(self) -> Vec<Argument> {
+                vec![IntoInput::<Vec<T>>::into_input(self).erase()]
+            }
+        }
+    )+};
+}
+
+list! {
+    [] Output<Vec<T>>
+    [] &Output<Vec<T>>
+    [] Vec<T>
+    [] Vec<Output<T>>
+    [const N: usize] [Output<T>; N]
+}
+
+macro_rules! lists {
+    ($(($($T:ident $L:ident $i:tt),+))+) => {$(
+        impl<$($T: LiteralValue, $L: IntoInput<Vec<$T>>),+> IntoLists<($($T,)+)> for ($($L,)+) {
+            fn into_lists(self) -> Vec<Argument> {
+                vec![$(self.$i.into_input().erase()),+]
+            }
+        }
+    )+};
+}
+
+lists! {
+    (A P 0, B Q 1)
+    (A P 0, B Q 1, C R 2)
+    (A P 0, B Q 1, C R 2, D S 3)
+    (A P 0, B Q 1, C R 2, D S 3, E T 4)
+    (A P 0, B Q 1, C R 2, D S 3, E T 4, F U 5)
+    (A P 0, B Q 1, C R 2, D S 3, E T 4, F U 5, G V 6)
+    (A P 0, B Q 1, C R 2, D S 3, E T 4, F U 5, G V 6, H W 7)
+}
 
 /// A call for each item of a list, made by [`map`]. It gives the list of the results.
 #[must_use = "a map does nothing by itself: give it to `wf.call(..)`"]
@@ -17,8 +74,13 @@ pub struct MapCall<R> {
     gives: PhantomData<fn() -> R>,
 }
 
-/// Calls what the closure gives for each item of `list`. The item is a handle that goes whole into
-/// one or more inputs; all other arguments are the same for every item.
+/// Calls what the closure gives for each item of a list. The item is a handle that goes whole into
+/// one or more inputs; all other arguments, handles or constants, lists too, are the same for every
+/// item.
+///
+/// A tuple of lists goes item by item: the closure takes a tuple of handles, and each of them goes
+/// into an input. Lists of different lengths fail the node with `InvalidArrayLength`, which names
+/// two inputs and their lengths.
 ///
 /// Names, timeouts and retries of the items belong on the inner call, those of the node as a whole
 /// on what this returns; `wf.map(list, |x| ..)` is the short form.
@@ -35,23 +97,28 @@ pub struct MapCall<R> {
 ///     wf.call(scaled) // Output<Vec<Option<i64>>>
 /// }).unwrap();
 /// assert_eq!(wf.plan().arrays.len(), 1);
+///
+/// let wf = Workflow::<(Vec<i64>, Vec<i64>), _>::build("products", |wf, (xs, ys)| {
+///     wf.map((xs, ys), |(x, y)| scale(x, y))
+/// }).unwrap();
+/// assert_eq!(wf.plan().arrays[0].split.len(), 2);
 /// # }
 /// ```
 #[track_caller]
-pub fn map<T: LiteralValue, R: TaskReturn>(
-    list: impl IntoInput<Vec<T>>,
-    each: impl FnOnce(Output<T>) -> Call<R>,
+pub fn map<Items: Values, R: TaskReturn>(
+    lists: impl IntoLists<Items>,
+    each: impl FnOnce(Items::Handles) -> Call<R>,
 ) -> MapCall<R::Values>
 where
     R::Values: LiteralValue,
 {
     let item = builder::next_number();
-    let inner = each(Output::of(Ref::new(item, Origin::Item, 0)));
+    let inner = each(Items::handles(&mut Refs::new(item, Origin::Item)));
     MapCall {
         parts: MapParts {
             inner: *inner.parts,
             item,
-            list: list.into_input().wire,
+            lists: lists.into_lists().into_iter().map(|a| a.0).collect(),
             concurrency: None,
             success: None,
         },

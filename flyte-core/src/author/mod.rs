@@ -8,6 +8,7 @@
 //! Invariant: everything here ends as templates and their compiled [`Plan`](crate::plan::Plan);
 //! nothing in a plan knows that Rust wrote it.
 
+mod arguments;
 mod branch;
 mod build_error;
 mod builder;
@@ -17,6 +18,7 @@ mod containers;
 mod emit;
 mod expand;
 mod foreign;
+mod function;
 mod gate;
 mod input;
 mod map;
@@ -28,6 +30,7 @@ mod place;
 mod resource;
 mod scalars;
 mod schema;
+mod tagged;
 mod task;
 mod value;
 mod values;
@@ -41,7 +44,7 @@ pub use call::{Call, Callable, IntoTimeout};
 pub use cond::{Comparable, Cond, IntoCond};
 pub use foreign::ForeignTask;
 pub use input::{Argument, Input, IntoInput};
-pub use map::{MapCall, map};
+pub use map::{IntoLists, MapCall, map};
 pub use output::{Output, Ref, Shape};
 pub use packed::{Packed, PackedFields};
 pub use place::Place;
@@ -52,24 +55,32 @@ pub use value::{LiteralValue, ValueError};
 pub use values::{Handles, IntoInputs, TaskReturn, Values};
 pub use workflow::Workflow;
 
+pub(crate) use tagged::shared_tag;
+
 #[cfg(feature = "macros")]
 pub use flyte_macros::{Inputs, LiteralEnum, LiteralStruct, Outputs, dynamic, task};
 
 /// For generated code; no part of the interface.
 #[doc(hidden)]
 pub mod generated {
+    pub use super::arguments::{Arg, Arguments, ManyArguments, arg};
+    pub use super::function::{
+        Waited, expand_async, expand_plain, run_async, run_plain, values_of,
+    };
     pub use super::object::{
         read_document, read_object, read_text, struct_literal, unpack_text, write_object,
     };
     pub use super::output::field;
     pub use super::schema::{Field, default_document, enum_schema, schema_of, struct_type};
+    pub use super::tagged::Tagged;
     pub use super::task::{
-        Arg, DynamicRet, DynamicValues, Ret, TaskOptions, arg, argument, dynamic_ret, ret,
+        DynamicRet, DynamicValues, Ret, TaskOptions, argument, dynamic_ret, ret,
     };
     pub use super::values::{Outlets, Refs, take};
     pub use crate::contract::{Expansion, Task, TaskContext, TaskError};
     pub use crate::literal::{Document, Literal, LiteralType, Names, Row};
     pub use crate::template::TaskTemplate;
+    pub use inventory;
     pub use serde;
     pub use typetag;
 }

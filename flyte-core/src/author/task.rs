@@ -1,8 +1,10 @@
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
+use super::arguments::Arguments;
 use super::values::row_of;
-use super::{Handles, IntoInput, LiteralValue, TaskReturn, ValueError, Values, WorkflowBuilder};
+use super::{Handles, IntoInput, TaskReturn, Values, WorkflowBuilder};
 use crate::contract::{Expansion, TASK_TYPE, TaskError};
 use crate::id::{Digest, Identifier, ResourceType, Str};
 use crate::literal::{LiteralType, Names, Row, SignedDuration};
@@ -12,14 +14,19 @@ use crate::template::{TaskTemplate, TypedInterface, Variable};
 /// it in a test (`fit::TASK`).
 ///
 /// `A` is the tuple of its inputs, `R` what its function returns.
-#[derive(Debug)]
-pub struct TaskRef<A, R> {
+pub struct TaskRef<A: 'static, R> {
     /// The typetag of its objects.
     pub tag: &'static str,
     /// The name in its template.
     pub name: &'static str,
-    inputs: fn(&Row) -> Result<A, TaskError>,
+    inputs: &'static dyn Arguments<A>,
     returns: PhantomData<fn() -> R>,
+}
+
+impl<A, R> fmt::Debug for TaskRef<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TaskRef").field(&self.tag).finish()
+    }
 }
 
 impl<A, R> TaskRef<A, R> {
@@ -29,7 +36,7 @@ impl<A, R> TaskRef<A, R> {
     pub const fn new(
         tag: &'static str,
         name: &'static str,
-        inputs: fn(&Row) -> Result<A, TaskError>,
+        inputs: &'static dyn Arguments<A>,
     ) -> Self {
         Self {
             tag,
@@ -44,7 +51,7 @@ impl<A, R> TaskRef<A, R> {
     /// # Errors
     /// If one is missing or of another type.
     pub fn decode(&self, inputs: &Row) -> Result<A, TaskError> {
-        (self.inputs)(inputs)
+        self.inputs.take(inputs)
     }
 }
 
@@ -102,13 +109,12 @@ impl TaskOptions {
     #[must_use]
     pub fn template(
         &self,
-        inputs: &[NamedType],
-        outputs: &[&'static str],
-        types: Vec<LiteralType>,
+        inputs: Vec<NamedType>,
+        (outputs, types): (&[&'static str], Vec<LiteralType>),
     ) -> TaskTemplate {
         let inputs = inputs
-            .iter()
-            .map(|(n, t)| ((*n).into(), Variable::new(t())));
+            .into_iter()
+            .map(|(n, t)| (n.into(), Variable::new(t())));
         let outputs = outputs.iter().zip(types);
         let interface = TypedInterface {
             inputs: inputs.collect(),
@@ -151,40 +157,6 @@ pub(super) fn versioned_task(mut template: TaskTemplate) -> TaskTemplate {
         id.version = version;
     }
     template
-}
-
-/// One input of a task, for generated code: the one place that asks for its type to be a literal.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Arg<T> {
-    name: &'static str,
-    literal_type: fn() -> LiteralType,
-    take: fn(&Row, &str) -> Result<T, ValueError>,
-}
-
-/// The input `name`.
-#[doc(hidden)]
-#[must_use]
-pub const fn arg<T: LiteralValue>(name: &'static str) -> Arg<T> {
-    Arg {
-        name,
-        literal_type: T::literal_type,
-        take: super::values::take::<T>,
-    }
-}
-
-impl<T> Arg<T> {
-    /// Its name and type.
-    #[must_use]
-    pub const fn variable(&self) -> NamedType {
-        (self.name, self.literal_type)
-    }
-
-    /// Its value.
-    pub fn take(&self, inputs: &Row) -> Result<T, TaskError> {
-        (self.take)(inputs, self.name)
-            .map_err(|e| TaskError::new(format!("input {e}")).with_code("USER:ValueError"))
-    }
 }
 
 /// What a task function returns, for generated code: the one place that asks for its type.

@@ -2,6 +2,7 @@ use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use super::Expansion;
-use crate::author::ResourceNeed;
+use crate::author::{ResourceNeed, shared_tag};
 use crate::id::{AttemptKey, ExecutionId, NodeAddr};
 use crate::journal::ErrorOrigin;
 use crate::literal::{Document, Row, Timestamp};
@@ -122,17 +123,34 @@ pub trait Task: fmt::Debug + Send + Sync + Any {
     /// # Errors
     /// As `run`; a plan that cannot be compiled has the code [`Expansion::BUILD_FAILED`].
     /// Cancellation is that of `run`, too.
-    async fn expand(&self, cx: &TaskContext, inputs: Row) -> Result<Expansion, TaskError> {
-        self.run(cx, inputs).await.map(Expansion::Values)
+    // Written as the attribute would, without a future of its own for each task type.
+    fn expand<'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        cx: &'life1 TaskContext,
+        inputs: Row,
+    ) -> Answer<'async_trait, Expansion>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        values(self.run(cx, inputs))
     }
 
-    /// Whether `run` blocks its thread, because it computes or calls what is not async: it then
-    /// has a thread of the runtime's blocking pool to itself. Such code cannot be dropped: at the
-    /// deadline, or on abort, the attempt is over, [`TaskContext::is_cancelled`] says so, and
-    /// what it returns later is discarded.
+    /// Whether `run`, or `expand`, blocks its thread, because it computes or calls what is not
+    /// async: it then has a thread of the runtime's blocking pool to itself. Such code cannot be
+    /// dropped: at the deadline, or on abort, the attempt is over, [`TaskContext::is_cancelled`]
+    /// says so, and what it returns later is discarded.
     fn blocking(&self) -> bool {
         false
     }
+}
+
+/// A future of [`Task`].
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, TaskError>> + Send + 'a>>;
+
+fn values(run: Answer<'_, Row>) -> Answer<'_, Expansion> {
+    Box::pin(async move { run.await.map(Expansion::Values) })
 }
 
 /// Task objects inside templates.
@@ -152,13 +170,16 @@ impl RawTask {
         let invalid = |m: String| Error::new(ErrorKind::Invalid, "RawTask::template_of", m);
         let text = serde_json::to_string(task)
             .map_err(|e| invalid(format!("`{task:?}` cannot be written: {e}")))?;
-        let back: Box<dyn Task> = serde_json::from_str(&text)
-            .map_err(|e| invalid(format!("`{text}` cannot be read back: {e}")))?;
+        let back: Box<dyn Task> = serde_json::from_str(&text).map_err(|e| {
+            let why = shared(&text, &e).unwrap_or_else(|| e.to_string());
+            invalid(format!(
+                "`{task:?}` cannot be read back from `{text}`: {why}"
+            ))
+        })?;
         if (*back).type_id() != task.type_id() {
+            let why = shared_tag(task.typetag_name());
             return Err(invalid(format!(
-                "`{text}` is read back as another type: two task types share the tag `{}`; give \
-                 one of them another name",
-                task.typetag_name()
+                "`{task:?}` is read back as another type from `{text}`: {why}"
             )));
         }
         let mut template = task.template();
@@ -173,8 +194,8 @@ impl RawTask {
     /// The object inside a template.
     ///
     /// # Errors
-    /// `NotFound` if its tag is unknown to this program or its fields no longer fit (the
-    /// execution is then parked); `Invalid` if there is none.
+    /// `NotFound` if its tag is unknown to this program, several task types share it, or its
+    /// fields no longer fit (the execution is then parked); `Invalid` if there is none.
     pub fn read(template: &TaskTemplate) -> Result<Box<dyn Task>> {
         let text = match template.custom.as_ref().and_then(|c| c.get(Self::KEY)) {
             Some(Document::String(text)) => text,
@@ -190,13 +211,24 @@ impl RawTask {
             }
         };
         serde_json::from_str(text).map_err(|e| {
+            let why = shared(text, &e).unwrap_or_else(|| e.to_string());
             Error::new(
                 ErrorKind::NotFound,
                 "RawTask::read",
-                format!("this program cannot read the task `{text}`: {e}"),
+                format!("this program cannot read the task `{text}`: {why}"),
             )
         })
     }
+}
+
+/// What to say if an object cannot be read because several types have its tag.
+fn shared(text: &str, e: &serde_json::Error) -> Option<String> {
+    // typetag has words for it and no kind.
+    if !e.to_string().starts_with("non-unique tag") {
+        return None;
+    }
+    let object: serde_json::Value = serde_json::from_str(text).ok()?;
+    Some(shared_tag(object.get("type")?.as_str()?))
 }
 
 /// Values of the host that tasks may use, by type.

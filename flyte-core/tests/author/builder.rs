@@ -428,6 +428,7 @@ fn mistakes_are_reported_all_at_once_each_with_its_place() {
         wf.call(half(leaked.unwrap()));
         let xs = wf.constant(vec![1.0]);
         wf.map(xs, |_| half(1.0));
+        wf.map((xs, vec![1.0]), |(x, _)| half(x));
         wf.name_inputs(["a", "b"]);
     });
     let has = |code: &str, text: &str| {
@@ -442,8 +443,9 @@ fn mistakes_are_reported_all_at_once_each_with_its_place() {
     has("InvalidValue", "timeout");
     has("NodeReferenceNotFound", "inside an arm");
     has("InvalidValue", "no input takes the map's item");
+    has("InvalidValue", "no input takes the item of list 2 of 2");
     has("InvalidValue", "2 names for 1 inputs");
-    assert_eq!(found.len(), 5, "{found:#?}");
+    assert_eq!(found.len(), 6, "{found:#?}");
     let built = Workflow::<(), _>::build("bad", |wf, _| wf.call(half(foreign)));
     let text = built.unwrap_err().to_string();
     assert!(
@@ -490,9 +492,10 @@ fn two_task_types_of_one_tag_are_a_mistake() {
         wf.call(one());
     });
     assert_eq!(found.len(), 1);
-    assert!(found[0].contains("shared"), "{found:?}");
+    let both = "the tag `shared`: `author::builder::one`, `author::builder::other`";
+    assert!(found[0].contains(both), "{found:?}");
     let found = errors(|wf| {
         wf.call(other());
     });
-    assert!(found[0].contains("shared"), "{found:?}");
+    assert!(found[0].contains(both), "{found:?}");
 }

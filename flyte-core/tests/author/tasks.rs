@@ -126,6 +126,40 @@ fn the_template_says_what_the_attribute_says() {
     assert!(needs.contains(&"alloc::string::String"), "{needs:?}");
 }
 
+#[task]
+#[allow(clippy::too_many_arguments)]
+fn ten(
+    a: i64,
+    b: i64,
+    c: i64,
+    d: i64,
+    e: i64,
+    f: i64,
+    g: i64,
+    h: i64,
+    i: i64,
+    j: String,
+) -> String {
+    format!("{} {j}", a + b + c + d + e + f + g + h + i)
+}
+
+#[test]
+fn a_task_may_have_more_inputs_than_a_tuple_that_is_known_as_a_whole() {
+    let interface = Task::template(&ten {}).interface.unwrap();
+    assert_eq!(interface.inputs.len(), 10);
+    let mut pairs: Vec<_> = ('a'..='i')
+        .map(|n| (n.to_string(), Literal::Integer(2)))
+        .collect();
+    pairs.push(("j".into(), Literal::string("pieces")));
+    let inputs = Row::from_pairs(pairs);
+    let out = now(Task::run(&ten {}, &TaskContext::test(), inputs.clone())).unwrap();
+    assert_eq!(out.get("o0"), Some(&Literal::string("18 pieces")));
+    assert_eq!(ten::TASK.decode(&inputs).unwrap().9, "pieces");
+    let few = Row::from_pairs([("a", Literal::Integer(1))]);
+    let e = now(Task::run(&ten {}, &TaskContext::test(), few)).unwrap_err();
+    assert!(e.message().contains("`b`"), "{}", e.message());
+}
+
 #[test]
 fn objects_persist_under_their_tag() {
     let t = RawTask::template_of(&everything {}).unwrap();

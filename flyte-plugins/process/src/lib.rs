@@ -3,6 +3,8 @@
 //! An attempt's folder is the whole truth about it: what was started (`job.json`), by which
 //! process (`pid`: id, start time and boot), what it printed (`stdout.log`, `stderr.log`) and how
 //! it ended (`exit`). Any scheduler that finds the folder can observe, abort and finish the job.
+//! It is beside the outputs, or in `ProcessOptions::scratch` where those are in a cloud: then the
+//! program writes them there itself, as flytekit does, with the credentials that it is given.
 //!
 //! The program runs under a small `sh` wrapper in a process group of its own, so that a signal to
 //! the scheduler's terminal does not reach it. Its output goes through `head`, a member of the

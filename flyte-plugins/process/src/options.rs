@@ -11,6 +11,10 @@ pub struct ProcessOptions {
     pub working_dir: Option<PathBuf>,
     /// Variables of this process that tasks get too, beside `PATH`, `HOME`, `LANG`, `TMPDIR`.
     pub env_allow: Vec<String>,
+    /// The absolute folder that holds the folders of attempts (logs, exit status) where the files
+    /// of executions are not on this machine; without it such tasks are refused. It must be the
+    /// same in each life of the scheduler. Default: beside the outputs.
+    pub scratch: Option<PathBuf>,
     /// How long an aborted group has between SIGTERM and SIGKILL. Default 10 s.
     pub abort_grace: Duration,
     /// Bytes of each of the two logs; what is printed beyond is dropped. Default 8 MiB.
@@ -23,6 +27,7 @@ impl Default for ProcessOptions {
             path_prepend: Vec::new(),
             working_dir: None,
             env_allow: Vec::new(),
+            scratch: None,
             abort_grace: Duration::from_secs(10),
             log_bytes_max: 8 * 1024 * 1024,
         }

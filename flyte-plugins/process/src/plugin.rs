@@ -7,6 +7,7 @@ use flyte_core::contract::{
     JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched,
     LookupRequest, Plugin, PluginCapabilities, PluginInfo, Prepared, StatusSink, TaskLog,
 };
+use flyte_core::id::Digest;
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::Row;
 use flyte_core::template::{Container, MountRequirement, TaskTarget, TaskTemplate};
@@ -56,7 +57,8 @@ impl ProcessPlugin {
         for word in container.command.iter().chain(&container.args) {
             command.push(render(word, request).map_err(invalid)?);
         }
-        let folder = folder_of(&request.locations.output_prefix);
+        let outputs = &request.locations.output_prefix;
+        let folder = self.folder_of(outputs)?;
         let source = request.parameters.get("source_dir").map(PathBuf::from);
         let working_dir = self
             .options
@@ -72,8 +74,11 @@ impl ProcessPlugin {
             abort_grace_ms: self.options.abort_grace.as_millis() as u64,
         };
         let env = self.environment(cx, request, container, source.as_deref())?;
-        std::fs::create_dir_all(&request.locations.output_prefix)
-            .and_then(|()| std::fs::create_dir_all(&request.locations.raw_output_prefix))
+        // A cloud has no folders to make.
+        let wanted = [outputs, &request.locations.raw_output_prefix];
+        let mut folders = wanted.into_iter().filter(|f| !is_remote(f));
+        folders
+            .try_for_each(std::fs::create_dir_all)
             .and_then(|()| folder.start(&job, &env, self.options.log_bytes_max))
             .map_err(|e| io_error("launch", &folder.0, e).with_retry(Retry::Ambiguous))?;
         let path = folder.0.to_string_lossy().into_owned().into_bytes();
@@ -81,6 +86,27 @@ impl ProcessPlugin {
             handle: JobHandle::new(1, path)?,
             status: None,
         })
+    }
+
+    /// Where an attempt's own files are.
+    fn folder_of(&self, output_prefix: &str) -> Result<Folder> {
+        if !is_remote(output_prefix) {
+            return Ok(Folder(Path::new(output_prefix).join(".attempt")));
+        }
+        match &self.options.scratch {
+            // A prefix is one attempt's, and a digest is a name of bounded length.
+            Some(scratch) => {
+                let digest = Digest::of("flyte attempt folder v1", output_prefix.as_bytes());
+                Ok(Folder(scratch.join(digest.to_hex())))
+            }
+            None => {
+                let text = format!(
+                    "files are at {output_prefix}, and local processes need a folder of this \
+                     machine for their logs: set `ProcessOptions::scratch`"
+                );
+                Err(Error::new(ErrorKind::Invalid, "launch", text))
+            }
+        }
     }
 
     fn environment(
@@ -231,7 +257,7 @@ impl Plugin for ProcessPlugin {
 
     async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {
         let one = |r: &LookupRequest| {
-            let folder = folder_of(&r.locations.output_prefix);
+            let folder = self.folder_of(&r.locations.output_prefix)?;
             match folder.seen() {
                 Ok(Seen::Missing | Seen::Prepared) => Ok(None),
                 Ok(_) => {
@@ -295,8 +321,8 @@ fn container(template: &TaskTemplate) -> Result<&Container> {
     }
 }
 
-fn folder_of(output_prefix: &str) -> Folder {
-    Folder(Path::new(output_prefix).join(".attempt"))
+fn is_remote(place: &str) -> bool {
+    place.contains("://")
 }
 
 fn folder(handle: &JobHandle) -> Folder {

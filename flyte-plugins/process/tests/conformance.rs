@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flyte_core::contract::{
-    AttemptLocations, JobHandle, LaunchRequest, Plugin, Prepared, TaskIdentity,
+    AttemptLocations, EnvironmentSecrets, JobHandle, LaunchContext, LaunchRequest, Plugin,
+    Prepared, TaskIdentity,
 };
 use flyte_core::id::{AttemptKey, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
 use flyte_core::literal::Row;
@@ -23,6 +24,8 @@ const GRACE: Duration = Duration::from_millis(1500);
 struct Processes {
     folder: tempfile::TempDir,
     attempts: AtomicU32,
+    /// Whether files are in a cloud, and attempts' own in a folder of this machine.
+    remote: bool,
 }
 
 impl Processes {
@@ -50,6 +53,7 @@ impl PluginHarness for Processes {
     fn plugin(&self) -> Arc<dyn Plugin> {
         Arc::new(ProcessPlugin::new(ProcessOptions {
             abort_grace: GRACE,
+            scratch: self.remote.then(|| self.folder.path().join("scratch")),
             ..ProcessOptions::default()
         }))
     }
@@ -82,7 +86,10 @@ impl PluginHarness for Processes {
             });
         }
         let dir = self.folder.path().join(format!("attempt-{attempt}"));
-        let place = |name: &str| dir.join(name).to_string_lossy().into_owned();
+        let place = |name: &str| match self.remote {
+            true => format!("s3://bucket/attempt-{attempt}/{name}"),
+            false => dir.join(name).to_string_lossy().into_owned(),
+        };
         let mut parameters = BTreeMap::new();
         if work == Work::Refused {
             parameters.insert("source_dir".into(), "/no/such/folder".into());
@@ -163,13 +170,16 @@ fn left(folder: &Path) -> usize {
     ps.lines().filter(|l| l.contains(&folder)).count()
 }
 
-#[tokio::test]
-async fn processes_conform() {
-    let harness = Processes {
+fn processes(remote: bool) -> Processes {
+    Processes {
         folder: tempfile::tempdir().unwrap(),
         attempts: AtomicU32::new(0),
-    };
-    let report = check(&harness).await;
+        remote,
+    }
+}
+
+async fn conforms(harness: &Processes) {
+    let report = check(harness).await;
     println!("{report}");
     report.assert_conforms();
     let ids: Vec<_> = report.not_applicable.iter().map(|n| n.0).collect();
@@ -182,4 +192,30 @@ async fn processes_conform() {
     ];
     assert_eq!(ids, without);
     assert_eq!(left(harness.folder.path()), 0, "children are left");
+}
+
+#[tokio::test]
+async fn processes_conform() {
+    conforms(&processes(false)).await;
+}
+
+#[tokio::test]
+async fn processes_whose_files_are_in_a_cloud_conform() {
+    let harness = processes(true);
+    conforms(&harness).await;
+    let folders = std::fs::read_dir(harness.folder.path().join("scratch")).unwrap();
+    assert!(folders.count() > 1, "attempts have folders of their own");
+    // Without a folder for them they are refused, by name.
+    let request = harness.request(Work::Succeed).unwrap();
+    let cx = LaunchContext::new(Arc::new(EnvironmentSecrets::default()));
+    let plugin = ProcessPlugin::new(ProcessOptions::default());
+    let refused = plugin
+        .launch(&cx, vec![request])
+        .await
+        .remove(0)
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("ProcessOptions::scratch"),
+        "{refused}"
+    );
 }

@@ -12,7 +12,7 @@ mod store;
 mod world;
 
 pub(crate) use children::Children;
-pub(crate) use plans::PlanCache;
+pub(crate) use plans::{PlanCache, missing, taker};
 pub(crate) use pushed::watch;
 pub(crate) use store::{commit, pump};
 pub(crate) use world::World;

@@ -6,7 +6,7 @@ use flyte_core::contract::{Expansion, HostResources, Plugin, RawTask, Store, TAS
 use flyte_core::id::Digest;
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::plan::Plan;
-use flyte_core::template::TaskTarget;
+use flyte_core::template::{TaskTarget, TaskTemplate};
 
 use crate::engine::{LoadedPlan, TaskKind, unsupported};
 
@@ -106,33 +106,42 @@ impl PlanCache {
         loaded
     }
 
-    /// The first resource that a task needs and nobody gave.
-    fn lacks(&self, task: &dyn Task) -> Option<&'static str> {
-        let needs = task.needs().iter();
-        let mut missing = needs.filter(|n| !n.is_given(&self.resources));
-        missing.next().map(ResourceNeed::name)
-    }
-
-    fn kind(&self, task: &flyte_core::template::TaskTemplate) -> TaskKind {
+    fn kind(&self, task: &TaskTemplate) -> TaskKind {
         if task.task_type == TASK_TYPE {
             return match RawTask::read(task) {
-                Ok(task) => match self.lacks(&*task) {
-                    None => TaskKind::InProcess(task.into()),
-                    Some(name) => {
-                        let text = format!("needs a resource `{name}`: add `.resource(..)`");
-                        TaskKind::Unknown(text.into())
+                Ok(task) => {
+                    let all: Vec<_> = missing(&*task, &self.resources).collect();
+                    if all.is_empty() {
+                        return TaskKind::InProcess(task.into());
                     }
-                },
+                    let all = all.join("`, `");
+                    let text = format!("needs a resource `{all}`: add `.resource(..)`");
+                    TaskKind::Unknown(text.into())
+                }
                 Err(e) => TaskKind::Unknown(e.message().into()),
             };
         }
-        let named = |p: &Arc<dyn Plugin>| p.info().task_types.contains(&task.task_type);
-        let container = matches!(task.target, Some(TaskTarget::Container(_)));
-        let fallback = |p: &Arc<dyn Plugin>| container && p.info().capabilities.fallback;
-        let place = self.plugins.iter().position(named);
-        match place.or_else(|| self.plugins.iter().position(fallback)) {
+        match taker(&self.plugins, task) {
             Some(i) => TaskKind::Plugin(i as u16),
             None => TaskKind::NoPlugin(task.task_type.as_str().into()),
         }
     }
+}
+
+/// The resources that a task needs and nobody gave.
+pub(crate) fn missing(
+    task: &dyn Task,
+    resources: &HostResources,
+) -> impl Iterator<Item = &'static str> {
+    let needs = task.needs().iter().filter(|n| !n.is_given(resources));
+    needs.map(ResourceNeed::name)
+}
+
+/// Which plugin runs a task: one that names its type, or one that takes any container.
+pub(crate) fn taker(plugins: &[Arc<dyn Plugin>], task: &TaskTemplate) -> Option<usize> {
+    let named = |p: &Arc<dyn Plugin>| p.info().task_types.contains(&task.task_type);
+    let container = matches!(task.target, Some(TaskTarget::Container(_)));
+    let fallback = |p: &Arc<dyn Plugin>| container && p.info().capabilities.fallback;
+    let place = plugins.iter().position(named);
+    place.or_else(|| plugins.iter().position(fallback))
 }

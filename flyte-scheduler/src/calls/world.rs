@@ -1,7 +1,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{Cache, LaunchContext, Plugin, Progress, PutOptions};
+use flyte_core::contract::{
+    Cache, CreditRequest, LaunchContext, Lease, Plugin, Progress, PutOptions, Store,
+};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::object_store::{ObjectStore, path::Path};
 use flyte_core::{Error, ErrorKind};
@@ -10,11 +12,13 @@ use crate::engine::{Effect, Input, TaskFailure};
 use crate::mail::{Mailbox, Message};
 use crate::outcome::judge;
 use crate::ownership::Shared;
-use crate::telemetry::Meters;
+use crate::telemetry::{Meters, Spans};
 
 /// What effects need of the world.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) lease: Lease,
     pub(crate) plugins: Vec<Arc<dyn Plugin>>,
     pub(crate) cache: Option<Arc<dyn Cache>>,
     pub(crate) blobs: Arc<dyn ObjectStore>,
@@ -31,9 +35,11 @@ pub(crate) struct World {
 pub(super) const TRIES: u32 = 5;
 
 impl World {
-    pub(crate) fn new(shared: &Shared, send: Mailbox) -> Self {
+    pub(crate) fn new(shared: &Shared, lease: Lease, send: Mailbox) -> Self {
         let b = &shared.builder;
         Self {
+            store: b.store.clone(),
+            lease,
             plugins: b.plugins.clone(),
             cache: b.cache.clone(),
             blobs: b.blobs.clone(),
@@ -47,6 +53,13 @@ impl World {
     }
 
     fn tell(&self, input: Input) {
+        // Effects are inside of their attempt's span.
+        let failed = |why: &dyn std::fmt::Display| Spans::failed(&tracing::Span::current(), why);
+        match &input {
+            Input::Launched { result: Err(e), .. } => failed(e),
+            Input::Fetched { result: Err(f), .. } => failed(&f.error),
+            _ => {}
+        }
         // A driver that is gone needs no answer.
         let _gone = self.send.send(Message::Input(input));
     }
@@ -121,6 +134,27 @@ impl World {
                 {
                     tracing::warn!(error = %e, "a reservation was not prolonged");
                 }
+            }
+            Effect::Credits {
+                pool,
+                capacity,
+                want,
+            } => {
+                let request = CreditRequest {
+                    pool: pool.clone(),
+                    capacity,
+                    want,
+                };
+                let asked = self.store.credits(&self.lease, &request);
+                let answered = tokio::time::timeout(self.call_timeout, asked).await;
+                let result = answered.unwrap_or_else(|_| {
+                    let text = "the store did not answer in time";
+                    Err(Error::new(ErrorKind::Timeout, "credits", text))
+                });
+                if let Err(e) = &result {
+                    tracing::warn!(error = %e, pool = %pool, "a limit cannot be asked for");
+                }
+                self.tell(Input::Credited { pool, result });
             }
             Effect::StartChild { .. }
             | Effect::EndChild { .. }

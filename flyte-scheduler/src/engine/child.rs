@@ -151,7 +151,7 @@ impl Engine {
             Err((input, e)) => return self.unbound(number, addr, &input, &e.to_string()),
         };
         if !ex.has_room() {
-            self.wait_for_room(number, addr, false);
+            self.wait(number, addr, super::Queue::Room);
             return;
         }
         let at = AttemptRef {

@@ -1,5 +1,7 @@
 use flyte_core::contract::PluginInfo;
 
+use crate::admission::Limit;
+
 /// What an operator sets for an engine.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -10,6 +12,8 @@ pub struct EngineConfig {
     /// Unclean ends of a host that a node's in-process attempts may be in flight at before the
     /// execution is parked. Default 5.
     pub host_losses_max: u32,
+    /// Bounds that all schedulers of the store share.
+    pub limits: Vec<Limit>,
     /// Local jobs at once; `None` has no bound.
     pub slots: Option<u32>,
     /// Whether there is a cache.
@@ -44,6 +48,7 @@ impl Default for EngineConfig {
             attempts_default: 1,
             system_retries_max: 3,
             host_losses_max: 5,
+            limits: Vec::new(),
             slots: None,
             cache: false,
             reservation_ttl_ms: 30_000,

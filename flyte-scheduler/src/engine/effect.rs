@@ -147,6 +147,16 @@ pub enum Effect {
         /// What to tell.
         untold: Box<super::Untold>,
     },
+    /// Say how many units of a limit this shard wants to hold from now on; answered by
+    /// [`Input::Credited`](super::Input::Credited).
+    Credits {
+        /// Which.
+        pool: Str,
+        /// What it has in all.
+        capacity: u64,
+        /// How many.
+        want: u64,
+    },
     /// The execution is over.
     Ended(Box<Outcome>),
     /// The execution waits for a person.
@@ -169,6 +179,7 @@ impl Effect {
                 | Self::CacheExtend { .. }
                 | Self::Cancel { .. }
                 | Self::Observe { .. }
+                | Self::Credits { .. }
         )
     }
 }

@@ -6,7 +6,7 @@ use flyte_core::plan::Target;
 use flyte_core::template::GateCondition;
 
 use super::cache::Looked;
-use super::{Engine, Execution, Frame, NodeState, TaskKind};
+use super::{Engine, Execution, Frame, NodeState, Queue, TaskKind};
 use crate::wait_cause::WaitCause;
 
 /// Names of one cause.
@@ -69,16 +69,24 @@ impl Engine {
             }
             _ => {}
         }
-        let queue = |local| self.waiting.get(&(ex.number, local));
-        let mut queues = [false, true].into_iter().filter_map(queue);
-        if !queues.any(|queue| queue.contains(&addr)) {
+        let all = (ex.number, Queue::Room)..=(ex.number, Queue::Limit(u32::MAX));
+        let mut queues = self.waiting.range(all);
+        let Some(((_, queue), _)) = queues.find(|(_, nodes)| nodes.contains(&addr)) else {
             return WaitCause::Turn;
-        }
+        };
         let bound = ex.submission.options.max_parallelism;
-        match self.config.slots {
+        match (queue, self.config.slots) {
             _ if bound > 0 && ex.live >= bound => WaitCause::MaxParallelism { bound },
-            Some(slots) => WaitCause::Slot { slots },
-            None => WaitCause::Turn,
+            (Queue::Limit(account), _) => {
+                let (limit, capacity, closed_until) = self.admission.describe(*account);
+                WaitCause::Limit {
+                    limit,
+                    capacity,
+                    closed_until: closed_until.filter(|t| *t > self.now),
+                }
+            }
+            (Queue::Slot, Some(slots)) => WaitCause::Slot { slots },
+            _ => WaitCause::Turn,
         }
     }
 

@@ -31,6 +31,7 @@ impl Engine {
                 _ => {}
             }
         }
+        self.close_keys(at, failure.retry_after);
         self.drop_job(at, None);
         self.fail(number, addr, attempt, failure);
     }

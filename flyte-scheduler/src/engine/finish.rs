@@ -235,8 +235,7 @@ impl Engine {
             error: error.clone().map(Box::new),
         };
         self.emit(number, ended);
-        self.waiting.remove(&(number, false));
-        self.waiting.remove(&(number, true));
+        self.wait_no_more(number);
         self.tell_parent(number);
         self.effects.push(Effect::Ended(Box::new(Outcome {
             id,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use flyte_core::Error;
 use flyte_core::contract::{
-    Artifact, JobHandle, JobStatus, Launched, ReservationToken, Submission,
+    Artifact, Credit, JobHandle, JobStatus, Launched, ReservationToken, Submission,
 };
 use flyte_core::id::{ExecutionId, NodeAddr, Str};
 use flyte_core::journal::{CacheStatus, ExecutionError, OutputValues};
@@ -126,6 +126,13 @@ pub enum Input {
         at: AttemptRef,
         /// `Populated` or `PutFailure`.
         status: CacheStatus,
+    },
+    /// The store was asked for units of a limit.
+    Credited {
+        /// Which.
+        pool: Str,
+        /// What is held now.
+        result: Result<Credit, Error>,
     },
     /// Time has passed.
     Tick,

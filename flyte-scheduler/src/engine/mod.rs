@@ -7,6 +7,7 @@
 //! Invariant: nothing here is async, reads a clock, draws a random number or does I/O.
 
 mod abort;
+mod admit;
 mod apply;
 mod array;
 mod branch;
@@ -41,6 +42,8 @@ use flyte_core::contract::Policy;
 use flyte_core::id::{Digest, ExecutionId, FrameIx, NodeAddr, Str};
 use flyte_core::journal::{Change, Record};
 use flyte_core::literal::Timestamp;
+
+use crate::admission::Admission;
 
 pub use apply::Plans;
 pub use array::{array_size, successes_wanted};
@@ -104,9 +107,11 @@ pub struct Engine {
     backlog: VecDeque<(u64, NodeAddr)>,
     records: Vec<Record>,
     effects: Vec<Effect>,
-    /// Ready nodes without room, by execution and by whether they take a local slot: those that
-    /// take none go on when there is none.
-    waiting: BTreeMap<(u64, bool), VecDeque<NodeAddr>>,
+    /// Ready nodes that are held up, by execution and by what they wait for.
+    waiting: BTreeMap<(u64, Queue), VecDeque<NodeAddr>>,
+    admission: Admission,
+    /// When the store is asked for units next.
+    credits_due: Option<Timestamp>,
     /// Items that were told to begin, by frame of an array.
     issued: HashMap<(u64, FrameIx), array::Issued>,
     /// What the cache has said of ready nodes.
@@ -122,6 +127,17 @@ pub struct Engine {
     survived: bool,
     /// Whether no node begins any more.
     paused: bool,
+}
+
+/// What a ready node waits for; each queue goes on by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Queue {
+    /// Room in its execution.
+    Room,
+    /// A local slot, and room.
+    Slot,
+    /// A unit of a limit, and room.
+    Limit(u32),
 }
 
 #[derive(Debug, Default)]
@@ -143,6 +159,8 @@ impl Engine {
         Self {
             state: State::default(),
             plans: PlanTable::default(),
+            admission: Admission::new(config.limits.clone()),
+            credits_due: None,
             config,
             policy,
             now: Timestamp::UNIX_EPOCH,
@@ -222,6 +240,7 @@ impl Engine {
             Input::Finalized { at } => self.finalized(at),
             Input::CacheLooked { at, answer } => self.cache_looked(at, answer),
             Input::Published { at, status } => self.published(at, status),
+            Input::Credited { pool, result } => self.credited(&pool, &result),
             Input::Tick => {}
         }
         self.settle();
@@ -280,6 +299,7 @@ impl Engine {
             &mut self.scratch,
         );
         self.agenda.extend(self.scratch.drain(..));
+        self.vacate(execution, &record.change);
         self.records.push(record);
     }
 
@@ -311,6 +331,7 @@ impl Engine {
             self.fire_timers();
             self.start_waiting();
             if self.agenda.is_empty() {
+                self.ask_for_credits();
                 return;
             }
         }

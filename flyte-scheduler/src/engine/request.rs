@@ -102,7 +102,7 @@ impl Engine {
 
 impl Execution {
     /// The task of a node with what the node changes about it.
-    fn template(&self, addr: NodeAddr) -> Arc<TaskTemplate> {
+    pub(super) fn template(&self, addr: NodeAddr) -> Arc<TaskTemplate> {
         let frame = self.frame(addr.frame);
         let Target::Task(t) = frame.target(addr.node.0) else {
             unreachable!("invariant: only task nodes have a template")

@@ -9,7 +9,7 @@ use flyte_core::plan::Target;
 
 use super::resolve::inputs_of;
 use super::timer::Timer;
-use super::{Agenda, AttemptRef, Effect, Engine, Execution, NodeState, TaskKind};
+use super::{Agenda, AttemptRef, Effect, Engine, Execution, NodeState, Queue, TaskKind};
 
 impl Execution {
     /// Who runs the task of a node.
@@ -133,13 +133,9 @@ impl Engine {
         if !self.cache_lets_start(number, addr, &inputs) {
             return;
         }
-        let ex = self
-            .state
-            .get(number)
-            .expect("invariant: nothing was decided since");
-        if !ex.has_room() || (local && !self.has_slot()) {
+        if let Some(queue) = self.held_up(number, addr, local) {
             self.unreserve(number, addr);
-            self.wait_for_room(number, addr, local);
+            self.wait(number, addr, queue);
             return;
         }
         self.start(number, addr, inputs);
@@ -156,6 +152,7 @@ impl Engine {
             addr,
             attempt,
         };
+        self.occupy(at);
         self.emit(number, Change::Started { addr, attempt });
         let deadline = self.set_deadlines(at);
         let ex = self
@@ -182,15 +179,46 @@ impl Engine {
         self.effects.push(effect);
     }
 
-    fn has_slot(&self) -> bool {
+    pub(super) fn has_slot(&self) -> bool {
         self.config
             .slots
             .is_none_or(|slots| self.state.jobs < slots)
     }
 
-    pub(super) fn wait_for_room(&mut self, number: u64, addr: NodeAddr, local: bool) {
-        let queue = self.waiting.entry((number, local)).or_default();
-        queue.push_back(addr);
+    pub(super) fn wait(&mut self, number: u64, addr: NodeAddr, queue: Queue) {
+        if let Queue::Limit(account) = queue {
+            self.admission.waits(account, 1);
+        }
+        self.waiting
+            .entry((number, queue))
+            .or_default()
+            .push_back(addr);
+    }
+
+    /// Forgets the nodes of an execution that is over.
+    pub(super) fn wait_no_more(&mut self, number: u64) {
+        let all = (number, Queue::Room)..=(number, Queue::Limit(u32::MAX));
+        let gone: Vec<_> = self
+            .waiting
+            .range(all)
+            .map(|(k, q)| (*k, q.len()))
+            .collect();
+        for (key, n) in gone {
+            self.waiting.remove(&key);
+            if let Queue::Limit(account) = key.1 {
+                self.admission.waits(account, -(n as i64));
+            }
+        }
+    }
+
+    /// Whether the first node of a queue may begin now.
+    fn may_go(&self, ex: &Execution, queue: Queue, slot: bool) -> bool {
+        let free = match queue {
+            Queue::Room => true,
+            Queue::Slot => slot,
+            Queue::Limit(account) => self.admission.has_unit(account, self.now),
+        };
+        free && ex.has_room() && ex.parked.is_none()
     }
 
     /// Starts waiting nodes while there is room, in the order that the policy gives.
@@ -202,14 +230,14 @@ impl Engine {
             let slot = self.has_slot();
             let mut heads = Vec::new();
             let mut keys = Vec::new();
-            for &(number, local) in self.waiting.keys() {
+            for &(number, queue) in self.waiting.keys() {
                 let Some(ex) = self.state.get(number) else {
                     continue;
                 };
-                if ex.has_room() && ex.parked.is_none() && (slot || !local) {
+                if self.may_go(ex, queue, slot) {
                     let priority = ex.submission.options.priority;
                     heads.push(QueueHead::new(&ex.id, priority, ex.opened_at, ex.live));
-                    keys.push((number, local));
+                    keys.push((number, queue));
                 }
             }
             // A policy that panics over one head names it.
@@ -227,6 +255,9 @@ impl Engine {
             if queue.is_empty() {
                 self.waiting.remove(&key);
             }
+            if let Queue::Limit(account) = key.1 {
+                self.admission.waits(account, -1);
+            }
             self.ready(key.0, addr);
             let last = self.waiting.get(&key).and_then(VecDeque::back);
             if last == Some(&addr) {
@@ -235,9 +266,6 @@ impl Engine {
                 break;
             }
         }
-        let state = &self.state;
-        self.waiting
-            .retain(|(number, _), _| state.get(*number).is_some());
     }
 
     pub(super) fn park(&mut self, number: u64, cause: ParkCause) {

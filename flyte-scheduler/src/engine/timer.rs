@@ -17,6 +17,8 @@ pub(super) enum Timer {
     Wake,
     /// The attempt, or the node as a whole, runs out of time.
     Deadline,
+    /// The store is to be asked for units of a limit.
+    Credits,
 }
 
 impl Engine {
@@ -60,6 +62,7 @@ impl Engine {
                 Timer::Extend => self.extend(number, addr),
                 Timer::Wake => self.look_at_gate(number, addr),
                 Timer::Deadline => self.deadline(number, addr),
+                Timer::Credits => self.credits_are_due(due),
             }
         }
     }

@@ -53,6 +53,8 @@ struct Job {
     /// Since when it is looked after, or was told to end.
     since: Timestamp,
     due: Option<Timestamp>,
+    /// Whether a question after it has no answer yet.
+    asked: bool,
     /// The last status's.
     version: Option<u64>,
     /// Questions in a row that had no answer.
@@ -200,6 +202,7 @@ impl Polls {
                     let job = self.jobs.get_mut(&at);
                     let job = job.expect("invariant: who is due is there");
                     job.due = None;
+                    job.asked = true;
                     question.jobs.push(at);
                     question.handles.push(job.handle.clone());
                 }
@@ -229,6 +232,7 @@ impl Polls {
             let Some(job) = self.jobs.get_mut(&at) else {
                 continue;
             };
+            job.asked = false;
             match answer {
                 Ok(status) => {
                     job.failures = 0;
@@ -317,6 +321,7 @@ impl Polls {
             handle,
             since: now,
             due: None,
+            asked: false,
             version: None,
             failures: 0,
             ending,
@@ -327,6 +332,10 @@ impl Polls {
     /// Plans the next question after a job.
     fn again(&mut self, now: Timestamp, at: AttemptRef) {
         let job = &self.jobs[&at];
+        if job.asked {
+            // The answer comes first.
+            return;
+        }
         let backend = &self.plugins[usize::from(job.plugin)];
         let (min, max) = (span(backend.interval.min), span(backend.interval.max));
         let nanos = match backend.push && job.ending.is_none() {

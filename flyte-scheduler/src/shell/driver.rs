@@ -60,7 +60,7 @@ impl Driver {
         Self {
             shard,
             children,
-            world: World::new(&shared, send.clone()),
+            world: World::new(&shared, lease.clone(), send.clone()),
             runs: Runs::new(&shared, send),
             lease,
             shared,

@@ -12,7 +12,7 @@ use flyte_core::contract::{
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
 use futures::FutureExt;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::blocking::{Blocking, Thread};
 use super::pace::{Pace, Paces};
@@ -59,6 +59,7 @@ enum Running {
 }
 
 type Work = Pin<Box<dyn Future<Output = Result<Row, TaskFailure>> + Send>>;
+type Asked = Pin<Box<dyn Future<Output = Result<Expansion, TaskFailure>> + Send>>;
 
 impl Runs {
     /// Polls of one turn: between turns the driver looks at its mail.
@@ -185,14 +186,15 @@ impl Runs {
             let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, over);
             if run.task.is_dynamic() {
                 let span = spans.attempt(ex, at);
-                self.expand(at, run.task, cx, run.inputs, span);
+                let asked = expand(run.task, cx, run.inputs).instrument(span.clone());
+                self.expand(at, thread, Box::pin(asked), span);
                 continue;
             }
             let tag = run.task.typetag_name();
             let mut work = work(run.task, cx, run.inputs);
             let span = spans.attempt(ex, at);
             if !span.is_none() {
-                work = Box::pin(work.instrument(span));
+                work = Box::pin(noted(work, span.clone()).instrument(span));
             }
             if let Some(thread) = thread {
                 self.block(at, thread, work);
@@ -261,41 +263,48 @@ impl Runs {
         });
     }
 
-    /// Asks a dynamic task, always on the host's runtime: it makes a plan.
-    fn expand(
-        &mut self,
-        at: AttemptRef,
-        task: Arc<dyn Task>,
-        cx: TaskContext,
-        inputs: Row,
-        span: tracing::Span,
-    ) {
+    /// Asks a dynamic task, never on the driver's thread: it makes a plan.
+    fn expand(&mut self, at: AttemptRef, thread: Option<Thread>, asked: Asked, span: Span) {
         let (send, plans) = (self.send.clone(), self.plans.clone());
-        let work = async move {
-            let asked = AssertUnwindSafe(task.expand(&cx, inputs)).catch_unwind();
-            let input = match asked.await {
-                Ok(Ok(Expansion::Values(row))) => {
+        let answer = move |asked| async move {
+            let input = match asked {
+                Ok(Expansion::Values(row)) => {
                     let result = Ok(row);
                     Input::Ended { at, result }
                 }
-                Ok(Ok(Expansion::Plan(plan))) => {
+                Ok(Expansion::Plan(plan)) => {
                     let result = plans.expansion(&plan).await;
                     Input::Expanded { at, result }
                 }
-                Ok(Err(e)) => {
-                    let result = Err(failure(&e));
-                    Input::Ended { at, result }
-                }
-                Err(panic) => {
-                    let result = Err(panicked(panic.as_ref()));
+                Err(e) => {
+                    let result = Err(e);
                     Input::Ended { at, result }
                 }
             };
+            match &input {
+                Input::Ended { result: Err(f), .. } => Spans::failed(&span, &f.error),
+                Input::Expanded { result: Err(e), .. } => Spans::failed(&span, e),
+                _ => {}
+            }
             // A driver that is gone needs no answer.
             let _gone = send.send(Message::Input(input));
         };
-        let task = self.host.spawn(work.instrument(span));
-        let running = Running::Future(task.abort_handle());
+        let running = match thread {
+            None => {
+                let task = self.host.spawn(async move { answer(asked.await).await });
+                Running::Future(task.abort_handle())
+            }
+            Some(mut thread) => {
+                let (held, host) = (thread.hold(), self.host.clone());
+                self.host.spawn_blocking(move || {
+                    let asked = host.block_on(asked);
+                    drop(held);
+                    // The store is not asked from here: its client may live on the runtime.
+                    host.spawn(answer(asked));
+                });
+                Running::Function(thread)
+            }
+        };
         self.running.insert(at, running);
     }
 
@@ -349,6 +358,28 @@ fn work(task: Arc<dyn Task>, cx: TaskContext, inputs: Row) -> Work {
             Err(panic) => Err(panicked(panic.as_ref())),
         }
     })
+}
+
+/// Tells the span if the attempt fails.
+async fn noted(work: Work, span: Span) -> Result<Row, TaskFailure> {
+    let result = work.await;
+    if let Err(failure) = &result {
+        Spans::failed(&span, &failure.error);
+    }
+    result
+}
+
+/// What a dynamic task answers, with its panics caught.
+async fn expand(
+    task: Arc<dyn Task>,
+    cx: TaskContext,
+    inputs: Row,
+) -> Result<Expansion, TaskFailure> {
+    let asked = AssertUnwindSafe(async { task.expand(&cx, inputs).await });
+    match asked.catch_unwind().await {
+        Ok(answer) => answer.map_err(|e| failure(&e)),
+        Err(panic) => Err(panicked(panic.as_ref())),
+    }
 }
 
 /// Measures the first poll.

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use flyte_core::id::ExecutionId;
+use tracing::field::Empty;
 use tracing::{Level, Span, info_span};
 
 use crate::engine::{AttemptRef, Effect, Execution, State};
@@ -37,7 +38,19 @@ impl Spans {
         );
         let path = ex.path(at.addr);
         let node = info_span!(target: TARGET, parent: &*execution, "node", path);
-        info_span!(target: TARGET, parent: &node, "attempt", attempt = at.attempt)
+        info_span!(
+            target: TARGET, parent: &node, "attempt", attempt = at.attempt,
+            otel.status_code = Empty, otel.status_description = Empty,
+        )
+    }
+
+    /// Notes in the span of an attempt that it failed. The names are those that exporters of
+    /// spans know.
+    pub(crate) fn failed(span: &Span, why: &dyn std::fmt::Display) {
+        if !span.is_none() {
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", tracing::field::display(why));
+        }
     }
 
     /// The span in which a plugin or the cache is called.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use flyte_core::Result;
 use flyte_core::contract::ShardId;
 use tokio::sync::{Notify, oneshot};
-use tokio_postgres::Config;
 
 use super::connection::{Connection, Hear};
 use super::error::{Doubt, classify};
 use super::options::PostgresOptions;
+use super::target::Target;
 
 /// Wakes the owners of shards in this process, as `NOTIFY` tells.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ impl Bells {
     /// Listens for good, over lost connections; says once whether the first attempt held.
     pub(super) async fn listen(
         self: Arc<Self>,
-        config: Config,
+        target: Target,
         options: PostgresOptions,
         ready: oneshot::Sender<Result<()>>,
     ) {
@@ -64,7 +64,7 @@ impl Bells {
         const PAUSE_MAX: Duration = Duration::from_secs(5);
         let (mut ready, mut pause) = (Some(ready), PAUSE_MIN);
         loop {
-            match self.connect(&config, &options).await {
+            match self.connect(&target, &options).await {
                 Ok((_connection, closed)) => {
                     self.listening.store(true, Ordering::Relaxed);
                     // What was told while nobody listened is looked up.
@@ -92,7 +92,7 @@ impl Bells {
 
     async fn connect(
         self: &Arc<Self>,
-        config: &Config,
+        target: &Target,
         options: &PostgresOptions,
     ) -> Result<(Connection, tokio::task::JoinHandle<()>)> {
         let bells = self.clone();
@@ -101,7 +101,7 @@ impl Bells {
                 bells.ring(ShardId(shard));
             }
         });
-        let opened = Connection::open(config, options, Some(hear)).await?;
+        let opened = Connection::open(target, options, Some(hear)).await?;
         let listen = format!("LISTEN {}", channel(options));
         let fail = |e| classify("listen", Doubt::None, e);
         opened.0.batch(&listen).await.map_err(fail)?;

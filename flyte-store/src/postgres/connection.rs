@@ -2,11 +2,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use flyte_core::Result;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Row, Statement};
 
 use super::error::{Doubt, classify};
 use super::options::PostgresOptions;
+use super::target::Target;
 
 /// Values of a statement.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -25,9 +27,8 @@ pub(super) type Last<'a> = &'a [(&'static str, Values<'a>)];
 pub(super) type Hear = Box<dyn FnMut(tokio_postgres::Notification) + Send>;
 
 /// The address and the bounds of every connection.
-pub(super) fn config(options: &PostgresOptions) -> Result<Config> {
-    let mut config: Config = options
-        .url
+pub(super) fn config(options: &PostgresOptions, url: &str) -> Result<Config> {
+    let mut config: Config = url
         .parse()
         // The url has a password, and its error might show it.
         .map_err(|_| {
@@ -50,21 +51,12 @@ pub(super) fn config(options: &PostgresOptions) -> Result<Config> {
 impl Connection {
     /// Connects, and leaves a task that moves its bytes; must be called on the store's runtime.
     pub(super) async fn open(
-        config: &Config,
+        target: &Target,
         options: &PostgresOptions,
-        mut hear: Option<Hear>,
+        hear: Option<Hear>,
     ) -> Result<(Self, tokio::task::JoinHandle<()>)> {
         let fail = |e| classify("connect", Doubt::None, e);
-        let (client, mut connection) = config.connect(NoTls).await.map_err(fail)?;
-        let moves = tokio::spawn(async move {
-            let next = |cx: &mut std::task::Context<'_>| connection.poll_message(cx);
-            let mut messages = futures::stream::poll_fn(next);
-            while let Some(Ok(message)) = futures::StreamExt::next(&mut messages).await {
-                if let (AsyncMessage::Notification(n), Some(hear)) = (message, &mut hear) {
-                    hear(n);
-                }
-            }
-        });
+        let (client, moves) = Self::connect(target, hear).await.map_err(fail)?;
         let ms = |d: Duration| d.as_millis();
         client
             .batch_execute(&format!(
@@ -85,6 +77,19 @@ impl Connection {
             .map_err(fail)?;
         let statements = HashMap::new();
         Ok((Self { client, statements }, moves))
+    }
+
+    async fn connect(
+        target: &Target,
+        hear: Option<Hear>,
+    ) -> Pg<(Client, tokio::task::JoinHandle<()>)> {
+        #[cfg(feature = "postgres-tls")]
+        if let Some(tls) = &target.tls {
+            let (client, connection) = target.config.connect(tls.clone()).await?;
+            return Ok((client, tokio::spawn(move_bytes(connection, hear))));
+        }
+        let (client, connection) = target.config.connect(NoTls).await?;
+        Ok((client, tokio::spawn(move_bytes(connection, hear))))
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -140,6 +145,21 @@ impl Connection {
 
     pub(super) async fn batch(&self, text: &str) -> Pg<()> {
         self.client.batch_execute(text).await
+    }
+}
+
+/// Moves a connection's bytes until it ends.
+async fn move_bytes<S, T>(mut connection: tokio_postgres::Connection<S, T>, mut hear: Option<Hear>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let next = |cx: &mut std::task::Context<'_>| connection.poll_message(cx);
+    let mut messages = futures::stream::poll_fn(next);
+    while let Some(Ok(message)) = futures::StreamExt::next(&mut messages).await {
+        if let (AsyncMessage::Notification(n), Some(hear)) = (message, &mut hear) {
+            hear(n);
+        }
     }
 }
 

@@ -19,6 +19,9 @@ mod prune;
 mod registry;
 mod schema;
 mod store;
+mod target;
+#[cfg(feature = "postgres-tls")]
+mod tls;
 
 pub use cache::PostgresCache;
 pub use options::PostgresOptions;

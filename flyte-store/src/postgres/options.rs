@@ -18,8 +18,12 @@ use flyte_core::{Error, ErrorKind, Result};
 #[non_exhaustive]
 pub struct PostgresOptions {
     /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, or `key=value` pairs as libpq takes them.
-    /// Connections are not encrypted: use a private network, a socket or a proxy. A pooler in
-    /// between must give each connection a session of its own.
+    /// A pooler in between must give each connection a session of its own.
+    ///
+    /// Without `sslmode` connections are not encrypted: use a private network, a socket or a proxy.
+    /// With the feature `postgres-tls`, `?sslmode=require` encrypts and believes whoever answers;
+    /// `?sslmode=verify-full` also wants a certificate for the host's name, issued by whom this
+    /// machine believes, or by `&sslrootcert=FILE` (PEM, absolute).
     pub url: String,
     /// The schema that holds the tables; several stores may share a database. Default `flyte`.
     pub schema: String,

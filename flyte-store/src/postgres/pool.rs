@@ -4,12 +4,13 @@ use std::time::Duration;
 use flyte_core::{Error, ErrorKind, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio_postgres::{Config, Row};
+use tokio_postgres::Row;
 
 use super::bells::Bells;
-use super::connection::{Connection, Last, Pg, Values, config};
+use super::connection::{Connection, Last, Pg, Values};
 use super::error::{Doubt, classify, silent};
 use super::options::PostgresOptions;
+use super::target::Target;
 
 /// A few connections, and the thread that moves their bytes.
 ///
@@ -18,7 +19,7 @@ use super::options::PostgresOptions;
 pub(super) struct Pool {
     pub(super) options: PostgresOptions,
     pub(super) bells: Arc<Bells>,
-    config: Config,
+    target: Target,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     runtime: Handle,
@@ -29,7 +30,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(options: PostgresOptions) -> Result<Arc<Self>> {
         options.check()?;
-        let config = config(&options)?;
+        let target = Target::new(&options)?;
         let (open, closed) = oneshot::channel::<()>();
         let no_thread = |e| Error::new(ErrorKind::Other, "open", format!("no thread: {e}"));
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -50,7 +51,7 @@ impl Pool {
             bells: Arc::default(),
             idle: Mutex::default(),
             runtime: handle,
-            config,
+            target,
             options,
             _open: open,
         }))
@@ -58,9 +59,9 @@ impl Pool {
 
     /// Begins to listen; returns when it does.
     pub(super) async fn listen(&self) -> Result<()> {
-        let (bells, config, options) = (&self.bells, &self.config, &self.options);
+        let (bells, target, options) = (&self.bells, &self.target, &self.options);
         let (ready, is_ready) = oneshot::channel();
-        let listen = bells.clone().listen(config.clone(), options.clone(), ready);
+        let listen = bells.clone().listen(target.clone(), options.clone(), ready);
         self.runtime.spawn(listen);
         is_ready.await.map_err(|_| closed("listen"))?
     }
@@ -68,14 +69,20 @@ impl Pool {
     /// Where a host, a database and a schema are; no password.
     pub(super) fn location(&self) -> String {
         use tokio_postgres::config::Host;
-        let host = match self.config.get_hosts().first() {
+        let host = match self.target.config.get_hosts().first() {
             Some(Host::Tcp(name)) => name.clone(),
             #[cfg(unix)]
             Some(Host::Unix(path)) => path.display().to_string(),
             _ => "localhost".into(),
         };
-        let port = self.config.get_ports().first().copied().unwrap_or(5432);
-        let database = self.config.get_dbname().unwrap_or_default();
+        let port = self
+            .target
+            .config
+            .get_ports()
+            .first()
+            .copied()
+            .unwrap_or(5432);
+        let database = self.target.config.get_dbname().unwrap_or_default();
         format!(
             "postgres://{host}:{port}/{database}, schema {}",
             self.options.schema
@@ -110,8 +117,8 @@ impl Pool {
         let connection = match kept {
             Some(connection) => connection,
             None => {
-                let (config, options) = (self.config.clone(), self.options.clone());
-                let open = async move { Connection::open(&config, &options, None).await };
+                let (target, options) = (self.target.clone(), self.options.clone());
+                let open = async move { Connection::open(&target, &options, None).await };
                 let opened = self
                     .runtime
                     .spawn(open)

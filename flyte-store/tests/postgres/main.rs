@@ -4,3 +4,5 @@ mod conformance;
 mod faults;
 mod migrate;
 mod server;
+#[cfg(feature = "postgres-tls")]
+mod tls;

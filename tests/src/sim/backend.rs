@@ -5,6 +5,7 @@ use flyte_core::contract::{
 };
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::Row;
+use flyte_scheduler::Limit;
 use flyte_scheduler::outcome::Files;
 
 /// What plugins run on: it outlives every process.
@@ -61,6 +62,16 @@ pub(super) fn plugins() -> Vec<PluginInfo> {
         PluginInfo::new("inline", ["inline"]).with_capabilities(local),
         PluginInfo::new("files", ["files"]).with_capabilities(remote),
     ]
+}
+
+/// Jobs that leave files at once, in a world with limits.
+pub(super) const FILES_MAX: u64 = 1;
+/// The limit's name in the store.
+pub(super) const FILES_LIMIT: &str = "type/files";
+
+/// The limits of such a world.
+pub(super) fn limits() -> Vec<Limit> {
+    vec![Limit::task_type("files", FILES_MAX), Limit::project(12)]
 }
 
 /// How long an abort takes.

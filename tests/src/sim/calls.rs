@@ -104,6 +104,17 @@ impl World {
                 self.answer(o, 20, (What::Lookup, at), Input::Found { at, result });
             }
             Call::Observe(question) => self.observe(o, question),
+            Call::Credits(request) => {
+                let mut result = self.store.credits(self.now, &o.lease, &request);
+                if self.faults.strikes(Fault::CreditLost) {
+                    // It happened, or not; the answer is lost.
+                    let text = "the simulation";
+                    result = Err(Error::new(ErrorKind::Timeout, "credits", text));
+                }
+                let pool = request.pool;
+                let input = Input::Credited { pool, result };
+                self.answer(o, 20, (What::Credits, super::effects::of(0)), input);
+            }
             Call::Push(handle) => {
                 let status = Box::new(self.backend.status(self.now, &backend::key(&handle)));
                 let (owner, plugin) = (o.id, 0);

@@ -28,6 +28,8 @@ pub(super) enum Cause {
     Room(u32),
     /// Local slots, of which so many are taken.
     Slot(u32),
+    /// A limit that all shards share.
+    Limit,
     /// The array's own bound.
     ItemRoom,
     /// Something outside.
@@ -167,6 +169,9 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
         NodeState::Ready | NodeState::Backoff if lacks_slot(o, ex, addr) => {
             Some(Cause::Slot(o.shard.state().jobs))
         }
+        NodeState::Backoff if o.shard.next_timer().is_none() && may_be_limited(o, ex, addr) => {
+            Some(Cause::Limit)
+        }
         NodeState::Backoff => Some(Cause::Timer),
         NodeState::Ready => {
             if let Some(parent) = frame.parent.filter(|_| frame.items.is_some())
@@ -199,7 +204,11 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
                 }
                 _ => false,
             };
-            (serial && ex.attempts(addr) == 0).then_some(Cause::Reservation)
+            let reserved = serial && ex.attempts(addr) == 0;
+            match may_be_limited(o, ex, addr) {
+                true => Some(Cause::Limit),
+                false => reserved.then_some(Cause::Reservation),
+            }
         }
         NodeState::Running => match ex.kind(addr) {
             Some(TaskKind::Plugin(_)) => {
@@ -238,13 +247,14 @@ fn looked_after(o: &Owner, at: AttemptRef) -> bool {
     let woken = o.shard.next_timer().is_some() && o.tick.is_some();
     let busy = o.awaits(What::Observe, at) || o.awaits(What::Abort, at);
     // A plugin that owes as many answers as it may is asked again when it has given one.
-    let owes = o
-        .pending
-        .keys()
-        .filter(|(w, _)| *w == What::Observe)
-        .count();
-    let full = owes >= OBSERVE_CALLS_MAX;
+    let asked = o.pending.iter().filter(|((w, _), _)| *w == What::Observe);
+    let full = asked.map(|(_, n)| *n as usize).sum::<usize>() >= OBSERVE_CALLS_MAX;
     o.shard.looks_after(at) && (woken || busy || full)
+}
+
+/// Whether a node runs a task in a world with shared limits.
+fn may_be_limited(o: &Owner, ex: &Execution, addr: NodeAddr) -> bool {
+    o.limited && ex.kind(addr).is_some()
 }
 
 /// Whether a node takes a local slot, and there is none.
@@ -272,6 +282,13 @@ fn holds(world: &World, o: &Owner, ex: &Execution, addr: NodeAddr, cause: &Cause
         }
         Cause::Unwanted | Cause::Parked | Cause::ItemRoom | Cause::Plugin => true,
         Cause::Slot(jobs) => *jobs > 0,
+        // The answer is on its way, it is asked again at a time, or what runs here has all.
+        Cause::Limit => {
+            let woken = o.shard.next_timer().is_some() && o.tick.is_some();
+            let asked = o.awaits(What::Credits, super::effects::of(0));
+            let holds = |e: &Execution| e.live > 0 || !e.finalizing.is_empty();
+            woken || asked || o.shard.state().iter().any(holds)
+        }
         Cause::Room(live) => *live >= ex.submission.options.max_parallelism,
         Cause::Answer(what, at) => o.awaits(*what, *at),
         // A timer that was due is late by what the clock was set back.

@@ -1,9 +1,11 @@
 //! What the shell does with effects, on virtual time.
 
-use flyte_core::contract::JobHandle;
-use flyte_scheduler::engine::{AttemptRef, Effect, Input};
+use flyte_core::contract::{CreditRequest, JobHandle};
+use flyte_core::id::NodeAddr;
+use flyte_scheduler::engine::{AttemptRef, Effect, Execution, Input, TaskKind};
 use flyte_scheduler::shard::{OBSERVE_CHUNK_MAX, Observe};
 
+use super::backend::{FILES_LIMIT, FILES_MAX};
 use super::event::{Call, Event};
 use super::owner::{Owner, What};
 use super::spec::Behaviour;
@@ -47,6 +49,9 @@ impl World {
             } => {
                 self.acts(o, at, false);
                 self.knows_its_deadline(o, at, request.deadline.is_some());
+                if o.limited && plugin == 1 && !lookup {
+                    self.within_limits(o, at);
+                }
                 o.asked(What::Launch, at);
                 let call = Call::Launch {
                     at,
@@ -128,6 +133,19 @@ impl World {
                 self.cache
                     .extend(self.now, &key, token, ttl.as_millis() as u64);
             }
+            Effect::Credits {
+                pool,
+                capacity,
+                want,
+            } => {
+                o.asked(What::Credits, of(0));
+                let request = CreditRequest {
+                    pool,
+                    capacity,
+                    want,
+                };
+                self.call_soon(o, 10, Call::Credits(request));
+            }
             other @ (Effect::StartChild { .. }
             | Effect::EndChild { .. }
             | Effect::TellParent { .. }) => {
@@ -177,6 +195,19 @@ impl World {
         self.traced(format!("{id} {at:?}").as_bytes());
     }
 
+    /// What a shard has begun is within what it holds of a limit.
+    fn within_limits(&mut self, o: &Owner, at: AttemptRef) {
+        let held = self.store.credit(&o.lease, FILES_LIMIT);
+        let valid = self.store.holds(&o.lease, self.now);
+        let runs: usize = o.shard.state().iter().map(|e| files_jobs(e)).sum();
+        self.history.limited |= held == FILES_MAX && runs as u64 == FILES_MAX;
+        if valid && runs as u64 > held {
+            self.breaks(Err(format!(
+                "{at:?} begins, {runs} run and {held} units are held"
+            )));
+        }
+    }
+
     /// A backend is told when an attempt will be ended, also by the next owner.
     fn knows_its_deadline(&mut self, o: &Owner, at: AttemptRef, told: bool) {
         let Some(ex) = o.shard.state().get(at.execution) else {
@@ -214,6 +245,13 @@ impl World {
             self.races(&id);
         }
     }
+}
+
+/// Jobs of the plugin that leaves files, also those that are being ended.
+fn files_jobs(ex: &Execution) -> usize {
+    let files = |addr: &NodeAddr| matches!(ex.kind(*addr), Some(TaskKind::Plugin(1)));
+    let live = ex.jobs.keys().filter(|a| files(a)).count();
+    live + ex.finalizing.keys().filter(|(a, _)| files(a)).count()
 }
 
 /// Stands for an execution as a whole.

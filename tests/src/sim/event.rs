@@ -1,7 +1,7 @@
 use flyte_core::Result;
 use flyte_core::contract::{
-    Artifact, CacheKey, Command, CommitBatch, JobHandle, JobStatus, LaunchRequest, Lease,
-    LookupRequest, ReservationToken, ShardId,
+    Artifact, CacheKey, Command, CommitBatch, CreditRequest, JobHandle, JobStatus, LaunchRequest,
+    Lease, LookupRequest, ReservationToken, ShardId,
 };
 use flyte_core::id::ExecutionId;
 use flyte_core::journal::ExecutionError;
@@ -178,6 +178,8 @@ pub(super) enum Call {
         /// Who reserves, for a serialised task.
         owner: Option<CacheOwner>,
     },
+    /// Asks the store for units of a limit.
+    Credits(CreditRequest),
     /// Makes a dynamic answer durable.
     Expand {
         /// Which attempt.

@@ -51,6 +51,7 @@ faults! {
     Pause "process paused" 60,
     HandOver "graceful hand-over" 60,
     LacksPlugin "host without a plugin, later upgraded" 60,
+    CreditLost "answer about a limit that is lost" 60,
     ReplyLost "reply lost after the launch happened" 60,
     LaunchRefused "launch that failed" 20,
     Duplicate "duplicate status" 60,

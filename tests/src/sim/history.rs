@@ -28,6 +28,8 @@ pub(super) struct History {
     pub(super) tainted: BTreeSet<ExecutionId>,
     /// Whether hosts have few local slots.
     pub(super) slots: bool,
+    /// Whether a limit was ever used up.
+    pub(super) limited: bool,
     /// The kinds of nodes that began.
     pub(super) kinds: BTreeSet<&'static str>,
     /// What clients should hear of.
@@ -63,6 +65,7 @@ impl History {
             acknowledged: BTreeSet::new(),
             tainted: BTreeSet::new(),
             slots: false,
+            limited: false,
             kinds: BTreeSet::new(),
             news: Vec::new(),
         }
@@ -295,6 +298,9 @@ impl History {
             .ok_or("a plan that nobody stored")?;
         let signals = plan.signals().into_iter().map(str::to_owned).collect();
         self.news.push(News::Asks(id.clone(), signals));
+        if self.limited {
+            self.kinds.insert("shared limit");
+        }
         if self.slots {
             self.kinds.insert("local slots");
         }

@@ -35,6 +35,8 @@ pub(super) struct Owner {
     pub(super) lacks: bool,
     /// Its local slots.
     pub(super) slots: Option<u32>,
+    /// Whether limits are shared.
+    pub(super) limited: bool,
     /// Whether timers that were armed before this are lost (a bug that was put back).
     pub(super) deaf: bool,
 }
@@ -54,6 +56,7 @@ pub(super) enum What {
     CachePut,
     EndChild,
     TellParent,
+    Credits,
 }
 
 impl Owner {

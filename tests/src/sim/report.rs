@@ -64,6 +64,7 @@ impl Report {
         "retry",
         "max_parallelism",
         "local slots",
+        "shared limit",
         "policy: fail immediately",
         "policy: complete the others",
         "abort",

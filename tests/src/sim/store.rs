@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use flyte_core::contract::{
-    Command, CommandBody, CommandId, CommitBatch, Enqueued, InboxEntry, Lease, ShardId, Snapshot,
+    Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry,
+    Lease, ShardId, Snapshot,
 };
 use flyte_core::id::{Digest, ExecutionId};
 use flyte_core::{Error, ErrorKind, Result};
@@ -15,6 +16,8 @@ use super::fault::Mutation;
 pub(super) struct SimStore {
     shards: BTreeMap<ShardId, StoreShard>,
     names: BTreeMap<ExecutionId, (ShardId, Digest)>,
+    /// What is held of each limit: by whom, under which epoch, and how much.
+    credits: BTreeMap<String, BTreeMap<ShardId, (u64, u64)>>,
     /// Nothing answers before this.
     pub(super) down_until: u64,
     /// The bug that was put back.
@@ -149,6 +152,38 @@ impl SimStore {
         if let Ok(shard) = self.held(lease, now) {
             shard.owner = None;
         }
+    }
+
+    /// Takes units of a limit, or gives them back.
+    ///
+    /// # Errors
+    /// `StaleLease`, or `Unavailable` in an outage.
+    pub(super) fn credits(&mut self, now: u64, lease: &Lease, r: &CreditRequest) -> Result<Credit> {
+        self.held(lease, now)?;
+        let epochs: BTreeMap<ShardId, u64> = self
+            .shards
+            .iter()
+            .filter(|(_, s)| s.owner.is_some() && s.expires > now)
+            .map(|(id, s)| (*id, s.epoch))
+            .collect();
+        let pool = self.credits.entry(r.pool.to_string()).or_default();
+        pool.retain(|shard, (epoch, _)| epochs.get(shard) == Some(epoch));
+        let others: u64 = pool
+            .iter()
+            .filter(|(s, _)| **s != lease.shard)
+            .map(|(_, c)| c.1)
+            .sum();
+        let held = r.want.min(r.capacity.saturating_sub(others));
+        pool.insert(lease.shard, (lease.epoch, held));
+        let free = r.capacity.saturating_sub(others + held);
+        Ok(Credit { held, free })
+    }
+
+    /// What a lease holds of a limit.
+    pub(super) fn credit(&self, lease: &Lease, pool: &str) -> u64 {
+        let held = self.credits.get(pool).and_then(|p| p.get(&lease.shard));
+        held.filter(|(epoch, _)| *epoch == lease.epoch)
+            .map_or(0, |c| c.1)
     }
 
     /// Appends a batch.

@@ -127,6 +127,11 @@ impl World {
             epoch: lease.epoch,
             slots: self.slots,
             snapshot_after_bytes: Some(snapshots::AFTER),
+            limits: if self.limited {
+                super::backend::limits()
+            } else {
+                Vec::new()
+            },
             plugins: super::backend::plugins(),
             ..EngineConfig::default()
         };
@@ -176,6 +181,7 @@ impl World {
             tick: None,
             leaving: false,
             lacks,
+            limited: self.limited,
             slots: self.slots,
             deaf: false,
         };

@@ -58,6 +58,8 @@ pub(super) struct World {
     pub(super) steps: u64,
     /// Jobs of the first plugin at once, in each shard.
     pub(super) slots: Option<u32>,
+    /// Whether limits are shared by all shards.
+    pub(super) limited: bool,
     /// Whether everything is printed.
     pub(super) verbose: bool,
 }
@@ -110,6 +112,7 @@ impl World {
             steps: 0,
             snapshots: 0,
             slots: Draw::new(seed, 4).chance(250).then_some(2),
+            limited: Draw::new(seed, 5).chance(450),
             verbose: false,
         };
         (0..world.processes.len()).for_each(|p| world.soon(5, Event::Claim(p)));
