@@ -65,8 +65,8 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
             .remedy("give --older-than AGE, --keep N or both"));
     }
     let machine = Machine::open().await?;
-    let (blobs, root) = machine.state.blobs()?;
-    let mut pruner = Pruner::new(machine.store.clone()).blobs(blobs, root);
+    let files = machine.blobs.clone();
+    let mut pruner = Pruner::new(machine.store.clone()).blobs(files.store, files.root);
     let mut forgotten = 0;
     if let Some(cache) = &machine.cache {
         if let Some(unused) = a.cache_unused.filter(|_| !a.dry_run) {
@@ -74,15 +74,20 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
         }
         pruner = pruner.cache(cache.clone());
     }
-    let bounds = PruneBounds {
+    let mut bounds = PruneBounds {
         ended_before: before(a.older_than.unwrap_or_default()),
         keep: a.keep.unwrap_or(0),
         dry_run: a.dry_run,
         ..PruneBounds::default()
     };
+    // Files that are in another place would stay for ever.
+    let mut elsewhere = machine.executions(false).await?;
+    elsewhere.retain(|e| a.whose.fits(&e.id.tenant) && machine.check_blobs(e).is_err());
     let mut all = PruneReport::default();
     for tenant in machine.store.tenants().await? {
         if a.whose.fits(&tenant) {
+            let there = elsewhere.iter().filter(|e| e.id.tenant == tenant);
+            bounds.spare = there.map(|e| e.id.name.clone()).collect();
             let one = pruner.prune(&tenant, &bounds).await?;
             all.executions.extend(one.executions);
             all.held.extend(one.held);
@@ -120,6 +125,10 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
         all.files,
         all.bytes
     );
+    if !elsewhere.is_empty() {
+        let n = elsewhere.len();
+        eprintln!("{n} stay, since their files are in another place; set FLYTE_BLOBS to it");
+    }
     if !all.held.is_empty() {
         let n = all.held.len();
         eprintln!("{n} stay, since cached results need their files; see --cache-unused");

@@ -231,7 +231,7 @@ async fn the_file_of_a_store_stops_growing() {
         ended_before: Timestamp::from_unix_millis(i64::MAX / 2),
         keep: 20,
         remember: Duration::ZERO,
-        dry_run: false,
+        ..PruneBounds::default()
     };
     let plan = plan();
     let mut sizes = Vec::new();

@@ -54,6 +54,8 @@ pub struct PruneBounds {
     pub ended_before: Timestamp,
     /// There are so many newer ones of their tenant that are over.
     pub keep: u64,
+    /// They are none of these, by their names.
+    pub spare: BTreeSet<Str>,
     /// How long ids of commands are remembered at least. Default one day.
     pub remember: Duration,
     /// Only look. Default no.
@@ -66,6 +68,7 @@ impl Default for PruneBounds {
         Self {
             ended_before: Timestamp::UNIX_EPOCH,
             keep: 0,
+            spare: BTreeSet::new(),
             remember: Duration::from_secs(24 * 3600),
             dry_run: false,
         }
@@ -120,7 +123,7 @@ impl Pruner {
     /// What the store, the cache or the files say.
     pub async fn prune(&self, tenant: &Tenant, bounds: &PruneBounds) -> Result<PruneReport> {
         let mut report = PruneReport::default();
-        let mut spare: BTreeSet<Str> = BTreeSet::new();
+        let mut spare = bounds.spare.clone();
         // What another look would find again.
         let mut seen = 0;
         loop {

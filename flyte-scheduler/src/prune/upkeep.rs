@@ -57,7 +57,7 @@ impl Retention {
             ended_before: before(age),
             keep,
             remember: self.grace.max(DAY),
-            dry_run: false,
+            ..PruneBounds::default()
         };
         let age = self.max_age.map(|age| bound(age, 0));
         let count = self.max_count.map(|keep| bound(Duration::ZERO, keep));
