@@ -16,11 +16,17 @@ fn the_document_has_every_limit_and_its_value() {
         PLAN_NODES_MAX,
         FRAME_DEPTH_MAX,
         OUTPUT_FILE_BYTES_MAX,
+        VALUES_BYTES_MAX,
+        EXECUTION_NAME_BYTES_MAX,
+        TENANT_NAME_BYTES_MAX,
         HANDLE_BYTES_MAX,
         MESSAGE_BYTES_MAX,
         NAME_BYTES_MAX,
         FRAME_BYTES_MAX,
-        ATTEMPTS_MAX
+        ATTEMPTS_MAX,
+        SNAPSHOT_BYTES_MAX,
+        SNAPSHOT_AFTER_BYTES,
+        FRAME_COST_BYTES
     ];
     for (name, value) in known {
         let row = document.lines().find(|l| l.contains(&format!("`{name}`")));

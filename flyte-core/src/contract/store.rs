@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::id::{Digest, ExecutionId, FrameIx, Identifier, NodeAddr, Str, Tenant};
 use crate::journal::IndexRow;
+use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, VALUES_BYTES_MAX};
 use crate::literal::{Literal, Row, Timestamp};
+use crate::{Error, ErrorKind, Result};
 
 /// The durable memory: an inbox that everybody may write, and a journal for each shard that one
 /// owner at a time writes under a lease.
@@ -57,6 +58,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Answers one [`Enqueued`] for each command, in order.
     ///
     /// - MUST [store.enqueue.kinds]: a command of every kind is read as it was given.
+    /// - MUST [store.enqueue.bounded]: what [`Command::check`] refuses is refused with its error,
+    ///   and then no command of the call is added.
     /// - MUST [store.enqueue.durable]: durable when it returns.
     /// - MUST [store.enqueue.idempotent]: a command id that is or was there is not added again
     ///   and answers as the first time.
@@ -174,12 +177,36 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// - MUST [store.snapshot.fenced]: under a stale lease it is `StaleLease`.
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()>;
 
+    /// The newest snapshot of a shard, without a lease: for who reads events, or makes rows, from
+    /// there on. `Unsupported` if [`StoreInfo::fleet`] is not set.
+    ///
+    /// - MUST [store.snapshot.read]: gives what `load` begins with; `None` if there is none.
+    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>>;
+
     /// Drops frames before `before`. `Unsupported` if [`StoreInfo::fleet`] is not set.
     ///
     /// - MUST [store.trim.fenced]: under a stale lease it is `StaleLease`.
-    /// - MUST [store.trim.index]: rows of the index outlive the frames that they came from.
+    /// - MUST [store.trim.index]: rows of the index outlive the frames that they came from, and
+    ///   what comes later is added to them, by another process too.
     /// - MUST [store.trim.guarded]: frames after the newest snapshot stay.
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()>;
+
+    /// Deletes what is known of executions that are over, oldest first; needs no lease. Frames go
+    /// by `trim`, plans stay.
+    ///
+    /// - MUST [store.prune.over]: an execution that is not over stays.
+    /// - MUST [store.prune.bounds]: one goes only if it ended before `ended_before` and its tenant
+    ///   has at least `keep` newer ones that are over; rows of other tenants stay; at most `limit`
+    ///   go, and [`Pruned::more`] says whether others would.
+    /// - MUST [store.prune.spare]: an execution in `spare` stays.
+    /// - MUST [store.prune.parent]: the child of an execution that is known stays: starting it
+    ///   again must find it, and its parent's outputs may lie in its files.
+    /// - MUST [store.prune.gone]: no row of it is left or comes back, `locate` does not find it,
+    ///   and its name is free.
+    /// - MUST [store.prune.dry]: with `dry_run` it names what would go and changes nothing.
+    /// - MUST [store.prune.commands]: ids of commands that came within `remember` still count;
+    ///   older ones may be forgotten.
+    async fn prune(&self, prune: &Prune) -> Result<Pruned>;
 
     /// Takes from, or gives back to, a limit that all shards share. `Unsupported` if
     /// [`StoreInfo::fleet`] is not set.
@@ -263,6 +290,54 @@ pub struct Command {
     pub id: CommandId,
     /// What.
     pub body: CommandBody,
+}
+
+impl Command {
+    /// Whether a store takes it: names are in order ([`ExecutionId::check`]), values have at most
+    /// [`VALUES_BYTES_MAX`] bytes and texts at most [`MESSAGE_BYTES_MAX`], so that whatever follows
+    /// from it fits a frame.
+    ///
+    /// # Errors
+    /// `Invalid` for a name, `Limit` for what is too long.
+    pub fn check(&self) -> Result<()> {
+        let within = |what: &str, bytes: u64, max: u64| match bytes > max {
+            false => Ok(()),
+            true => {
+                let text = format!("{what} has {bytes} bytes, the limit is {max}");
+                Err(Error::new(ErrorKind::Limit, "enqueue", text))
+            }
+        };
+        let texts = MESSAGE_BYTES_MAX as u64;
+        match &self.body {
+            CommandBody::Submit(s) => {
+                s.id.check()?;
+                let large = "the inputs (large values belong into files)";
+                within(large, s.inputs.weight(), VALUES_BYTES_MAX)?;
+                let o = &s.options;
+                let maps = [&o.envs, &o.labels, &o.parameters];
+                let pairs = maps.into_iter().flatten();
+                let bytes = pairs.map(|(k, v)| (k.len() + v.len()) as u64).sum();
+                within(
+                    "environment, labels and parameters",
+                    bytes,
+                    VALUES_BYTES_MAX,
+                )
+            }
+            CommandBody::Abort { reason, by, .. } => {
+                within("the reason", reason.len() as u64, texts)?;
+                within("`by`", by.len() as u64, texts)
+            }
+            CommandBody::Signal { signal, value, .. } => {
+                within(
+                    "the name of the signal",
+                    signal.len() as u64,
+                    NAME_BYTES_MAX as u64,
+                )?;
+                within("the value of the signal", value.weight(), VALUES_BYTES_MAX)
+            }
+            CommandBody::Release { .. } | CommandBody::ChildEnded { .. } => Ok(()),
+        }
+    }
 }
 
 /// What a [`Command`] asks.
@@ -439,7 +514,8 @@ pub enum LoadItem {
 pub struct Snapshot {
     /// The last frame that it includes.
     pub through: u64,
-    /// The state, as [`Record`](crate::journal::Record)s that rebuild it.
+    /// What [`SnapshotWriter`](crate::journal::SnapshotWriter) made: the records that rebuild the
+    /// state.
     pub bytes: Bytes,
 }
 
@@ -515,6 +591,34 @@ pub struct Page<T> {
     pub next: Option<String>,
     /// Up to where each shard's journal is reflected; empty where a list has no such thing.
     pub watermark: Vec<JournalPosition>,
+}
+
+/// What [`Store::prune`] deletes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prune {
+    /// Whose executions.
+    pub tenant: Tenant,
+    /// Only those that ended before this.
+    pub ended_before: Timestamp,
+    /// How many of the newest ones that are over stay, by the time of their submission.
+    pub keep: u64,
+    /// Executions that stay although they would go, by their names.
+    pub spare: BTreeSet<Str>,
+    /// At most so many at once.
+    pub limit: u32,
+    /// How long ids of commands are remembered at least, by the store's clock.
+    pub remember: Duration,
+    /// Only look.
+    pub dry_run: bool,
+}
+
+/// What [`Store::prune`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// What went, or would go; oldest first.
+    pub executions: Vec<ExecutionId>,
+    /// Whether there are others beyond the limit.
+    pub more: bool,
 }
 
 /// A wish for a part of a shared limit.

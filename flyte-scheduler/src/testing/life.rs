@@ -10,7 +10,9 @@ use flyte_core::contract::{
     TaskContextParts, TaskError,
 };
 use flyte_core::id::{Digest, Identifier, ResourceType};
-use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, JournalFrame, Projector};
+use flyte_core::journal::{
+    Change, ErrorOrigin, ExecutionError, JournalFrame, Projector, SnapshotFrames,
+};
 use flyte_core::literal::Row;
 use flyte_core::memory::{MemoryCache, MemoryStore};
 use flyte_core::object_store::{memory::InMemory, path::Path};
@@ -25,6 +27,7 @@ use super::crash::{CrashKind, Deaths};
 use super::harness::{Call, Harness, TestError, execution};
 use super::run::Run;
 use super::seed::Draw;
+use crate::calls::snapshots;
 use crate::engine::{
     AttemptRef, ChildRequest, Effect, EngineConfig, Input, LoadedPlan, Outcome, TaskFailure,
 };
@@ -35,6 +38,9 @@ use crate::tasks::failure;
 const GRACE: Duration = Duration::from_millis(20);
 /// The same where nothing else can happen.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of frames after which a snapshot is taken: so few that each run has several.
+const SNAPSHOT_AFTER: u64 = 2_000;
 
 /// Commits of a run after which the whole state is checked; that takes longer the larger it is.
 const VALIDATED: u32 = 1000;
@@ -88,6 +94,8 @@ pub(super) struct World<'h> {
     commits: u32,
     commands: u64,
     parked: Option<String>,
+    /// Everything that was committed; the store drops what a snapshot covers.
+    frames: Vec<Arc<JournalFrame>>,
 }
 
 impl<'h> World<'h> {
@@ -117,6 +125,7 @@ impl<'h> World<'h> {
             commits: 0,
             commands: 0,
             parked: None,
+            frames: Vec::new(),
         };
         world
             .later
@@ -133,6 +142,9 @@ impl<'h> World<'h> {
     }
 
     pub(super) async fn run(mut self) -> Result<Run, TestError> {
+        for plan in self.plans.values() {
+            self.keep(plan).await?;
+        }
         let first = self.later.pop_front().expect("invariant: the submission");
         self.tell(first).await?;
         loop {
@@ -146,21 +158,15 @@ impl<'h> World<'h> {
             self.parts.clear();
             self.parked = None;
         }
-        self.result().await
+        self.result()
     }
 
-    async fn result(&self) -> Result<Run, TestError> {
-        let from = flyte_core::contract::JournalPosition {
-            shard: ShardId(0),
-            sequence: 1,
-        };
-        let stored = self.store.frames(from, usize::MAX).await.map_err(broken)?;
+    fn result(&self) -> Result<Run, TestError> {
         let mut projector = Projector::events_only(ShardId(0));
         let (mut frames, mut events, mut outcome) = (Vec::new(), Vec::new(), None);
-        for stored in stored {
-            let frame = JournalFrame::decode(&stored.bytes).map_err(broken)?;
+        for frame in &self.frames {
             let mut find = |d: Digest| Ok(self.plans[&d].plan.clone());
-            let projected = projector.project(&frame, &mut find).map_err(broken)?;
+            let projected = projector.project(frame, &mut find).map_err(broken)?;
             events.extend(projected.events);
             for record in &frame.records {
                 // The execution of the test is the first that was opened.
@@ -183,7 +189,7 @@ impl<'h> World<'h> {
                     });
                 }
             }
-            frames.push(frame);
+            frames.push((**frame).clone());
         }
         let outcome = outcome.ok_or_else(|| TestError::Stuck("it did not end".into()))?;
         let running = self.backend.running();
@@ -229,16 +235,15 @@ impl<'h> World<'h> {
             epoch: lease.epoch,
             cache: self.harness.caches,
             plugins: vec![PluginInfo::new("harness", ["harness"])],
+            snapshot_after_bytes: Some(SNAPSHOT_AFTER),
             ..EngineConfig::default()
         };
-        let policy = Box::<FairShare>::default();
-        let mut shard = Shard::new(ShardId(0), config, policy, Durability::Memory);
         if self.given {
             for plan in self.plans.values_mut() {
                 *plan = self.harness.given(plan);
             }
         }
-        self.plans.values().for_each(|p| shard.know(p.clone()));
+        let mut shard = self.shard(config);
         let mut past = self.store.load(&lease).await.map_err(broken)?;
         let mut inbox = Vec::new();
         while let Some(item) = past.next().await {
@@ -248,14 +253,43 @@ impl<'h> World<'h> {
                     shard.fold(&frame).map_err(broken)?;
                 }
                 LoadItem::Inbox(e) => inbox.push(e),
-                LoadItem::Snapshot(_) => unreachable!("invariant: nobody makes snapshots here"),
+                LoadItem::Snapshot(s) => {
+                    let mut frames = SnapshotFrames::open(&s.bytes).map_err(broken)?;
+                    for frame in frames.by_ref() {
+                        shard.restore(&frame.map_err(broken)?);
+                    }
+                    shard.restored(frames.head(), s.bytes.len());
+                }
             }
         }
+        self.same_state(&shard)?;
         let mut actions = Vec::new();
         shard.recover(self.clock.now(), &mut actions);
         let over = self.work(&mut shard, &lease, inbox, actions).await;
         self.store.release(&lease).await.map_err(broken)?;
         over
+    }
+
+    fn shard(&self, config: EngineConfig) -> Shard {
+        let policy = Box::<FairShare>::default();
+        let mut shard = Shard::new(ShardId(0), config, policy, Durability::Memory);
+        self.plans.values().for_each(|p| shard.know(p.clone()));
+        shard
+    }
+
+    /// What was loaded, perhaps from a snapshot, is what the whole journal gives.
+    fn same_state(&self, loaded: &Shard) -> Result<(), TestError> {
+        if self.frames.is_empty() || self.commits > VALIDATED {
+            return Ok(());
+        }
+        let mut whole = self.shard(EngineConfig::default());
+        for frame in &self.frames {
+            whole.fold(frame).map_err(broken)?;
+        }
+        match loaded.state().differs(whole.state()) {
+            Some(what) => Err(TestError::Engine(format!("read from a snapshot: {what}"))),
+            None => Ok(()),
+        }
     }
 
     async fn work(
@@ -304,7 +338,7 @@ impl<'h> World<'h> {
                     std::task::Poll::Ready(attempts.first_poll(draw, cx))
                 };
                 let polled = futures::future::poll_fn(first).await;
-                if !self.answered(shard, polled, &mut queue) {
+                if !self.answered(shard, polled, &mut queue).await? {
                     return Ok(Life::Died);
                 }
                 continue;
@@ -316,7 +350,7 @@ impl<'h> World<'h> {
                 let attempts = &mut self.attempts;
                 let outside = futures::future::poll_fn(|cx| attempts.poll(cx));
                 if let Ok(answer) = tokio::time::timeout(grace, outside).await {
-                    if !self.answered(shard, Some(answer), &mut queue) {
+                    if !self.answered(shard, Some(answer), &mut queue).await? {
                         return Ok(Life::Died);
                     }
                     continue;
@@ -342,18 +376,25 @@ impl<'h> World<'h> {
         }
     }
 
+    /// Makes a plan durable: rows are made of it before frames are dropped.
+    async fn keep(&self, plan: &LoadedPlan) -> Result<(), TestError> {
+        let bytes = plan.plan.to_bytes().into();
+        let kept = self.store.put_plan(plan.digest, bytes).await;
+        kept.map_err(broken)
+    }
+
     /// Takes what an attempt answered; `false` if the process dies before.
-    fn answered(
+    async fn answered(
         &mut self,
         shard: &mut Shard,
         answer: Option<(AttemptRef, Answer)>,
         queue: &mut Vec<Action>,
-    ) -> bool {
+    ) -> Result<bool, TestError> {
         let Some((at, answer)) = answer else {
-            return true;
+            return Ok(true);
         };
         if self.deaths.now(CrashKind::AfterEffect) {
-            return false;
+            return Ok(false);
         }
         let input = match answer {
             Ok(Expansion::Values(row)) => Input::Ended {
@@ -366,6 +407,7 @@ impl<'h> World<'h> {
                     ExecutionError::new(ErrorOrigin::User, code, e.to_string())
                 });
                 if let Ok(loaded) = &result {
+                    self.keep(loaded).await?;
                     self.plans.insert(loaded.digest, loaded.clone());
                 }
                 Input::Expanded { at, result }
@@ -376,7 +418,7 @@ impl<'h> World<'h> {
             },
         };
         shard.handle(self.clock.now(), input, queue);
-        true
+        Ok(true)
     }
 
     /// Does what the shard asks for; `false` if the process dies here.
@@ -389,13 +431,14 @@ impl<'h> World<'h> {
     ) -> Result<bool, TestError> {
         let now = self.clock.now();
         let effect = match action {
-            Action::Commit(batch, _) => {
+            Action::Commit(batch, frames) => {
                 self.commits += 1;
                 if self.deaths.now(CrashKind::BeforeCommit) {
                     return Ok(false);
                 }
                 let number = batch.number;
                 self.store.commit(lease, batch).await.map_err(broken)?;
+                self.frames.extend(frames);
                 if self.deaths.now(CrashKind::AfterCommit) {
                     return Ok(false);
                 }
@@ -429,6 +472,15 @@ impl<'h> World<'h> {
                     return Ok(false);
                 }
                 shard.told_to_end(now, at, true, next);
+                return Ok(true);
+            }
+            Action::Snapshot(plan) => {
+                let store = Arc::new(self.store.clone());
+                let taken = snapshots::take(store, lease.clone(), plan).await;
+                if self.deaths.now(CrashKind::AfterEffect) {
+                    return Ok(false);
+                }
+                shard.snapshotted(Some(taken.map_err(broken)?));
                 return Ok(true);
             }
             Action::Do(effect) => self.effect(shard, effect).await?,

@@ -1,10 +1,11 @@
-use flyte_core::contract::{Command, CommandBody, Enqueued, InboxEntry, ShardId, Submission};
+use flyte_core::contract::{
+    Command, CommandBody, CommandId, Enqueued, InboxEntry, ShardId, Submission,
+};
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::codec::{decode, encode};
-
 use super::error::classify;
+use super::sealed::{decode, decode_with, encode, encode_with};
 
 /// Judges one command inside the writer's transaction.
 pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Result<Enqueued> {
@@ -61,7 +62,7 @@ pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Resu
             }
         }
     }
-    c.execute("INSERT INTO commands VALUES (?1)", [&id[..]])
+    c.execute("INSERT INTO commands VALUES (?1, unixepoch())", [&id[..]])
         .map_err(fail)?;
     c.execute(
         "INSERT OR IGNORE INTO shards VALUES (?1, 0, 0, NULL, 0, 0, 0)",
@@ -75,8 +76,7 @@ pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Resu
             |r| r.get(0),
         )
         .map_err(fail)?;
-    // With its id, so that one checksum holds for both.
-    let body = encode(command)?;
+    let body = encode_with(&id, &command.body)?;
     c.execute(
         "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4)",
         params![shard.0, number, &id[..], body],
@@ -107,11 +107,14 @@ pub(super) fn entries(
         .map_err(fail)?;
     rows.map(|row| {
         let (number, id, body): (i64, Vec<u8>, Vec<u8>) = row.map_err(fail)?;
-        let command: Command = decode(&body)?;
-        if command.id.0.to_le_bytes()[..] != id[..] {
-            let text = "a command's id is damaged";
-            return Err(Error::new(ErrorKind::Corrupt, "inbox", text));
-        }
+        let body = decode_with(&id, &body)?;
+        let id = id
+            .try_into()
+            .map_err(|_| Error::new(ErrorKind::Corrupt, "inbox", "a command's id is damaged"))?;
+        let command = Command {
+            id: CommandId(u128::from_le_bytes(id)),
+            body,
+        };
         Ok(InboxEntry {
             number: number as u64,
             command,

@@ -4,9 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::classify;
+use super::sealed;
 
 /// The version of the tables; a higher one is refused by name.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 4;
+
+/// Bytes of the write-ahead log that stay when it was written back.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
 
 const TABLES: &str = "
 CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, number INTEGER NOT NULL,
@@ -56,6 +60,23 @@ CREATE TABLE index_attempts (shard INTEGER NOT NULL, execution BLOB NOT NULL,
     PRIMARY KEY (shard, execution, frame, node, attempt)) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 3 adds: when a command came, so that its id can be forgotten. Files of version 3
+/// may hold snapshots, which programs before it cannot read.
+const AGES: &str = "
+ALTER TABLE commands ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+";
+
+/// What version 4 changes: values end with a checksum.
+const SEALS: &str = "
+UPDATE inbox SET body = sealed(id, body);
+UPDATE executions SET submission = sealed(x'', submission);
+UPDATE cache SET parts = sealed(x'', parts), artifact = sealed(x'', artifact);
+UPDATE entities SET entity = sealed(x'', entity);
+UPDATE index_executions SET row = sealed(x'', row);
+UPDATE index_nodes SET row = sealed(x'', row);
+UPDATE index_attempts SET row = sealed(x'', row);
+";
+
 /// Opens the file, and makes the tables if it is new.
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     let fail = |e| classify("open", e).with("file", path.display());
@@ -63,6 +84,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     c.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
     c.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
     c.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
+    // What a large commit made of the log beside the file is given back.
+    c.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)
+        .map_err(fail)?;
     c.set_prepared_statement_cache_capacity(64);
     let tx = c
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
@@ -75,7 +99,10 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         return Err(Error::new(ErrorKind::NewerVersion, "open", text).with("file", path.display()));
     }
     // Each step begins where an older program left the file.
-    let steps = [TABLES, INDEX];
+    let steps = [TABLES, INDEX, AGES, SEALS];
+    if have < VERSION {
+        sealed::teach(&tx).map_err(fail)?;
+    }
     for step in steps.iter().skip(have as usize) {
         tx.execute_batch(step).map_err(fail)?;
     }

@@ -8,9 +8,10 @@ use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, Row};
 
-use crate::codec::{decode, id_of};
+use crate::codec::id_of;
 
 use super::error::classify;
+use super::sealed::decode;
 
 /// Larger files are not read through when they are opened: 4 MiB take some milliseconds.
 const VERIFIED_BYTES_MAX: i64 = 4 << 20;

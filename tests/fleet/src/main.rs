@@ -156,7 +156,8 @@ async fn brief(n: i64, log: String) -> std::io::Result<i64> {
     use std::io::Write;
     let note = |what: &str| {
         let line = format!("{what} {}\n", std::process::id());
-        let file = std::fs::File::options().append(true).create(true);
+        let mut file = std::fs::File::options();
+        file.append(true).create(true);
         file.open(&log)?.write_all(line.as_bytes())
     };
     note("+")?;
@@ -180,6 +181,6 @@ async fn share(store: Arc<PostgresStore>, shard: ShardId, log: &str) -> Fallible
     println!("claimed");
     let arguments = ((0..100_000).collect(), log.to_owned());
     let name = format!("many-{}", shard.0);
-    scheduler.launch(&wf, arguments).named(&name).await?.await?;
+    scheduler.launch(&wf, arguments).named(name).await?.await?;
     Ok(())
 }

@@ -15,6 +15,8 @@ pub struct Ending {
     pub ms: u64,
     /// The hash of everything that was committed and done.
     pub trace: Digest,
+    /// Snapshots that were kept.
+    pub snapshots: u64,
     /// How often each fault came.
     pub faults: BTreeMap<Fault, u64>,
     /// The kinds of nodes that began.
@@ -33,6 +35,7 @@ impl Ending {
             steps: 0,
             ms: 0,
             trace: Digest([0; 32]),
+            snapshots: 0,
             faults: BTreeMap::new(),
             kinds: Vec::new(),
             executions: 0,

@@ -40,6 +40,9 @@ faults! {
     LostRead "lost frame on reading" 8,
     ReorderedRead "reordered frames on reading" 8,
     FlippedRead "flipped bit on reading" 8,
+    CrashBeforeSnapshot "crash before a snapshot is kept" 40,
+    CrashBeforeTrim "crash between snapshot and trim" 60,
+    SnapshotFlipped "flipped bit in a snapshot on reading" 30,
     StoreOutage "store outage" 60,
     LeaseLost "lease lost while working" 0,
     TwoOwners "two owners" 0,
@@ -133,4 +136,5 @@ mutations! {
     StalePublisher "the cache takes a result under a stale token",
     CommitTwice "a repeated commit is appended again",
     RunsAgain "an attempt that succeeded is begun once more by the next owner",
+    SnapshotForgets "a snapshot lacks the records of the last frame that it includes",
 }

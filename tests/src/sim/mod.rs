@@ -21,6 +21,7 @@ mod owner;
 mod report;
 mod run;
 mod seeds;
+mod snapshots;
 mod spec;
 mod store;
 mod takeover;

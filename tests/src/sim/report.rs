@@ -14,6 +14,7 @@ pub struct Report {
     ms: u64,
     executions: u64,
     large: u64,
+    snapshots: u64,
     trace: Digest,
     faults: BTreeMap<Fault, u64>,
     kinds: BTreeMap<&'static str, u64>,
@@ -29,6 +30,7 @@ impl Default for Report {
             ms: 0,
             executions: 0,
             large: 0,
+            snapshots: 0,
             trace: Digest([0; 32]),
             faults: BTreeMap::new(),
             kinds: BTreeMap::new(),
@@ -78,6 +80,7 @@ impl Report {
         self.steps += ending.steps;
         self.ms += ending.ms;
         self.executions += ending.executions as u64;
+        self.snapshots += ending.snapshots;
         self.large += u64::from(ending.nodes > 100);
         let both = [self.trace.0, ending.trace.0].concat();
         self.trace = Digest::of("flyte simulation report v1", &both);
@@ -118,6 +121,10 @@ impl Report {
                 "{n} % of the seeds have more than 100 nodes, not 10 %"
             ));
         }
+        if self.snapshots < self.seeds {
+            let n = self.snapshots;
+            out.push(format!("{n} snapshots were taken, not one in each seed"));
+        }
         for fault in Fault::ALL {
             // 100 in 2,000 seeds.
             let wanted = self.seeds / 20;
@@ -142,6 +149,7 @@ impl Report {
             "simulated_hours": self.ms / 3_600_000,
             "executions": self.executions,
             "seeds_over_100_nodes": self.large,
+            "snapshots": self.snapshots,
             "trace_hash": self.trace.to_hex(),
             "faults": faults,
             "node_kinds": self.kinds,
@@ -162,6 +170,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "executions: {}, events: {}", self.executions, self.steps)?;
         writeln!(f, "simulated hours: {}", self.ms / 3_600_000)?;
+        writeln!(f, "snapshots: {}", self.snapshots)?;
         writeln!(f, "trace hash: {}", self.trace)?;
         writeln!(f, "faults:")?;
         for fault in Fault::ALL {
