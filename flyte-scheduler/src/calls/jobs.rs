@@ -29,6 +29,7 @@ impl World {
             .await
             .map_err(|e| blob_error("launch", e))?;
         let mut tries = 0;
+        let mut last = None;
         loop {
             if lookup && plugin.info().capabilities.lookup {
                 let wanted = [LookupRequest {
@@ -44,17 +45,22 @@ impl World {
                     });
                 }
             }
+            if let Some(e) = last.take().filter(|_| tries >= TRIES) {
+                return Err(e);
+            }
             let launch = async { one(plugin.launch(&self.launch, vec![request.clone()]).await) };
             let error = match self.call("launch", launch).await {
                 Ok(launched) => return Ok(launched),
                 Err(e) => e,
             };
             tries += 1;
-            if error.retry() == Retry::Never || tries >= TRIES {
+            // A lost reply is no failure: look before launching again, and before giving up, lest
+            // the job run on beside that of the next attempt.
+            lookup = error.retry() == Retry::Ambiguous;
+            if error.retry() == Retry::Never || tries >= TRIES && !lookup {
                 return Err(error);
             }
-            // A lost reply is no failure: look before launching again.
-            lookup = error.retry() == Retry::Ambiguous;
+            last = Some(error);
             tokio::time::sleep(Duration::from_millis(50 << tries)).await;
         }
     }

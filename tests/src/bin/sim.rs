@@ -72,7 +72,11 @@ fn main() -> ExitCode {
         );
     }
     let gaps = if args.seeds >= 500 {
-        report.gaps()
+        let mut gaps = report.gaps();
+        if args.seeds >= 2_000 && args.steps >= 10_000 {
+            gaps.extend(report.pair_gaps());
+        }
+        gaps
     } else {
         Vec::new()
     };

@@ -17,6 +17,8 @@ pub struct Ending {
     pub trace: Digest,
     /// How often each fault came.
     pub faults: BTreeMap<Fault, u64>,
+    /// How often each met which kind of node.
+    pub met: BTreeMap<(Fault, &'static str), u64>,
     /// The kinds of nodes that began.
     pub kinds: Vec<&'static str>,
     /// How many executions there were.
@@ -34,6 +36,7 @@ impl Ending {
             ms: 0,
             trace: Digest([0; 32]),
             faults: BTreeMap::new(),
+            met: BTreeMap::new(),
             kinds: Vec::new(),
             executions: 0,
             nodes: 0,

@@ -21,6 +21,10 @@ pub(super) enum Event {
     Renew(u64),
     /// A process begins again.
     Restart(usize),
+    /// A process begins again with the newest version.
+    Upgrade(usize),
+    /// Somebody repairs what the medium has of a shard.
+    Repair(ShardId),
     /// An owner reads its inbox.
     Poll(u64),
     /// A timer of an owner is due; when that was planned for.

@@ -16,6 +16,7 @@ mod event;
 mod fault;
 mod history;
 mod judge;
+mod medium;
 mod oracle;
 mod owner;
 mod report;
@@ -23,15 +24,19 @@ mod run;
 mod seeds;
 mod spec;
 mod store;
+mod struck;
+mod table;
 mod takeover;
 mod task;
 mod templates;
+mod versions;
 mod world;
 
 pub use ending::Ending;
 pub use fault::{Fault, Mutation};
 pub use report::Report;
 pub use seeds::FAILED_ONCE;
+pub use table::NODE_KINDS;
 
 /// Lives through a seed: so many events with faults, then without until everything is over. A
 /// panic of the engine is a promise that was broken, too.

@@ -34,6 +34,9 @@ struct StoreShard {
     next: u64,
     seen: BTreeSet<CommandId>,
     last: Option<CommitBatch>,
+    /// The version of the owner's binary, and the highest under which something was written.
+    writer: u16,
+    version: u16,
 }
 
 /// How long a lease lasts, in milliseconds.
@@ -114,14 +117,30 @@ impl SimStore {
     /// Takes a shard.
     ///
     /// # Errors
-    /// `Held`, or `Unavailable` in an outage.
-    pub(super) fn claim(&mut self, now: u64, id: ShardId, owner: &str) -> Result<Lease> {
+    /// `Held`; `NewerVersion` if a version wrote to it that `reads` does not read; `Unavailable`
+    /// in an outage.
+    pub(super) fn claim(
+        &mut self,
+        now: u64,
+        id: ShardId,
+        owner: &str,
+        reads: u16,
+    ) -> Result<Lease> {
         self.reach(now)?;
+        let checks = self.mutation != Some(Mutation::NoVersionCheck);
         let shard = self.shard(id, now);
         if shard.owner.is_some() {
             return Err(Error::new(ErrorKind::Held, "claim", "somebody has it"));
         }
+        if shard.version > reads && checks {
+            let text = format!(
+                "{id} was written as version {}, this process reads up to {reads}",
+                shard.version
+            );
+            return Err(Error::new(ErrorKind::NewerVersion, "claim", text));
+        }
         shard.epoch += 1;
+        shard.writer = reads;
         shard.owner = Some(owner.into());
         shard.expires = now + LEASE_TTL;
         shard.last = None;
@@ -130,6 +149,11 @@ impl SimStore {
             epoch: shard.epoch,
             owner: owner.into(),
         })
+    }
+
+    /// The highest version under which something was written to a shard.
+    pub(super) fn version(&self, id: ShardId) -> u16 {
+        self.shards.get(&id).map_or(0, |s| s.version)
     }
 
     /// Prolongs a lease.
@@ -206,6 +230,7 @@ impl SimStore {
         shard.frames.extend(batch.frames.iter().cloned());
         shard.inbox.retain(|e| e.number > batch.consumed);
         if fenced {
+            shard.version = shard.version.max(shard.writer);
             shard.last = Some(batch.clone());
         }
         Ok(true)
