@@ -140,6 +140,12 @@ macro_rules! mutations {
             /// All of them.
             pub const ALL: &'static [Mutation] = &[$(Mutation::$name,)*];
 
+            /// Its name, for the command line.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Mutation::$name => stringify!($name),)* }
+            }
+
             /// What is wrong.
             #[must_use]
             pub const fn text(self) -> &'static str {

@@ -13,9 +13,6 @@ use super::world::World;
 /// Kinds of nodes.
 pub(super) type Kinds = BTreeSet<&'static str>;
 
-/// How much more often a fault comes to an attempt of a kind of which there are few.
-const RARE: u64 = 12;
-
 impl World {
     /// Whether a fault comes to a shard; then it meets what is in flight there.
     pub(super) fn strikes_shard(&mut self, fault: Fault, shard: ShardId) -> bool {
@@ -75,13 +72,14 @@ impl World {
         self.faults.meets(fault, &kinds);
     }
 
-    /// Whether a fault comes to an attempt, or to what is done for it.
+    /// Whether a fault comes to an attempt, or to what is done for it: more often where there are
+    /// few of its kind.
     pub(super) fn strikes_at(&mut self, fault: Fault, o: &Owner, at: AttemptRef) -> bool {
         let kinds = self.kinds_at(o, at);
-        let more = if kinds.contains("failure node") {
-            RARE
-        } else {
-            1
+        let more = match kinds {
+            _ if kinds.contains("failure node") => 12,
+            _ if kinds.contains("array over tasks") => 3,
+            _ => 1,
         };
         let strikes = self.faults.strikes_more(fault, more);
         if strikes {
