@@ -165,6 +165,13 @@ impl SimStore {
         Ok(())
     }
 
+    /// Prolongs a lease again and again until a time.
+    pub(super) fn keep(&mut self, now: u64, lease: &Lease, until: u64) {
+        if let Ok(shard) = self.held(lease, now) {
+            shard.expires = until + LEASE_TTL;
+        }
+    }
+
     /// Gives a shard back.
     pub(super) fn release(&mut self, now: u64, lease: &Lease) {
         if let Ok(shard) = self.held(lease, now) {

@@ -292,7 +292,7 @@ impl World {
             owners.push(o.lease.clone());
         }
         for lease in owners {
-            let _held = self.store.renew(next - 1, &lease);
+            self.store.keep(self.now, &lease, next - 1);
         }
         let keys: Vec<_> = self.queue.range(..(next, 0)).map(|(k, _)| *k).collect();
         for key in keys {
