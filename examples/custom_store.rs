@@ -10,7 +10,8 @@ use bytes::Bytes;
 use flyte_host::core::Result;
 use flyte_host::core::contract::{
     Command, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry, JournalPosition, Lease,
-    LoadItem, Page, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame,
+    LoadItem, Page, Prune, Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo,
+    StoredFrame,
 };
 use flyte_host::core::id::{Digest, ExecutionId, Tenant};
 use flyte_host::core::journal::IndexRow;
@@ -102,8 +103,14 @@ impl<S: Store> Store for Metered<S> {
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
         self.inner.snapshot(lease, snapshot).await
     }
+    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>> {
+        self.inner.last_snapshot(shard).await
+    }
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
         self.inner.trim(lease, before).await
+    }
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        self.inner.prune(prune).await
     }
     async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit> {
         self.inner.credits(lease, request).await

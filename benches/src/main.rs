@@ -5,9 +5,11 @@
 //!
 //! ```text
 //! cargo run --profile dist -p flyte-benches --bin bench -- fanout --n 100000 --vs tokio
+//! cargo run --profile dist -p flyte-benches --bin bench -- open --records 1000000 --parked 100000
 //! ```
 
 mod bare;
+mod open;
 mod ours;
 mod report;
 mod shape;
@@ -26,7 +28,16 @@ use crate::shape::Shape;
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
-    workload: Workload,
+    what: What,
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+enum What {
+    #[command(flatten)]
+    Workload(Workload),
+    /// Opening a store with a past: RECORDS of executions that are over, PARKED open ones.
+    Open(open::Options),
 }
 
 /// What is run.
@@ -99,9 +110,12 @@ impl Workload {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let done = match cli.workload.parts().1.child.clone() {
-        Some(system) => child(&cli.workload, &system),
-        None => parent(&cli.workload),
+    let done = match &cli.what {
+        What::Open(options) => open::run(options),
+        What::Workload(workload) => match workload.parts().1.child.clone() {
+            Some(system) => child(workload, &system),
+            None => parent(workload),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,7 +23,7 @@ use crate::tasks::{Add, Sum};
 const INPUT: i64 = 41;
 
 /// The shape as a plan: typed integers, each bound from the outputs of its parents.
-fn plan(shape: &Shape, suspend: bool) -> Done<Arc<Plan>> {
+pub(crate) fn plan(shape: &Shape, suspend: bool) -> Done<Arc<Plan>> {
     let id = Identifier::new(ResourceType::Workflow, "bench", "1");
     let int = || Variable::new(LiteralType::simple(SimpleType::Integer));
     let mut graph = GraphBuilder::new(id.clone(), GraphKind::Workflow);

@@ -112,8 +112,17 @@ impl fmt::Display for Report {
 
 /// The most memory that this process held; 0 where the system does not say.
 pub(crate) fn peak_rss_kib() -> u64 {
+    status_kib("VmHWM:")
+}
+
+/// The memory that this process holds; 0 where the system does not say.
+pub(crate) fn rss_kib() -> u64 {
+    status_kib("VmRSS:")
+}
+
+fn status_kib(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|l| l.strip_prefix(field));
     line.and_then(|l| l.trim().trim_end_matches(" kB").parse().ok())
         .unwrap_or(0)
 }

@@ -23,3 +23,10 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Attempts of one node, all kinds of failure together.
 pub const ATTEMPTS_MAX: u32 = 1_000;
+/// Bytes of one snapshot of a shard; with more open than that the journal stays as it is.
+pub const SNAPSHOT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Bytes of frames after which a shard's state is kept as a snapshot and the frames are dropped,
+/// unless the last snapshot was longer. Each frame counts [`FRAME_COST_BYTES`] more.
+pub const SNAPSHOT_AFTER_BYTES: u64 = 32 * 1024 * 1024;
+/// What a frame counts beside its own bytes.
+pub const FRAME_COST_BYTES: u64 = 256;

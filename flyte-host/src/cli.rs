@@ -88,6 +88,7 @@ pub(crate) enum Command {
         #[arg(short, long, value_name = "FILE", default_value = "-")]
         out: PathBuf,
     },
+    Prune(crate::prune::PruneArguments),
     /// Say whether a run would work here.
     Doctor {
         #[arg(long)]
@@ -232,6 +233,7 @@ impl Arguments {
     pub(crate) fn json(&self) -> bool {
         match &self.command {
             Command::Run(r) => r.json,
+            Command::Prune(a) => a.json,
             Command::Resume { json, .. }
             | Command::Abort { json, .. }
             | Command::Release { json, .. }

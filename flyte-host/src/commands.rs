@@ -11,6 +11,7 @@ use crate::fail::{Refusal, Result};
 use crate::follow::{Follow, follow};
 use crate::machine::{Machine, shown};
 use crate::picture::{graph, timeline};
+use crate::prune::prune;
 use crate::python::Python;
 use crate::report::{Report, seconds};
 use crate::run::run;
@@ -74,6 +75,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
             whose,
             out,
         } => timeline(&execution, &whose, &out).await,
+        Command::Prune(a) => prune(a).await,
         Command::Doctor { json } => doctor(json).await,
     }
 }

@@ -43,7 +43,7 @@ pub mod prelude {
     pub use flyte_core::literal::{FlyteError, SignedDuration, Timestamp};
     #[cfg(feature = "macros")]
     pub use flyte_core::{Inputs, LiteralEnum, LiteralStruct, Outputs, dynamic, task};
-    pub use flyte_scheduler::Scheduler;
+    pub use flyte_scheduler::{Limit, Scheduler};
 }
 
 /// The page is compiled.

@@ -13,6 +13,7 @@ mod inputs;
 mod machine;
 mod package;
 mod picture;
+mod prune;
 mod python;
 mod report;
 mod run;

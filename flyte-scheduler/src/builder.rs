@@ -8,6 +8,7 @@ use flyte_core::contract::{
     Cache, Clock, Durability, EnvironmentSecrets, FairShare, HostResources, LaunchContext, Plugin,
     Policy, Progress, Secrets, ShardId, Store, TASK_TYPE, Task,
 };
+use flyte_core::limits::SNAPSHOT_AFTER_BYTES;
 use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{ObjectStore, memory::InMemory};
 use flyte_core::plan::Plan;
@@ -18,6 +19,7 @@ use crate::clock::SystemClock;
 use crate::declared::Declared;
 use crate::engine::EngineConfig;
 use crate::progress::TracedProgress;
+use crate::retention::Retention;
 use crate::scheduler::Scheduler;
 
 /// Puts a scheduler together. Everything has a default: a store in memory and no plugin.
@@ -51,6 +53,8 @@ pub struct SchedulerBuilder {
     pub(crate) open_max: u32,
     pub(crate) inbox_max: u32,
     pub(crate) blocking_max: u32,
+    pub(crate) retention: Option<Retention>,
+    snapshot_after: Option<u64>,
     policy: Arc<PolicyFactory>,
     declared: Declared,
     problems: Vec<Problem>,
@@ -79,6 +83,8 @@ impl Default for SchedulerBuilder {
             open_max: Self::OPEN_MAX,
             inbox_max: Self::INBOX_MAX,
             blocking_max: Self::BLOCKING_MAX,
+            retention: None,
+            snapshot_after: None,
             policy: Arc::new(|| Box::<FairShare>::default()),
             declared: Declared::default(),
             problems: Vec::new(),
@@ -292,6 +298,24 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Bytes of journal after which the state is kept as a snapshot and the journal before it is
+    /// dropped. Default [`SNAPSHOT_AFTER_BYTES`]; on a store that keeps nothing
+    /// ([`Durability::Memory`]) none is taken by default unless there is a retention, since the
+    /// rows that outlive the journal take more memory than it did.
+    #[must_use]
+    pub fn snapshot_after_bytes(mut self, bytes: u64) -> Self {
+        self.snapshot_after = Some(bytes);
+        self
+    }
+
+    /// Deletes what is known of executions that are over and old, from time to time. Default: they
+    /// are kept for ever.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
     /// Claims the shard, loads its past and starts. Call it on the runtime that is to run tasks.
     ///
     /// # Errors
@@ -377,6 +401,13 @@ impl SchedulerBuilder {
         }
     }
 
+    fn snapshot_after(&self) -> Option<u64> {
+        let info = self.store.info();
+        let lasts = info.durability.min(self.durability) > Durability::Memory;
+        let default = (lasts || self.retention.is_some()).then_some(SNAPSHOT_AFTER_BYTES);
+        self.snapshot_after.or(default).filter(|_| info.fleet)
+    }
+
     pub(crate) fn engine_config(&self, epoch: u64) -> EngineConfig {
         EngineConfig {
             limits: self.limits.clone(),
@@ -386,6 +417,7 @@ impl SchedulerBuilder {
             metadata_prefix: format!("{}/metadata/propeller", self.root),
             raw_prefix: format!("{}/raw", self.root),
             epoch,
+            snapshot_after_bytes: self.snapshot_after(),
             ..EngineConfig::default()
         }
     }

@@ -2,13 +2,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flyte_core::Result;
 use flyte_core::contract::{
-    EventCursor, EventItem, EventSource, EventStream, JournalPosition, Store,
+    Event, EventCursor, EventItem, EventSource, EventStream, JournalPosition, Store,
 };
 use flyte_core::id::Digest;
-use flyte_core::journal::{Change, JournalFrame, Projector};
+use flyte_core::journal::{Change, JournalFrame, Projector, SnapshotFrames};
 use flyte_core::plan::Plan;
+use flyte_core::{Error, ErrorKind, Result};
 use futures::{StreamExt, stream};
 
 use crate::frames::Follower;
@@ -25,7 +25,7 @@ pub(crate) struct Reader {
     /// The next frame that is wanted.
     pub(crate) next: JournalPosition,
     /// Events up to here are not given.
-    after: Option<EventCursor>,
+    pub(crate) after: Option<EventCursor>,
     pub(crate) ready: VecDeque<Result<EventItem>>,
 }
 
@@ -42,11 +42,21 @@ impl Reader {
         }
     }
 
+    /// Takes the next frame.
     pub(crate) async fn take(&mut self, frame: &JournalFrame) -> Result<()> {
         if frame.sequence != self.next.sequence {
             return Ok(());
         }
         self.next.sequence += 1;
+        for event in self.fold(frame).await? {
+            self.after = Some(event.cursor);
+            self.ready.push_back(Ok(EventItem::Event(Box::new(event))));
+        }
+        Ok(())
+    }
+
+    /// Folds a frame; the events that were not given before.
+    pub(crate) async fn fold(&mut self, frame: &JournalFrame) -> Result<Vec<Event>> {
         for record in &frame.records {
             let digest = match &record.change {
                 Change::Opened(o) => Some(o.submission.plan),
@@ -60,37 +70,84 @@ impl Reader {
         }
         let plans = &self.plans;
         let mut find = |d: Digest| Ok(plans[&d].clone());
-        let events = self.projector.project(frame, &mut find)?.events;
-        let after = self.after;
-        let wanted = events
-            .into_iter()
-            .filter(|e| after.is_none_or(|a| e.cursor > a));
-        self.ready
-            .extend(wanted.map(|e| Ok(EventItem::Event(Box::new(e)))));
-        Ok(())
+        let mut events = self.projector.project(frame, &mut find)?.events;
+        events.retain(|e| self.after.is_none_or(|a| e.cursor > a));
+        Ok(events)
     }
 
-    /// What the journal has next; what was trimmed is told as missed.
-    pub(crate) async fn read(&mut self) -> Result<Vec<JournalFrame>> {
+    /// What the journal has next; `None` if that was trimmed.
+    pub(crate) async fn read(&mut self) -> Result<Option<Vec<JournalFrame>>> {
         let stored = self.store.frames(self.next, CHUNK).await?;
+        if stored.first().is_some_and(|f| f.position > self.next) {
+            return Ok(None);
+        }
         let mut frames = Vec::with_capacity(stored.len());
         for frame in &stored {
             frames.push(JournalFrame::decode(&frame.bytes)?);
         }
-        if let Some(first) = stored.first().filter(|f| f.position > self.next) {
-            let mut given = self.next;
-            given.sequence -= 1;
-            let cursor = |position, index| EventCursor { position, index };
-            let (from, to) = (cursor(given, u32::MAX), cursor(first.position, 0));
-            self.ready.push_back(Ok(EventItem::Lagged { from, to }));
-            self.next = first.position;
+        Ok(Some(frames))
+    }
+
+    /// Begins anew after what was trimmed: with the frames of the snapshot, which are to be
+    /// folded, and then with those after it. `None` if there is no later snapshot.
+    pub(crate) async fn rejoin(&mut self) -> Result<Option<SnapshotFrames>> {
+        if !self.store.info().fleet {
+            return Ok(None);
         }
-        Ok(frames)
+        let Some(snapshot) = self.store.last_snapshot(self.next.shard).await? else {
+            return Ok(None);
+        };
+        if snapshot.through < self.next.sequence {
+            return Ok(None);
+        }
+        let frames = SnapshotFrames::open(&snapshot.bytes)?;
+        self.projector = Projector::events_only(self.next.shard);
+        self.next.sequence = snapshot.through + 1;
+        Ok(Some(frames))
+    }
+
+    /// What is told of events that cannot be given any more.
+    pub(crate) fn missed(&self, from: JournalPosition) -> EventItem {
+        let mut given = from;
+        given.sequence -= 1;
+        let cursor = |position, index| EventCursor { position, index };
+        EventItem::Lagged {
+            from: self.after.unwrap_or(cursor(given, u32::MAX)),
+            to: cursor(self.next, 0),
+        }
+    }
+
+    /// Learns from the snapshot which executions are open; whether there is a later one.
+    async fn skip(&mut self) -> Result<bool> {
+        let Some(frames) = self.rejoin().await? else {
+            return Ok(false);
+        };
+        for frame in frames {
+            self.fold(&frame?).await?;
+            tokio::task::yield_now().await;
+        }
+        Ok(true)
+    }
+
+    /// Skips what was trimmed and tells of it.
+    async fn lag(&mut self) -> Result<bool> {
+        let from = self.next;
+        let skipped = self.skip().await?;
+        if skipped {
+            let missed = self.missed(from);
+            self.ready.push_back(Ok(missed));
+        }
+        Ok(skipped)
     }
 
     /// Reads what the journal has; whether there was anything.
     async fn catch_up(&mut self) -> Result<bool> {
-        let frames = self.read().await?;
+        let Some(frames) = self.read().await? else {
+            return match self.lag().await? {
+                true => Ok(true),
+                false => Err(gap(self.next)),
+            };
+        };
         for frame in &frames {
             self.take(frame).await?;
         }
@@ -104,9 +161,9 @@ impl Reader {
             }
             match live.get(self.next.sequence) {
                 Some(frame) => self.take(&frame).await?,
-                // It is too long ago; the journal has it.
+                // It is too long ago; the journal has it, or a snapshot that covers it all.
                 None => {
-                    self.catch_up().await?;
+                    let _any = self.catch_up().await? || self.lag().await?;
                 }
             }
             if !self.ready.is_empty() {
@@ -114,6 +171,12 @@ impl Reader {
             }
         }
     }
+}
+
+/// What was trimmed must have been kept in a snapshot.
+pub(crate) fn gap(next: JournalPosition) -> Error {
+    let text = format!("frame {} of {} is missing", next.sequence, next.shard);
+    Error::new(ErrorKind::Corrupt, "events", text)
 }
 
 #[async_trait]
@@ -126,7 +189,10 @@ impl EventSource for Scheduler {
             after: from,
             ..Reader::new(self.store().clone(), next)
         };
-        // Open executions are known only to one who has read from the start.
+        // Open executions are known to one who has read from the start, or from a snapshot.
+        if from.is_none() {
+            reader.skip().await?;
+        }
         while reader.catch_up().await? {}
         if from.is_none() {
             reader.ready.clear();

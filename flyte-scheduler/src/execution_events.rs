@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use flyte_core::Result;
-use flyte_core::contract::{EventStream, JournalPosition, ShardId};
+use flyte_core::contract::{EventItem, EventStream, JournalPosition, ShardId};
 use flyte_core::id::ExecutionId;
 use flyte_core::journal::{Change, JournalFrame};
 use futures::{FutureExt, StreamExt, stream};
 
-use crate::events::Reader;
+use crate::events::{Reader, gap};
 use crate::frames::Follower;
 use crate::handle::Handle;
 
@@ -92,9 +92,9 @@ impl Following {
                 Err(_nobody_tells) => {}
             }
         }
-        let frames = self.reader.read().await?;
-        // Without its beginning nothing can be told of the execution.
-        self.over |= self.number.is_none() && self.reader.next.sequence != sequence;
+        let Some(frames) = self.reader.read().await? else {
+            return self.rejoin().await.map(|()| true);
+        };
         for frame in &frames {
             self.take(frame).await?;
         }
@@ -104,7 +104,37 @@ impl Following {
         Ok(true)
     }
 
+    /// The frames that come next were trimmed: while the execution is open the snapshot has all
+    /// that ever concerned it; once it is over nothing more can be told.
+    async fn rejoin(&mut self) -> Result<()> {
+        let from = self.reader.next;
+        let Some(frames) = self.reader.rejoin().await? else {
+            return Err(gap(from));
+        };
+        self.number = None;
+        for frame in frames {
+            let own = self.own(&frame?);
+            for event in self.reader.fold(&own).await? {
+                self.reader.after = Some(event.cursor);
+                let item = EventItem::Event(Box::new(event));
+                self.reader.ready.push_back(Ok(item));
+            }
+        }
+        if self.number.is_none() {
+            self.over = true;
+            let missed = self.reader.missed(from);
+            self.reader.ready.push_back(Ok(missed));
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, frame: &JournalFrame) -> Result<()> {
+        let own = self.own(frame);
+        self.reader.take(&own).await
+    }
+
+    /// What concerns the execution.
+    fn own(&mut self, frame: &JournalFrame) -> JournalFrame {
         let mut own = Vec::new();
         for record in &frame.records {
             if let Change::Opened(o) = &record.change
@@ -117,11 +147,10 @@ impl Following {
                 own.push(record.clone());
             }
         }
-        let own = JournalFrame {
+        JournalFrame {
             records: own,
             ..*frame
-        };
-        self.reader.take(&own).await
+        }
     }
 }
 

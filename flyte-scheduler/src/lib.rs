@@ -22,7 +22,9 @@ pub mod outcome;
 mod ownership;
 mod parked;
 mod progress;
+mod prune;
 mod question;
+mod retention;
 mod room;
 mod scheduler;
 pub mod shard;
@@ -47,6 +49,8 @@ pub use health::Health;
 pub use ownership::{LeaseLost, ShutdownReport};
 pub use parked::{ParkKind, Parked};
 pub use progress::TracedProgress;
+pub use prune::{PruneBounds, PruneReport, Pruner};
+pub use retention::Retention;
 pub use scheduler::Scheduler;
 pub use submit::{Submit, SubmitError};
 #[cfg(feature = "metrics")]

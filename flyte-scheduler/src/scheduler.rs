@@ -15,6 +15,7 @@ use crate::mail::{Mailbox, Message};
 use crate::ownership::{
     LeaseLost, Leave, Owner, Shared, ShutdownReport, load, side_runtime, thread,
 };
+use crate::prune::keep_pruned;
 use crate::question::Question;
 use crate::wait_cause::WaitCause;
 use crate::waits::Wait;
@@ -70,6 +71,10 @@ impl Scheduler {
         };
         thread(name, drive)?;
         claimed.lease = None;
+        if let Some(retention) = shared.builder.retention.clone() {
+            let keep = keep_pruned(Arc::downgrade(&shared), retention);
+            shared.side.spawn(keep);
+        }
         Ok(Self(Arc::new(Inner(shared))))
     }
 

@@ -50,6 +50,9 @@ impl Cache for Down {
     async fn invalidate(&self, _: &CacheKey) -> Result<bool> {
         self.answer()
     }
+    async fn holds(&self, _: &[String]) -> Result<Vec<bool>> {
+        self.answer()
+    }
     async fn sweep(&self, _: &[CacheKey], _: Duration) -> Result<SweepReport> {
         self.answer()
     }

@@ -11,8 +11,8 @@ use flyte_core::contract::{
     Event, EventItem, EventKind, EventStream, JournalPosition, Lease, ShardId, Snapshot, Store,
     TaskError,
 };
-use flyte_core::journal::{ErrorOrigin, NodePhase, WorkflowPhase};
-use flyte_core::literal::{Literal, SignedDuration};
+use flyte_core::journal::{ErrorOrigin, NodePhase, SnapshotHead, SnapshotWriter, WorkflowPhase};
+use flyte_core::literal::{Literal, SignedDuration, Timestamp};
 use flyte_core::memory::MemoryStore;
 use flyte_core::plan::NodeSettings;
 use flyte_scheduler::{Deadline, Handle, Scheduler, WaitCause, WaitError};
@@ -197,7 +197,16 @@ async fn what_was_trimmed_is_told_as_missed() {
         epoch: scheduler.health().await.epoch,
         owner: "owner 0".into(),
     };
-    let (through, bytes) = (last, Vec::new().into());
+    let head = SnapshotHead {
+        through: last,
+        epoch: lease.epoch,
+        at: Timestamp::UNIX_EPOCH,
+        executions: 1,
+        left: false,
+    };
+    let mut writer = SnapshotWriter::new(head, []);
+    writer.older_ends(last).unwrap();
+    let (through, bytes) = (last, writer.finish().unwrap());
     let snapshot = Snapshot { through, bytes };
     store.snapshot(&lease, snapshot).await.unwrap();
     store.trim(&lease, last).await.unwrap();
@@ -207,7 +216,7 @@ async fn what_was_trimmed_is_told_as_missed() {
     };
     // The handle begins before or after the frame of the shard's claim.
     assert!(from.position <= position(1), "{from:?}");
-    assert_eq!(to.position, position(last));
+    assert_eq!(to.position, position(last + 1));
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use flyte_core::Result;
 use flyte_core::contract::ShardId;
 use flyte_core::id::Digest;
 use flyte_core::journal::{IndexRow, JournalFrame, Projector};
 use flyte_core::plan::Plan;
+use flyte_core::{Error, ErrorKind, Result};
+
+use crate::codec::id_of;
 
 /// What is kept of a shard's open executions between steps of its index; made anew from the
 /// journal where it is missing.
@@ -60,6 +62,11 @@ impl Folding {
         Ok(rows)
     }
 
+    /// Ends the frames of a snapshot.
+    pub(crate) fn restored(&mut self, through: u64) {
+        self.sequence = through;
+    }
+
     /// The first frame that is needed to make this anew.
     pub(crate) fn needed(&self) -> u64 {
         let first = self.open.values().min().copied();
@@ -71,4 +78,26 @@ impl Folding {
     pub(crate) fn knows(&self, plan: Digest) -> bool {
         self.plans.contains_key(&plan)
     }
+}
+
+/// What makes a row another one.
+pub(crate) type Key = (u8, Vec<u8>, [u32; 3]);
+
+/// The key of a row.
+pub(crate) fn key(row: &IndexRow) -> Result<Key> {
+    Ok(match row {
+        IndexRow::Execution(e) => (0, id_of(&e.id)?, [0; 3]),
+        IndexRow::Node(n) => {
+            let place = [n.addr.frame.0, n.addr.node.0, 0];
+            (1, id_of(&n.execution)?, place)
+        }
+        IndexRow::Attempt(a) => {
+            let place = [a.key.addr.frame.0, a.key.addr.node.0, a.key.attempt];
+            (2, id_of(&a.key.execution)?, place)
+        }
+        other => {
+            let text = format!("no place for the row {other:?}");
+            return Err(Error::new(ErrorKind::Unsupported, "index", text));
+        }
+    })
 }

@@ -11,6 +11,8 @@ mod folding;
 mod paging;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod pruning;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -20,7 +20,10 @@ fn the_document_has_every_limit_and_its_value() {
         MESSAGE_BYTES_MAX,
         NAME_BYTES_MAX,
         FRAME_BYTES_MAX,
-        ATTEMPTS_MAX
+        ATTEMPTS_MAX,
+        SNAPSHOT_BYTES_MAX,
+        SNAPSHOT_AFTER_BYTES,
+        FRAME_COST_BYTES
     ];
     for (name, value) in known {
         let row = document.lines().find(|l| l.contains(&format!("`{name}`")));

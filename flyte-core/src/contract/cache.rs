@@ -109,6 +109,13 @@ pub trait Cache: Debug + Send + Sync {
     ///   whose data is gone is replaced.
     async fn invalidate(&self, key: &CacheKey) -> Result<bool>;
 
+    /// For each text, such as the folder of an execution, whether a stored result has it in its
+    /// outputs: files that lie there must stay. It reads every result.
+    ///
+    /// - MUST [cache.holds]: a text that an output of a stored result contains is held; one of a
+    ///   result that is forgotten is not.
+    async fn holds(&self, texts: &[String]) -> Result<Vec<bool>>;
+
     /// Forgets results that nobody has read for `grace` and that are not among `roots`.
     ///
     /// - MUST [cache.sweep.roots]: an entry in `roots` stays.
@@ -176,6 +183,19 @@ pub struct Artifact {
     pub producer: AttemptKey,
     /// When.
     pub created_at: Timestamp,
+}
+
+impl Artifact {
+    /// Sets `found` for each text that its outputs contain, also inside of documents.
+    pub fn mark(&self, texts: &[String], found: &mut [bool]) {
+        let bytes =
+            postcard::to_allocvec(&self.outputs).expect("invariant: no type that postcard refuses");
+        // Texts are stored as they are, by this library and by MessagePack.
+        let all = String::from_utf8_lossy(&bytes);
+        for (text, found) in texts.iter().zip(found).filter(|(_, found)| !**found) {
+            *found = all.contains(text.as_str());
+        }
+    }
 }
 
 /// What [`Cache::get`] found.

@@ -80,7 +80,8 @@ pub type EventStream = BoxStream<'static, Result<EventItem>>;
 pub enum EventItem {
     /// Something happened.
     Event(Box<Event>),
-    /// The subscriber was too slow; subscribe again from `from` to replay.
+    /// The subscriber was too slow; subscribe again from `from` to replay. What the store has
+    /// dropped meanwhile (`Store::trim`) is not replayed: the same comes again then.
     Lagged {
         /// The last event that was given.
         from: EventCursor,

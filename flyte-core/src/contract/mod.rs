@@ -34,8 +34,8 @@ pub use registry::{Entity, ListQuery, Registered, Registry};
 pub use secrets::{EnvironmentSecrets, SecretValue, Secrets};
 pub use store::{
     Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability, Enqueued,
-    ExecutionOptions, InboxEntry, JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot,
-    Store, StoreHealth, StoreInfo, StoredFrame, Submission,
+    ExecutionOptions, InboxEntry, JournalPosition, Lease, LoadItem, Page, Prune, Pruned, Query,
+    ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame, Submission,
 };
 pub use task::{
     HostResources, Progress, RawTask, TASK_TYPE, Task, TaskContext, TaskContextParts, TaskError,

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -174,12 +174,36 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// - MUST [store.snapshot.fenced]: under a stale lease it is `StaleLease`.
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()>;
 
+    /// The newest snapshot of a shard, without a lease: for who reads events, or makes rows, from
+    /// there on. `Unsupported` if [`StoreInfo::fleet`] is not set.
+    ///
+    /// - MUST [store.snapshot.read]: gives what `load` begins with; `None` if there is none.
+    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>>;
+
     /// Drops frames before `before`. `Unsupported` if [`StoreInfo::fleet`] is not set.
     ///
     /// - MUST [store.trim.fenced]: under a stale lease it is `StaleLease`.
-    /// - MUST [store.trim.index]: rows of the index outlive the frames that they came from.
+    /// - MUST [store.trim.index]: rows of the index outlive the frames that they came from, and
+    ///   what comes later is added to them, by another process too.
     /// - MUST [store.trim.guarded]: frames after the newest snapshot stay.
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()>;
+
+    /// Deletes what is known of executions that are over, oldest first; needs no lease. Frames go
+    /// by `trim`, plans stay.
+    ///
+    /// - MUST [store.prune.over]: an execution that is not over stays.
+    /// - MUST [store.prune.bounds]: one goes only if it ended before `ended_before` and its tenant
+    ///   has at least `keep` newer ones that are over; rows of other tenants stay; at most `limit`
+    ///   go, and [`Pruned::more`] says whether others would.
+    /// - MUST [store.prune.spare]: an execution in `spare` stays.
+    /// - MUST [store.prune.parent]: the child of an execution that is known stays: starting it
+    ///   again must find it, and its parent's outputs may lie in its files.
+    /// - MUST [store.prune.gone]: no row of it is left or comes back, `locate` does not find it,
+    ///   and its name is free.
+    /// - MUST [store.prune.dry]: with `dry_run` it names what would go and changes nothing.
+    /// - MUST [store.prune.commands]: ids of commands that came within `remember` still count;
+    ///   older ones may be forgotten.
+    async fn prune(&self, prune: &Prune) -> Result<Pruned>;
 
     /// Takes from, or gives back to, a limit that all shards share. `Unsupported` if
     /// [`StoreInfo::fleet`] is not set.
@@ -439,7 +463,8 @@ pub enum LoadItem {
 pub struct Snapshot {
     /// The last frame that it includes.
     pub through: u64,
-    /// The state, as [`Record`](crate::journal::Record)s that rebuild it.
+    /// What [`SnapshotWriter`](crate::journal::SnapshotWriter) made: the records that rebuild the
+    /// state.
     pub bytes: Bytes,
 }
 
@@ -515,6 +540,34 @@ pub struct Page<T> {
     pub next: Option<String>,
     /// Up to where each shard's journal is reflected; empty where a list has no such thing.
     pub watermark: Vec<JournalPosition>,
+}
+
+/// What [`Store::prune`] deletes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prune {
+    /// Whose executions.
+    pub tenant: Tenant,
+    /// Only those that ended before this.
+    pub ended_before: Timestamp,
+    /// How many of the newest ones that are over stay, by the time of their submission.
+    pub keep: u64,
+    /// Executions that stay although they would go, by their names.
+    pub spare: BTreeSet<Str>,
+    /// At most so many at once.
+    pub limit: u32,
+    /// How long ids of commands are remembered at least, by the store's clock.
+    pub remember: Duration,
+    /// Only look.
+    pub dry_run: bool,
+}
+
+/// What [`Store::prune`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// What went, or would go; oldest first.
+    pub executions: Vec<ExecutionId>,
+    /// Whether there are others beyond the limit.
+    pub more: bool,
 }
 
 /// A wish for a part of a shared limit.

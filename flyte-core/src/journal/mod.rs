@@ -7,6 +7,8 @@
 //! Invariant: encoded tags and field orders are never reused; [`FRAME_VERSION`] rises with them.
 
 mod frame;
+#[cfg(test)]
+mod golden;
 mod lineage;
 mod open_frame;
 mod phase;
@@ -14,6 +16,7 @@ mod projector;
 mod record;
 mod row;
 mod select;
+mod snapshot;
 
 pub use frame::{FRAME_MAGIC, FRAME_VERSION, FrameError, JournalFrame};
 pub use lineage::{Lineage, Origin};
@@ -24,3 +27,6 @@ pub use record::{
 };
 pub use row::{AttemptRow, ExecutionRow, IndexRow, NodeRow};
 pub use select::select;
+pub use snapshot::{
+    SNAPSHOT_MAGIC, SNAPSHOT_VERSION, SnapshotFrames, SnapshotHead, SnapshotWriter,
+};

@@ -183,6 +183,14 @@ impl Cache for MemoryCache {
         Ok(self.lock().entries.remove(key).is_some())
     }
 
+    async fn holds(&self, texts: &[String]) -> Result<Vec<bool>> {
+        let mut found = vec![false; texts.len()];
+        for entry in self.lock().entries.values() {
+            entry.artifact.mark(texts, &mut found);
+        }
+        Ok(found)
+    }
+
     async fn sweep(&self, roots: &[CacheKey], grace: Duration) -> Result<SweepReport> {
         let now = self.clock.now();
         let mut inner = self.lock();

@@ -6,6 +6,7 @@
 
 mod cache;
 mod events;
+mod index;
 mod registry;
 mod secrets;
 mod store;

@@ -9,13 +9,15 @@ use futures::stream::{BoxStream, StreamExt};
 
 use crate::contract::{
     Clock, Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability,
-    Enqueued, InboxEntry, JournalPosition, Lease, LoadItem, Page, Query, ShardId, Snapshot, Store,
-    StoreHealth, StoreInfo, StoredFrame, Submission,
+    Enqueued, InboxEntry, JournalPosition, Lease, LoadItem, Page, Prune, Pruned, Query, ShardId,
+    Snapshot, Store, StoreHealth, StoreInfo, StoredFrame, Submission,
 };
 use crate::id::{Digest, ExecutionId, Tenant};
-use crate::journal::{FRAME_VERSION, IndexRow, JournalFrame, Projector, select};
+use crate::journal::{FRAME_VERSION, IndexRow, JournalFrame};
 use crate::plan::Plan;
 use crate::{Error, ErrorKind, Result};
+
+use super::index::{Index, Journal, answer};
 
 /// A store that lives in this process. Leases end when they are released, or, with
 /// [`MemoryStore::with_lease_ttl`], when they are not renewed in time.
@@ -55,8 +57,7 @@ struct Shard {
     expires: Option<Duration>,
     frames: Vec<Bytes>,
     trimmed: u64,
-    /// What an index has of the frames that were trimmed.
-    kept: Option<(Projector, Vec<IndexRow>)>,
+    index: Index,
     snapshot: Option<Snapshot>,
     inbox: Vec<InboxEntry>,
     next: u64,
@@ -100,6 +101,20 @@ impl MemoryStore {
     }
 }
 
+impl Shard {
+    /// Brings the rows up to a frame.
+    fn index(&mut self, id: ShardId, plans: &HashMap<Digest, Bytes>, through: u64) -> Result<()> {
+        let journal = Journal {
+            shard: id,
+            frames: &self.frames,
+            trimmed: self.trimmed,
+            snapshot: self.snapshot.as_ref(),
+            plans,
+        };
+        self.index.advance(&journal, through)
+    }
+}
+
 impl Inner {
     fn held(&mut self, operation: &'static str, lease: &Lease) -> Result<&mut Shard> {
         let shard = self.shards.entry(lease.shard).or_default();
@@ -128,24 +143,6 @@ impl Inner {
             }),
         }
     }
-}
-
-/// What frames mean for an index.
-fn project(
-    projector: &mut Projector,
-    frames: &[Bytes],
-    plans: &HashMap<Digest, Bytes>,
-) -> Result<Vec<IndexRow>> {
-    let mut plan = |d: Digest| {
-        let unknown = || Error::new(ErrorKind::NotFound, "query", format!("no plan {d}"));
-        Plan::from_bytes(plans.get(&d).ok_or_else(unknown)?).map(Arc::new)
-    };
-    let mut rows = Vec::new();
-    for bytes in frames {
-        let frame = JournalFrame::decode(bytes)?;
-        rows.extend(projector.project(&frame, &mut plan)?.rows);
-    }
-    Ok(rows)
 }
 
 #[async_trait]
@@ -332,23 +329,19 @@ impl Store for MemoryStore {
     }
 
     async fn query(&self, query: &Query) -> Result<Page<IndexRow>> {
-        let inner = self.lock();
-        let mut rows = Vec::new();
+        let mut inner = self.lock();
+        let Inner { shards, plans, .. } = &mut *inner;
         let mut watermark = Vec::new();
-        for (id, shard) in &inner.shards {
-            let (mut projector, kept) = match &shard.kept {
-                Some((projector, rows)) => (projector.clone(), rows.clone()),
-                None => (Projector::new(*id), Vec::new()),
-            };
-            rows.extend(kept);
-            rows.extend(project(&mut projector, &shard.frames, &inner.plans)?);
+        for (id, shard) in shards.iter_mut() {
             let sequence = shard.trimmed + shard.frames.len() as u64;
+            shard.index(*id, plans, sequence)?;
             watermark.push(JournalPosition {
                 shard: *id,
                 sequence,
             });
         }
-        Ok(select(rows, query, watermark))
+        let indexes = shards.values().map(|s| &s.index);
+        Ok(answer(indexes, query, watermark))
     }
 
     async fn frames(&self, from: JournalPosition, limit: usize) -> Result<Vec<StoredFrame>> {
@@ -404,8 +397,25 @@ impl Store for MemoryStore {
     }
 
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
-        self.lock().held("snapshot", lease)?.snapshot = Some(snapshot);
+        let mut inner = self.lock();
+        inner.held("snapshot", lease)?;
+        let Inner { shards, plans, .. } = &mut *inner;
+        let shard = shards.entry(lease.shard).or_default();
+        if shard
+            .snapshot
+            .as_ref()
+            .is_none_or(|s| s.through <= snapshot.through)
+        {
+            // What the frames up to it mean for rows can be told from the one before only.
+            shard.index(lease.shard, plans, snapshot.through)?;
+            shard.snapshot = Some(snapshot);
+        }
         Ok(())
+    }
+
+    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>> {
+        let inner = self.lock();
+        Ok(inner.shards.get(&shard).and_then(|s| s.snapshot.clone()))
     }
 
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
@@ -417,15 +427,55 @@ impl Store for MemoryStore {
         let last = before.saturating_sub(1).min(through);
         let gone = last.saturating_sub(shard.trimmed) as usize;
         let gone = gone.min(shard.frames.len());
-        let (mut projector, mut rows) = match &shard.kept {
-            Some(kept) => kept.clone(),
-            None => (Projector::new(lease.shard), Vec::new()),
-        };
-        rows.extend(project(&mut projector, &shard.frames[..gone], plans)?);
-        shard.kept = Some((projector, rows));
+        shard.index(lease.shard, plans, shard.trimmed + gone as u64)?;
         shard.frames.drain(..gone);
         shard.trimmed += gone as u64;
         Ok(())
+    }
+
+    /// Ids of commands are remembered for the store's life.
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        let mut inner = self.lock();
+        let Inner {
+            shards,
+            plans,
+            names,
+            ..
+        } = &mut *inner;
+        for (id, shard) in shards.iter_mut() {
+            let sequence = shard.trimmed + shard.frames.len() as u64;
+            shard.index(*id, plans, sequence)?;
+        }
+        let mut over: Vec<_> = shards
+            .values()
+            .flat_map(|s| s.index.executions())
+            .filter(|e| e.id.tenant == prune.tenant && e.phase.is_terminal())
+            .map(|e| (e.created_at, e.id.clone(), e.ended_at))
+            .collect();
+        over.sort();
+        over.truncate(over.len().saturating_sub(prune.keep as usize));
+        let mut out = Pruned::default();
+        let mut gone = HashSet::new();
+        for (_, id, ended) in over {
+            let parent = names.get(&id).and_then(|n| n.2.parent.as_ref());
+            let known = parent.is_some_and(|p| names.contains_key(&p.0) && !gone.contains(&p.0));
+            if ended >= Some(prune.ended_before) || prune.spare.contains(&id.name) || known {
+                continue;
+            }
+            if out.executions.len() == prune.limit as usize {
+                out.more = true;
+                break;
+            }
+            gone.insert(id.clone());
+            out.executions.push(id);
+        }
+        if !prune.dry_run {
+            for id in &out.executions {
+                names.remove(id);
+                shards.values_mut().for_each(|s| s.index.remove(id));
+            }
+        }
+        Ok(out)
     }
 
     async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit> {

@@ -65,6 +65,7 @@ cases! { CacheHarness:
     "cache.release.foreign" => release_foreign,
     "cache.explain.nearest" => explain,
     "cache.invalidate" => invalidate,
+    "cache.holds" => holds,
     "cache.sweep.roots" => sweep_roots,
     "cache.sweep.grace" => sweep_grace,
 }
@@ -477,6 +478,24 @@ async fn invalidate(h: &dyn CacheHarness) -> Outcome {
     put(&c, &key(1), 3).await?;
     let found = has(&c, &key(1)).await?;
     ensure!(found == Some(3), "replaced by 3, it is {found:?}");
+    Ok(())
+}
+
+async fn holds(h: &dyn CacheHarness) -> Outcome {
+    let c = h.fresh().await;
+    put(&c, &key(1), 1).await?;
+    let text = Literal::string("file:///data/of-e1/x.csv");
+    let artifact = Artifact {
+        outputs: Row::from_pairs([("o0", text)]),
+        ..artifact(2)
+    };
+    c.put(&key(2), &artifact, &PutOptions::default()).await?;
+    let texts = ["data/of-e1/".to_owned(), "data/of-e2/".to_owned()];
+    let held = c.holds(&texts).await?;
+    ensure!(held == [true, false], "one of two is named: {held:?}");
+    c.invalidate(&key(2)).await?;
+    let held = c.holds(&texts).await?;
+    ensure!(held == [false, false], "none is named any more: {held:?}");
     Ok(())
 }
 

@@ -24,6 +24,7 @@ mod fleet;
 mod inbox;
 mod lease;
 mod load;
+mod prune;
 mod query;
 
 use commit::*;
@@ -31,6 +32,7 @@ use fleet::*;
 use inbox::*;
 use lease::*;
 use load::*;
+use prune::*;
 use query::*;
 
 use data::{Writer, batch, every_kind, frame, id, plan, submission, submit};
@@ -122,9 +124,17 @@ cases! { StoreHarness:
     "store.tenants" => tenants,
     "store.snapshot.loads" => snapshot_loads,
     "store.snapshot.fenced" => snapshot_fenced,
+    "store.snapshot.read" => snapshot_read,
     "store.trim.fenced" => trim_fenced,
     "store.trim.index" => trim_index,
     "store.trim.guarded" => trim_guarded,
+    "store.prune.over" => prune_over,
+    "store.prune.bounds" => prune_bounds,
+    "store.prune.spare" => prune_spare,
+    "store.prune.parent" => prune_parent,
+    "store.prune.gone" => prune_gone,
+    "store.prune.dry" => prune_dry,
+    "store.prune.commands" => prune_commands,
     "store.credits.bound" => credits_bound,
     "store.credits.fenced" => credits_fenced,
     "store.health" => health,

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use flyte_core::contract::{
     Artifact, Cache, CacheExplanation, CacheKey, CacheLookup, Command, CommandId, CommitBatch,
     Credit, CreditRequest, Enqueued, Entity, InboxEntry, JournalPosition, Lease, ListQuery,
-    LoadItem, ManualClock, Page, PutOptions, Query, Registered, Registry, ReservationToken,
-    ReserveOutcome, ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame, SweepReport,
+    LoadItem, ManualClock, Page, Prune, Pruned, PutOptions, Query, Registered, Registry,
+    ReservationToken, ReserveOutcome, ShardId, Snapshot, Store, StoreHealth, StoreInfo,
+    StoredFrame, SweepReport,
 };
 use flyte_core::id::{Digest, ExecutionId, Identifier, ResourceType, Tenant};
 use flyte_core::journal::IndexRow;
@@ -33,6 +34,10 @@ enum Fault {
     ForgetsSnapshots,
     HidesOwners,
     ThanksAnybody,
+    PrunesTooMany,
+    SparesNobody,
+    PrunesOnLooking,
+    LosesLastSnapshot,
 }
 
 #[derive(Debug)]
@@ -135,8 +140,24 @@ impl Store for Broken {
             other => other,
         }
     }
+    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>> {
+        match self.1 {
+            Fault::LosesLastSnapshot => Ok(None),
+            _ => self.0.last_snapshot(shard).await,
+        }
+    }
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
         self.0.trim(lease, before).await
+    }
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        let mut prune = prune.clone();
+        match self.1 {
+            Fault::PrunesTooMany => prune.keep = 0,
+            Fault::SparesNobody => prune.spare.clear(),
+            Fault::PrunesOnLooking => prune.dry_run = false,
+            _ => {}
+        }
+        self.0.prune(&prune).await
     }
     async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit> {
         match self.1 {
@@ -154,7 +175,7 @@ impl Store for Broken {
 
 #[tokio::test]
 async fn broken_stores_are_caught() {
-    let cases: [(Makes<dyn Store>, &str); 11] = [
+    let cases: [(Makes<dyn Store>, &str); 15] = [
         (
             Makes(|| Broken::of(Fault::DropsEmptyFrames)),
             "store.commit.opaque",
@@ -192,6 +213,22 @@ async fn broken_stores_are_caught() {
         (
             Makes(|| Broken::of(Fault::GivesCreditTwice)),
             "store.credits.bound",
+        ),
+        (
+            Makes(|| Broken::of(Fault::LosesLastSnapshot)),
+            "store.snapshot.read",
+        ),
+        (
+            Makes(|| Broken::of(Fault::PrunesTooMany)),
+            "store.prune.bounds",
+        ),
+        (
+            Makes(|| Broken::of(Fault::SparesNobody)),
+            "store.prune.spare",
+        ),
+        (
+            Makes(|| Broken::of(Fault::PrunesOnLooking)),
+            "store.prune.dry",
         ),
     ];
     for (harness, id) in cases {
@@ -256,6 +293,9 @@ impl Cache for BrokenCache {
     }
     async fn invalidate(&self, key: &CacheKey) -> Result<bool> {
         self.0.invalidate(&self.key(key)).await
+    }
+    async fn holds(&self, texts: &[String]) -> Result<Vec<bool>> {
+        self.0.holds(texts).await
     }
     async fn sweep(&self, roots: &[CacheKey], grace: Duration) -> Result<SweepReport> {
         self.0.sweep(roots, grace).await

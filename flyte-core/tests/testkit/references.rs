@@ -108,6 +108,9 @@ impl Cache for Down {
     async fn invalidate(&self, _: &CacheKey) -> Result<bool> {
         down()
     }
+    async fn holds(&self, _: &[String]) -> Result<Vec<bool>> {
+        down()
+    }
     async fn sweep(&self, _: &[CacheKey], _: Duration) -> Result<SweepReport> {
         down()
     }

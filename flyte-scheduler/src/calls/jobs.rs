@@ -28,10 +28,11 @@ impl World {
             .put(&inputs, bytes.into())
             .await
             .map_err(|e| blob_error("launch", e))?;
+        let looks = plugin.info().capabilities.lookup;
         let mut tries = 0;
         let mut last = None;
         loop {
-            if lookup && plugin.info().capabilities.lookup {
+            if lookup && looks {
                 let wanted = [LookupRequest {
                     key: request.key.clone(),
                     identity: request.identity.clone(),
@@ -57,7 +58,8 @@ impl World {
             // A lost reply is no failure: look before launching again, and before giving up, lest
             // the job run on beside that of the next attempt.
             lookup = error.retry() == Retry::Ambiguous;
-            if error.retry() == Retry::Never || tries >= TRIES && !lookup {
+            let again = tries < TRIES || lookup && looks;
+            if error.retry() == Retry::Never || !again {
                 return Err(error);
             }
             last = Some(error);

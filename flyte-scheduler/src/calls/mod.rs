@@ -7,6 +7,7 @@ mod jobs;
 mod plans;
 mod pushed;
 mod results;
+pub(crate) mod snapshots;
 mod store;
 mod world;
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use flyte_core::contract::Submission;
 use flyte_core::id::{Digest, FrameIx, NodeAddr, NodeIx};
 use flyte_core::journal::{CacheStatus, Change, Record, WorkflowPhase};
-use flyte_core::literal::Timestamp;
-use flyte_core::plan::{Graph, Target};
+use flyte_core::literal::{Row, Timestamp};
+use flyte_core::plan::{Graph, Plan, Target};
 
 use super::child::Untold;
 use super::state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
@@ -57,16 +58,17 @@ pub(super) fn apply(
         Change::OwnerLost => return state.left = false,
         Change::OwnerLeft => return state.left = true,
         Change::Opened(opened) => {
-            let s = &opened.submission;
-            let loaded = plans.plan(s.plan);
+            let loaded = plans.plan(opened.submission.plan);
+            let s = shared(opened.submission.clone(), &loaded.plan);
             let inputs = s.inputs.values().iter().cloned().map(Some).collect();
             let root = Frame::new(loaded.clone(), 0, None, inputs, None);
             let mut execution = Execution {
                 number,
                 id: s.id.clone(),
-                submission: s.clone(),
+                submission: s,
                 loaded,
-                frames: Vec::new(),
+                // Most executions have no other frame.
+                frames: Vec::with_capacity(1),
                 phase: WorkflowPhase::Running,
                 opened_at: at,
                 parked: None,
@@ -111,6 +113,23 @@ pub(super) fn apply(
     execution.apply(&record.change, at, plans, agenda);
     let after = execution.jobs.len() + execution.finalizing.len();
     state.jobs = (state.jobs as usize + after - before) as u32;
+}
+
+/// A submission that has its names in common with its plan: what is read from a journal has copies
+/// of them, and there may be a hundred thousand.
+fn shared(mut s: Submission, plan: &Plan) -> Submission {
+    if s.entity == plan.id {
+        s.entity = plan.id.clone();
+    }
+    if s.id.tenant == plan.id.tenant {
+        s.id.tenant = plan.id.tenant.clone();
+    }
+    let names = &plan.root().input_names;
+    if s.inputs.names() == names {
+        let values = std::mem::take(&mut s.inputs).into_values();
+        s.inputs = Row::new(names.clone(), values).expect("invariant: as many as before");
+    }
+    s
 }
 
 impl Execution {

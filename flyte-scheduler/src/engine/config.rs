@@ -29,6 +29,9 @@ pub struct EngineConfig {
     pub raw_prefix: String,
     /// The fencing token of the shard's lease.
     pub epoch: u64,
+    /// Bytes of frames after which the shard asks for a snapshot; `None` asks for none. Default
+    /// [`SNAPSHOT_AFTER_BYTES`](flyte_core::limits::SNAPSHOT_AFTER_BYTES).
+    pub snapshot_after_bytes: Option<u64>,
 }
 
 impl EngineConfig {
@@ -53,6 +56,7 @@ impl Default for EngineConfig {
             metadata_prefix: "metadata/propeller".into(),
             raw_prefix: "raw".into(),
             epoch: 0,
+            snapshot_after_bytes: Some(flyte_core::limits::SNAPSHOT_AFTER_BYTES),
         }
     }
 }

@@ -5,7 +5,6 @@ use flyte_core::id::{Digest, Str};
 use flyte_core::plan::Plan;
 
 /// A plan with what this program knows of its tasks.
-#[derive(Debug)]
 pub struct LoadedPlan {
     /// The plan.
     pub plan: Arc<Plan>,
@@ -15,6 +14,13 @@ pub struct LoadedPlan {
     pub tasks: Vec<TaskKind>,
     /// Where each graph's outputs lie in a frame.
     pub layouts: Vec<Layout>,
+}
+
+impl std::fmt::Debug for LoadedPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // States are printed, and have one for each of their frames.
+        write!(f, "LoadedPlan({}, {})", self.plan.id.name, self.digest)
+    }
 }
 
 /// Who runs a task.

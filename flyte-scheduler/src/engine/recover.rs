@@ -1,7 +1,7 @@
 use flyte_core::contract::LookupRequest;
 use flyte_core::id::NodeAddr;
 use flyte_core::journal::{
-    Change, Charge, ErrorOrigin, ExecutionError, JournalFrame, ParkCause, Retrying,
+    Change, Charge, ErrorOrigin, ExecutionError, JournalFrame, ParkCause, Retrying, SnapshotHead,
 };
 use flyte_core::literal::Timestamp;
 
@@ -23,6 +23,11 @@ impl Engine {
             // What follows is looked at once the whole past is known.
             self.scratch.clear();
         }
+    }
+
+    /// Ends the frames of a snapshot.
+    pub fn restored(&mut self, head: &SnapshotHead) {
+        self.state.restored(head);
     }
 
     /// Takes over after the past is folded: finds out what became of what was in flight.

@@ -167,7 +167,7 @@ impl Execution {
 }
 
 /// Two characters that spread raw outputs over folders, as Flyte chooses them.
-fn shard_of(name: &str) -> String {
+pub(crate) fn shard_of(name: &str) -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| {
         (h ^ u32::from(b)).wrapping_mul(0x0100_0193)

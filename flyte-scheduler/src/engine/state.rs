@@ -4,7 +4,7 @@ use std::sync::Arc;
 use flyte_core::contract::{JobHandle, Submission};
 use flyte_core::id::{AttemptKey, ExecutionId, FrameIx, NodeAddr, Str};
 use flyte_core::journal::{
-    CacheStatus, ExecutionError, OutputValues, Overdue, ParkCause, WorkflowPhase,
+    CacheStatus, ExecutionError, OutputValues, Overdue, ParkCause, SnapshotHead, WorkflowPhase,
 };
 use flyte_core::literal::{Literal, Names, Timestamp};
 use flyte_core::plan::{Graph, NodeRecord, NodeSettings, Target};
@@ -52,6 +52,24 @@ impl State {
     #[must_use]
     pub fn number(&self, id: &ExecutionId) -> Option<u64> {
         self.names.get(id).copied()
+    }
+
+    /// The executions that are not done with, by their numbers: open ones, and those whose parents
+    /// were not told.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.names.values().chain(self.untold.keys()).copied()
+    }
+
+    /// Takes what a snapshot says beside its executions.
+    pub(super) fn restored(&mut self, head: &SnapshotHead) {
+        self.at = self.at.max(head.at);
+        self.left = head.left;
+        if self.executions.is_empty() {
+            self.base = head.executions;
+        }
+        while self.next_number() <= head.executions {
+            self.executions.push_back(None);
+        }
     }
 
     /// The open executions in order of their numbers.

@@ -20,6 +20,35 @@ impl State {
     }
 }
 
+impl State {
+    /// Where it is another one than `other`, both being folds; `None` if they are equal. For
+    /// tests and simulation: it reads everything.
+    #[must_use]
+    pub fn differs(&self, other: &Self) -> Option<String> {
+        let counts = |s: &Self| (s.next_number(), s.open(), s.left, s.jobs, s.at);
+        if counts(self) != counts(other) {
+            return Some(format!("{:?} and {:?}", counts(self), counts(other)));
+        }
+        if self.untold != other.untold {
+            return Some(format!("{:?} and {:?}", self.untold, other.untold));
+        }
+        for (a, b) in self.iter().zip(other.iter()) {
+            let named = |s: &Self, e: &Execution| s.number(&e.id) == Some(e.number);
+            if !named(self, a) || !named(other, b) {
+                return Some(format!("the number of {} or {}", a.id, b.id));
+            }
+            let (a, b) = (format!("{a:#?}"), format!("{b:#?}"));
+            if let Some((a, b)) = a.lines().zip(b.lines()).find(|(a, b)| a != b) {
+                return Some(format!("{} and {}", a.trim(), b.trim()));
+            }
+            if a.len() != b.len() {
+                return Some("an execution is longer".into());
+            }
+        }
+        None
+    }
+}
+
 impl Execution {
     fn validate(&self) -> Result<(), String> {
         let mut live = 0;

@@ -25,6 +25,8 @@ pub(crate) enum Message {
         at: AttemptRef,
         accepted: bool,
     },
+    /// A snapshot is kept, of so many bytes, or none could be made.
+    Snapshotted(Option<u64>),
     /// A blocking function has returned, and others wait for its thread.
     Returned,
     /// Somebody wants to know.

@@ -2,7 +2,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use flyte_core::contract::{InboxEntry, Lease, LoadItem};
-use flyte_core::journal::{Change, JournalFrame};
+use flyte_core::journal::{Change, JournalFrame, SnapshotFrames};
 use flyte_core::{Error, ErrorKind, Result};
 use futures::{FutureExt, StreamExt};
 
@@ -53,13 +53,20 @@ async fn fold(shared: &Shared, lease: &Lease, shard: &mut Shard) -> Result<Vec<I
     let mut open = Vec::new();
     while let Some(item) = items.next().await {
         match item? {
-            LoadItem::Snapshot(_) => {
-                let text = "snapshots are not written by this version and cannot be read";
-                return Err(Error::new(ErrorKind::Unsupported, "load", text));
+            LoadItem::Snapshot(snapshot) => {
+                let mut frames = SnapshotFrames::open(&snapshot.bytes)?;
+                let head = *frames.head();
+                for frame in frames.by_ref() {
+                    let frame = frame?;
+                    know_plans(shared, &frame, shard).await?;
+                    shard.restore(&frame);
+                }
+                shard.restored(&head, snapshot.bytes.len());
             }
             LoadItem::Frame(stored) => {
                 let frame = JournalFrame::decode(&stored.bytes)?;
                 know_plans(shared, &frame, shard).await?;
+                shard.weigh(stored.bytes.len());
                 shard.fold(&frame)?;
             }
             LoadItem::Inbox(entry) => open.push(entry),

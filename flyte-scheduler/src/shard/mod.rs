@@ -4,6 +4,7 @@
 //! Invariant: no tokio type and no clock; time and answers arrive as arguments.
 
 mod polls;
+mod snapshots;
 
 use bytes::Bytes;
 use flyte_core::Result;
@@ -12,15 +13,18 @@ use flyte_core::contract::{
     ShardId,
 };
 use flyte_core::id::{ExecutionId, Str};
-use flyte_core::journal::{JournalFrame, Record};
+use flyte_core::journal::{JournalFrame, Record, SnapshotHead};
 use flyte_core::literal::Timestamp;
 use std::sync::Arc;
 
 use crate::engine::{AttemptRef, Effect, Engine, EngineConfig, Input, LoadedPlan, State};
 use crate::wait_cause::WaitCause;
 
+pub use snapshots::SnapshotPlan;
+
 pub use polls::{OBSERVE_CALLS_MAX, OBSERVE_CHUNK_MAX, Observe};
 use polls::{Polls, Told};
+use snapshots::Snapshots;
 
 /// Records of one frame: readers take a frame at a time.
 const FRAME_RECORDS_MAX: usize = 16_384;
@@ -45,6 +49,7 @@ pub struct Shard {
     records: Vec<Record>,
     staged: Vec<Effect>,
     flying: Option<Flying>,
+    snapshots: Snapshots,
     polls: Polls,
 }
 
@@ -62,6 +67,8 @@ pub enum Action {
     /// Do this; its records are durable. It is no [`Effect::Observe`], and no [`Effect::Finalize`]
     /// of a job that must be ended first: the shard makes of these what follows.
     Do(Effect),
+    /// Make this when there is time, and say so by [`Shard::snapshotted`].
+    Snapshot(SnapshotPlan),
     /// Ask a plugin after jobs and give its answers to [`Shard::observed`].
     Observe(Observe),
     /// Ask a plugin to end a job and say by [`Shard::told_to_end`] whether it took note.
@@ -87,6 +94,7 @@ impl Shard {
         durability: Durability,
     ) -> Self {
         let epoch = config.epoch;
+        let snapshots = Snapshots::new(config.snapshot_after_bytes);
         let seed = epoch.wrapping_mul(0x1_0000_0001) ^ u64::from(id.0);
         Self {
             id,
@@ -102,6 +110,7 @@ impl Shard {
             records: Vec::new(),
             staged: Vec::new(),
             flying: None,
+            snapshots,
         }
     }
 
@@ -151,6 +160,29 @@ impl Shard {
     /// Makes a plan known before frames that name it are folded.
     pub fn know(&mut self, plan: Arc<LoadedPlan>) {
         self.engine.know(plan);
+    }
+
+    /// Takes a frame of the snapshot; [`Shard::restored`] comes after the last.
+    pub fn restore(&mut self, frame: &JournalFrame) {
+        self.engine.fold(frame);
+    }
+
+    /// Ends the snapshot; the frames after it follow.
+    pub fn restored(&mut self, head: &SnapshotHead, bytes: usize) {
+        self.sequence = head.through;
+        self.folded = head.epoch;
+        self.engine.restored(head);
+        self.snapshots.restored(bytes);
+    }
+
+    /// The snapshot that was planned is kept, in so many bytes; `None` if it could not be made.
+    pub fn snapshotted(&mut self, bytes: Option<u64>) {
+        self.snapshots.made(bytes);
+    }
+
+    /// Says how many bytes a frame of the past has in the store.
+    pub fn weigh(&mut self, bytes: usize) {
+        self.snapshots.weigh(bytes);
     }
 
     /// Takes a frame of the past.
@@ -350,6 +382,7 @@ impl Shard {
         if self.flying.as_ref().is_some_and(|f| f.number == number) {
             let flying = self.flying.take().expect("invariant: it was just seen");
             self.let_go(flying.effects, out);
+            out.extend(self.snapshots.committed(number).map(Action::Snapshot));
             self.settle(out);
         }
     }
@@ -472,6 +505,12 @@ impl Shard {
             records = rest;
         }
         self.consumed = self.taken;
+        frames.iter().for_each(|f| self.snapshots.weigh(f.len()));
+        // Only here is the state exactly that of a frame.
+        if self.snapshots.is_due() && !made.is_empty() {
+            let plan = self.plan_snapshot();
+            self.snapshots.plan(self.number, plan);
+        }
         let batch = CommitBatch {
             number: self.number,
             frames,
@@ -484,6 +523,20 @@ impl Shard {
             effects,
         });
         out.push(Action::Commit(batch, made));
+    }
+
+    fn plan_snapshot(&self) -> SnapshotPlan {
+        let state = self.state();
+        SnapshotPlan {
+            head: SnapshotHead {
+                through: self.sequence,
+                epoch: self.epoch,
+                at: self.engine.now(),
+                executions: state.next_number() - 1,
+                left: state.left,
+            },
+            open: state.numbers().collect(),
+        }
     }
 
     /// Encodes records as a frame, or as several where they are too long for one.

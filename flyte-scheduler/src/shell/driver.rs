@@ -8,7 +8,7 @@ use flyte_core::literal::Timestamp;
 use futures::FutureExt;
 use tracing::Instrument;
 
-use crate::calls::{Children, World, commit};
+use crate::calls::{Children, World, commit, snapshots};
 use crate::engine::{Effect, Input, LoadedPlan};
 use crate::mail::{Message, Reader};
 use crate::ownership::{Attendants, Leaving, Shared};
@@ -209,6 +209,7 @@ impl Driver {
             Message::ToldToEnd { at, accepted } => {
                 self.shard.told_to_end(now, at, accepted, actions);
             }
+            Message::Snapshotted(bytes) => self.shard.snapshotted(bytes),
             Message::Returned => self.runs.returned(),
             Message::Ask(question) => question.answer(&self.shard),
             Message::Leave(leave) => {
@@ -253,6 +254,12 @@ impl Driver {
                 match action {
                     Action::Commit(batch, frames) => self.commit(batch, frames, &mut next),
                     Action::Do(effect) => self.effect(effect),
+                    Action::Snapshot(plan) => {
+                        let store = self.shared.client.store.clone();
+                        let send = self.world.send.clone();
+                        let told = snapshots::tell(store, self.lease.clone(), plan, send);
+                        self.shared.side.spawn(told);
+                    }
                     Action::Observe(question) => {
                         self.shared.side.spawn(self.world.clone().observe(question));
                     }

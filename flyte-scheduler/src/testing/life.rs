@@ -10,7 +10,9 @@ use flyte_core::contract::{
     TaskError,
 };
 use flyte_core::id::{Digest, Identifier, ResourceType};
-use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, JournalFrame, Projector};
+use flyte_core::journal::{
+    Change, ErrorOrigin, ExecutionError, JournalFrame, Projector, SnapshotFrames,
+};
 use flyte_core::literal::Row;
 use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{memory::InMemory, path::Path};
@@ -22,6 +24,7 @@ use super::attempts::{Answer, Attempts, boxed, real};
 use super::harness::{Call, Harness, TestError, execution};
 use super::run::Run;
 use super::seed::Draw;
+use crate::calls::snapshots;
 use crate::engine::{AttemptRef, ChildRequest, Effect, EngineConfig, Input, LoadedPlan, Outcome};
 use crate::shard::{Action, Shard};
 
@@ -29,6 +32,9 @@ use crate::shard::{Action, Shard};
 const GRACE: Duration = Duration::from_millis(20);
 /// The same where nothing else can happen.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of frames after which a snapshot is taken: so few that each run has several.
+const SNAPSHOT_AFTER: u64 = 2_000;
 
 /// Commits of a run after which the whole state is checked; that takes longer the larger it is.
 const VALIDATED: u32 = 1000;
@@ -84,6 +90,8 @@ pub(super) struct World<'h> {
     commits: u32,
     commands: u64,
     parked: Option<String>,
+    /// Everything that was committed; the store drops what a snapshot covers.
+    frames: Vec<Arc<JournalFrame>>,
 }
 
 impl<'h> World<'h> {
@@ -103,6 +111,7 @@ impl<'h> World<'h> {
             commits: 0,
             commands: 0,
             parked: None,
+            frames: Vec::new(),
         };
         world
             .later
@@ -119,6 +128,9 @@ impl<'h> World<'h> {
     }
 
     pub(super) async fn run(mut self, crash: Crash) -> Result<Run, TestError> {
+        for plan in self.plans.values() {
+            self.keep(plan).await?;
+        }
         let first = self.later.pop_front().expect("invariant: the submission");
         self.tell(first).await?;
         if !self.live(crash).await? {
@@ -127,21 +139,15 @@ impl<'h> World<'h> {
             self.parts.clear();
             self.live(Crash::Never).await?;
         }
-        self.result().await
+        self.result()
     }
 
-    async fn result(&self) -> Result<Run, TestError> {
-        let from = flyte_core::contract::JournalPosition {
-            shard: ShardId(0),
-            sequence: 1,
-        };
-        let stored = self.store.frames(from, usize::MAX).await.map_err(broken)?;
+    fn result(&self) -> Result<Run, TestError> {
         let mut projector = Projector::events_only(ShardId(0));
         let (mut frames, mut events, mut outcome) = (Vec::new(), Vec::new(), None);
-        for stored in stored {
-            let frame = JournalFrame::decode(&stored.bytes).map_err(broken)?;
+        for frame in &self.frames {
             let mut find = |d: Digest| Ok(self.plans[&d].plan.clone());
-            let projected = projector.project(&frame, &mut find).map_err(broken)?;
+            let projected = projector.project(frame, &mut find).map_err(broken)?;
             events.extend(projected.events);
             for record in &frame.records {
                 // The execution of the test is the first that was opened.
@@ -164,7 +170,7 @@ impl<'h> World<'h> {
                     });
                 }
             }
-            frames.push(frame);
+            frames.push((**frame).clone());
         }
         let outcome = outcome.ok_or_else(|| TestError::Stuck("it did not end".into()))?;
         Ok(Run {
@@ -202,11 +208,10 @@ impl<'h> World<'h> {
         self.epoch = lease.epoch;
         let config = EngineConfig {
             epoch: lease.epoch,
+            snapshot_after_bytes: Some(SNAPSHOT_AFTER),
             ..EngineConfig::default()
         };
-        let policy = Box::<FairShare>::default();
-        let mut shard = Shard::new(ShardId(0), config, policy, Durability::Memory);
-        self.plans.values().for_each(|p| shard.know(p.clone()));
+        let mut shard = self.shard(config);
         let mut past = self.store.load(&lease).await.map_err(broken)?;
         let mut inbox = Vec::new();
         while let Some(item) = past.next().await {
@@ -216,14 +221,43 @@ impl<'h> World<'h> {
                     shard.fold(&frame).map_err(broken)?;
                 }
                 LoadItem::Inbox(e) => inbox.push(e),
-                LoadItem::Snapshot(_) => unreachable!("invariant: nobody makes snapshots here"),
+                LoadItem::Snapshot(s) => {
+                    let mut frames = SnapshotFrames::open(&s.bytes).map_err(broken)?;
+                    for frame in frames.by_ref() {
+                        shard.restore(&frame.map_err(broken)?);
+                    }
+                    shard.restored(frames.head(), s.bytes.len());
+                }
             }
         }
+        self.same_state(&shard)?;
         let mut actions = Vec::new();
         shard.recover(self.clock.now(), &mut actions);
         let over = self.work(&mut shard, &lease, inbox, actions, crash).await;
         self.store.release(&lease).await.map_err(broken)?;
         over
+    }
+
+    fn shard(&self, config: EngineConfig) -> Shard {
+        let policy = Box::<FairShare>::default();
+        let mut shard = Shard::new(ShardId(0), config, policy, Durability::Memory);
+        self.plans.values().for_each(|p| shard.know(p.clone()));
+        shard
+    }
+
+    /// What was loaded, perhaps from a snapshot, is what the whole journal gives.
+    fn same_state(&self, loaded: &Shard) -> Result<(), TestError> {
+        if self.frames.is_empty() || self.commits > VALIDATED {
+            return Ok(());
+        }
+        let mut whole = self.shard(EngineConfig::default());
+        for frame in &self.frames {
+            whole.fold(frame).map_err(broken)?;
+        }
+        match loaded.state().differs(whole.state()) {
+            Some(what) => Err(TestError::Engine(format!("read from a snapshot: {what}"))),
+            None => Ok(()),
+        }
     }
 
     async fn work(
@@ -271,7 +305,7 @@ impl<'h> World<'h> {
                     std::task::Poll::Ready(attempts.first_poll(draw, cx))
                 };
                 let polled = futures::future::poll_fn(first).await;
-                self.answered(shard, polled, &mut queue);
+                self.answered(shard, polled, &mut queue).await?;
                 continue;
             }
             let due = shard.next_timer();
@@ -281,7 +315,7 @@ impl<'h> World<'h> {
                 let attempts = &mut self.attempts;
                 let outside = futures::future::poll_fn(|cx| attempts.poll(cx));
                 if let Ok(answer) = tokio::time::timeout(grace, outside).await {
-                    self.answered(shard, Some(answer), &mut queue);
+                    self.answered(shard, Some(answer), &mut queue).await?;
                     continue;
                 }
             }
@@ -298,13 +332,22 @@ impl<'h> World<'h> {
         }
     }
 
-    fn answered(
+    /// Makes a plan durable: rows are made of it before frames are dropped.
+    async fn keep(&self, plan: &LoadedPlan) -> Result<(), TestError> {
+        let bytes = plan.plan.to_bytes().into();
+        let kept = self.store.put_plan(plan.digest, bytes).await;
+        kept.map_err(broken)
+    }
+
+    async fn answered(
         &mut self,
         shard: &mut Shard,
         answer: Option<(AttemptRef, Answer)>,
         queue: &mut Vec<Action>,
-    ) {
-        let Some((at, answer)) = answer else { return };
+    ) -> Result<(), TestError> {
+        let Some((at, answer)) = answer else {
+            return Ok(());
+        };
         let input = match answer {
             Ok(Expansion::Values(row)) => Input::Ended {
                 at,
@@ -316,6 +359,7 @@ impl<'h> World<'h> {
                     ExecutionError::new(ErrorOrigin::User, code, e.to_string())
                 });
                 if let Ok(loaded) = &result {
+                    self.keep(loaded).await?;
                     self.plans.insert(loaded.digest, loaded.clone());
                 }
                 Input::Expanded { at, result }
@@ -326,6 +370,7 @@ impl<'h> World<'h> {
             },
         };
         shard.handle(self.clock.now(), input, queue);
+        Ok(())
     }
 
     /// Does what the shard asks for; `false` if the process dies here.
@@ -339,13 +384,19 @@ impl<'h> World<'h> {
     ) -> Result<bool, TestError> {
         let now = self.clock.now();
         match action {
-            Action::Commit(batch, _) => {
+            Action::Snapshot(plan) => {
+                let store = Arc::new(self.store.clone());
+                let taken = snapshots::take(store, lease.clone(), plan).await;
+                shard.snapshotted(Some(taken.map_err(broken)?));
+            }
+            Action::Commit(batch, frames) => {
                 self.commits += 1;
                 if crash == Crash::Before(self.commits) {
                     return Ok(false);
                 }
                 let number = batch.number;
                 self.store.commit(lease, batch).await.map_err(broken)?;
+                self.frames.extend(frames);
                 if crash == Crash::After(self.commits) {
                     return Ok(false);
                 }

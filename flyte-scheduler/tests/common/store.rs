@@ -7,7 +7,8 @@ use bytes::Bytes;
 use flyte_core::Result;
 use flyte_core::contract::{
     Command, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry, JournalPosition, Lease,
-    LoadItem, Page, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame,
+    LoadItem, Page, Prune, Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo,
+    StoredFrame,
 };
 use flyte_core::id::{Digest, ExecutionId, Tenant};
 use flyte_core::journal::IndexRow;
@@ -108,8 +109,14 @@ impl Store for Hooked {
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
         self.inner.snapshot(lease, snapshot).await
     }
+    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>> {
+        self.inner.last_snapshot(shard).await
+    }
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
         self.inner.trim(lease, before).await
+    }
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        self.inner.prune(prune).await
     }
     async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit> {
         self.inner.credits(lease, request).await

@@ -184,6 +184,25 @@ impl Cache for PostgresCache {
         Ok(!rows.is_empty())
     }
 
+    async fn holds(&self, texts: &[String]) -> Result<Vec<bool>> {
+        let mut found = vec![false; texts.len()];
+        let mut after: Vec<u8> = Vec::new();
+        let mut session = self.0.take("holds").await?;
+        loop {
+            let text =
+                "SELECT digest, artifact FROM cache WHERE digest > $1 ORDER BY digest LIMIT 256";
+            let rows = session.query(text, &[&after]).await?;
+            for row in &rows {
+                let artifact: Artifact = decode(row.get(1))?;
+                artifact.mark(texts, &mut found);
+            }
+            match rows.last() {
+                Some(row) => after = row.get(0),
+                None => return Ok(found),
+            }
+        }
+    }
+
     async fn sweep(&self, roots: &[CacheKey], grace: Duration) -> Result<SweepReport> {
         let text = "WITH gone AS (
                 DELETE FROM cache WHERE read_at <= clock_timestamp() - make_interval(secs => $1)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use flyte_core::contract::{JournalPosition, Page, Query, ShardId, StoredFrame};
 use flyte_core::id::{Digest, ExecutionId};
-use flyte_core::journal::{Change, IndexRow, JournalFrame};
+use flyte_core::journal::{Change, IndexRow, JournalFrame, SnapshotFrames};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use tokio_postgres::Row;
@@ -20,7 +20,7 @@ use tokio_postgres::types::ToSql;
 use super::journal::{self, FRAMES, at};
 use super::pool::{ONE_MOMENT, Pool, Session};
 use crate::codec::{decode, encode, id_of};
-use crate::folding::Folding;
+use crate::folding::{Folding, Key, key};
 use crate::paging;
 
 /// How long one question may work on the index; after that it answers with what is there.
@@ -61,6 +61,13 @@ impl Foldings {
     }
 }
 
+/// The last frame that a shard's rows show.
+pub(super) async fn seen(pool: &Arc<Pool>, shard: ShardId) -> Result<u64> {
+    let text = "SELECT sequence FROM indexed WHERE shard = $1";
+    let rows = pool.take("index").await?.query(text, &[&at(shard)]).await?;
+    Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0) as u64))
+}
+
 /// Takes the next frames of a shard into the index; says up to where it is then.
 async fn advance(pool: &Arc<Pool>, shard: ShardId, kept: &mut Option<Folding>) -> Result<u64> {
     let mut session = pool.take("index").await?;
@@ -75,19 +82,31 @@ async fn advance(pool: &Arc<Pool>, shard: ShardId, kept: &mut Option<Folding>) -
         Error::new(ErrorKind::Corrupt, "index", text)
     })?;
     let [seen, needed, trimmed] = [0, 1, 2].map(|i| row.get::<_, i64>(i) as u64);
-    // What an index that was lost could say of trimmed frames went with it.
-    let seen = seen.max(trimmed);
+    let mut rows = BTreeMap::new();
     // Taken out: what fails half-way is not kept. Another process may have gone on meanwhile.
-    let mut folding = kept
-        .take()
-        .filter(|f| (trimmed..=seen).contains(&f.sequence))
-        .unwrap_or_else(|| Folding::new(shard, needed.saturating_sub(1).max(trimmed).min(seen)));
+    let kept_one = kept.take();
+    let mut folding = if seen < trimmed {
+        // The index was lost: what the snapshot has is all that there is.
+        let (folding, found) = restore(s, shard, u64::MAX)
+            .await?
+            .ok_or_else(|| gap(shard, seen))?;
+        for row in found {
+            rows.insert(key(&row)?, row);
+        }
+        folding
+    } else {
+        let of = |f: &Folding| (trimmed..=seen).contains(&f.sequence);
+        let begun = match kept_one.filter(of) {
+            Some(folding) => Some(folding),
+            None => restore(s, shard, seen).await?.map(|r| r.0),
+        };
+        begun.unwrap_or_else(|| Folding::new(shard, needed.saturating_sub(1).min(seen)))
+    };
     while folding.sequence < seen {
         let span = (folding.sequence, seen);
         fold(s, shard, &mut folding, span).await?;
     }
-    let mut rows = BTreeMap::new();
-    let span = (seen, u64::MAX);
+    let span = (folding.sequence, u64::MAX);
     for row in fold(s, shard, &mut folding, span).await? {
         // The last one counts.
         rows.insert(key(&row)?, row);
@@ -99,6 +118,29 @@ async fn advance(pool: &Arc<Pool>, shard: ShardId, kept: &mut Option<Folding>) -
     let through = folding.sequence;
     *kept = Some(folding);
     Ok(through)
+}
+
+/// Folds the newest snapshot, if it goes no further than `upto`, and says what its executions
+/// mean for readers.
+async fn restore(
+    session: &mut Session,
+    shard: ShardId,
+    upto: u64,
+) -> Result<Option<(Folding, Vec<IndexRow>)>> {
+    let Some(snapshot) = journal::last_snapshot(session, shard).await? else {
+        return Ok(None);
+    };
+    if snapshot.through > upto {
+        return Ok(None);
+    }
+    let (mut folding, mut rows) = (Folding::new(shard, 0), Vec::new());
+    for frame in SnapshotFrames::open(&snapshot.bytes)? {
+        let frame = frame?;
+        let plans = plans(session, &folding, &frame).await?;
+        rows.extend(folding.take(&frame, &mut |d| planned(&plans, d))?);
+    }
+    folding.restored(snapshot.through);
+    Ok(Some((folding, rows)))
 }
 
 /// Folds the next frames between two, and says what they mean for readers.
@@ -119,14 +161,16 @@ async fn fold(
         }
         let frame = JournalFrame::decode(&bytes)?;
         let plans = plans(session, folding, &frame).await?;
-        let missing = |d: Digest| {
-            let text = format!("plan {d} is missing");
-            Error::new(ErrorKind::Corrupt, "index", text)
-        };
-        let mut find = |d: Digest| plans.get(&d).cloned().ok_or_else(|| missing(d));
-        rows.extend(folding.take(&frame, &mut find)?);
+        rows.extend(folding.take(&frame, &mut |d| planned(&plans, d))?);
     }
     Ok(rows)
+}
+
+fn planned(plans: &HashMap<Digest, Arc<Plan>>, d: Digest) -> Result<Arc<Plan>> {
+    plans.get(&d).cloned().ok_or_else(|| {
+        let text = format!("plan {d} is missing");
+        Error::new(ErrorKind::Corrupt, "index", text)
+    })
 }
 
 fn gap(shard: ShardId, after: u64) -> Error {
@@ -157,27 +201,6 @@ async fn plans(
         }
     }
     Ok(plans)
-}
-
-/// What makes a row another one.
-type Key = (u8, Vec<u8>, [u32; 3]);
-
-fn key(row: &IndexRow) -> Result<Key> {
-    Ok(match row {
-        IndexRow::Execution(e) => (0, id_of(&e.id)?, [0; 3]),
-        IndexRow::Node(n) => {
-            let place = [n.addr.frame.0, n.addr.node.0, 0];
-            (1, id_of(&n.execution)?, place)
-        }
-        IndexRow::Attempt(a) => {
-            let place = [a.key.addr.frame.0, a.key.addr.node.0, a.key.attempt];
-            (2, id_of(&a.key.execution)?, place)
-        }
-        other => {
-            let text = format!("no place for the row {other:?}");
-            return Err(Error::new(ErrorKind::Unsupported, "index", text));
-        }
-    })
 }
 
 /// Columns of rows that stand in a frame of an execution.

@@ -198,12 +198,12 @@ async fn missing(session: &mut Session, lease: &Lease, after: u64) -> Error {
     }
 }
 
-/// Drops frames before `before`; what the newest snapshot or the index still needs stays.
+/// Drops frames before `before`; what the newest snapshot does not cover, or the index has not seen, stays.
 pub(super) async fn trim(pool: &Arc<Pool>, lease: &Lease, before: u64) -> Result<()> {
     let mut session = pool.take("trim").await?;
     fence(&mut session, "trim", lease).await?;
     let text = "WITH bound AS (
-            SELECT least($2::bigint - 1, s.through, i.needed - 1, i.sequence) AS upto
+            SELECT least($2::bigint - 1, s.through, i.sequence) AS upto
             FROM snapshots s JOIN indexed i USING (shard) WHERE shard = $1),
         gone AS (DELETE FROM journal USING bound WHERE shard = $1 AND sequence <= upto)
         UPDATE shards SET trimmed = greatest(trimmed, upto) FROM bound WHERE shard = $1";
@@ -220,4 +220,17 @@ pub(super) async fn snapshot(pool: &Arc<Pool>, lease: &Lease, snapshot: &Snapsho
     let (shard, through) = (at(lease.shard), snapshot.through as i64);
     let bytes = &snapshot.bytes[..];
     session.end(&[(text, &[&shard, &through, &bytes])]).await
+}
+
+/// The newest snapshot.
+pub(super) async fn last_snapshot(
+    session: &mut Session,
+    shard: ShardId,
+) -> Result<Option<Snapshot>> {
+    let text = "SELECT through, bytes FROM snapshots WHERE shard = $1";
+    let rows = session.query(text, &[&at(shard)]).await?;
+    Ok(rows.first().map(|row| Snapshot {
+        through: row.get::<_, i64>(0) as u64,
+        bytes: Bytes::copy_from_slice(row.get(1)),
+    }))
 }

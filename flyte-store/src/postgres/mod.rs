@@ -15,6 +15,7 @@ mod journal;
 mod leases;
 mod options;
 mod pool;
+mod prune;
 mod registry;
 mod schema;
 mod store;

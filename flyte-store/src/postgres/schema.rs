@@ -4,13 +4,15 @@ use flyte_core::{Error, ErrorKind, Result};
 
 use super::pool::{Pool, Session};
 
-/// The version of the tables.
-pub(super) const VERSION: i32 = 1;
+/// The version of the tables. 2: owners write snapshots, which programs before it cannot read; ids
+/// of commands have a time.
+pub(super) const VERSION: i32 = 2;
 
 /// One step for each version. A step is never changed once it was released. A step that only
 /// adds, so that programs of an earlier version go on working, leaves `oldest` as it is; another
 /// one raises it to its own version.
-const STEPS: [&str; VERSION as usize] = ["
+const STEPS: [&str; VERSION as usize] = [
+    "
 CREATE TABLE shards (shard bigint PRIMARY KEY, owner text, epoch bigint NOT NULL DEFAULT 0,
     expires timestamptz, number bigint NOT NULL DEFAULT 0, batch bytea,
     last bigint NOT NULL DEFAULT 0, trimmed bigint NOT NULL DEFAULT 0,
@@ -52,7 +54,12 @@ CREATE TABLE entities (number bigserial PRIMARY KEY, kind bigint NOT NULL, org t
     archived bool NOT NULL DEFAULT false, UNIQUE (kind, org, project, domain, name, version));
 CREATE UNIQUE INDEX entities_active ON entities (kind, org, project, domain, name) WHERE active;
 CREATE INDEX entities_newest ON entities (kind, org, project, domain, number DESC);
-"];
+",
+    "
+ALTER TABLE commands ADD COLUMN at timestamptz NOT NULL DEFAULT clock_timestamp();
+UPDATE schema_version SET oldest = 2;
+",
+];
 
 /// Makes the tables, or brings them up to this version. Any number of processes may begin
 /// together: one does it, the others wait for it and find it done.

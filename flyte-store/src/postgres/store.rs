@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flyte_core::contract::{
     Cache, Command, CommitBatch, Credit, CreditRequest, Durability, Enqueued, InboxEntry,
-    JournalPosition, Lease, LoadItem, Page, Query, Registry, ShardId, Snapshot, Store, StoreHealth,
-    StoreInfo, StoredFrame,
+    JournalPosition, Lease, LoadItem, Page, Prune, Pruned, Query, Registry, ShardId, Snapshot,
+    Store, StoreHealth, StoreInfo, StoredFrame,
 };
 use flyte_core::id::{Digest, ExecutionId, Tenant};
 use flyte_core::journal::IndexRow;
@@ -21,7 +21,7 @@ use super::journal;
 use super::options::PostgresOptions;
 use super::pool::Pool;
 use super::registry::PostgresRegistry;
-use super::{credits, inbox, leases, schema};
+use super::{credits, inbox, leases, prune, schema};
 
 /// A store in one Postgres database, shared by any number of processes on any number of machines.
 ///
@@ -221,7 +221,17 @@ impl Store for PostgresStore {
     }
 
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
+        // What the frames up to it mean for rows can be told from the snapshot before only.
+        while index::seen(&self.pool, lease.shard).await? < snapshot.through {
+            let only = Some(lease.shard);
+            self.foldings.catch_up(&self.pool, only).await?;
+        }
         journal::snapshot(&self.pool, lease, &snapshot).await
+    }
+
+    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>> {
+        let mut session = self.pool.take("last_snapshot").await?;
+        journal::last_snapshot(&mut session, shard).await
     }
 
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
@@ -230,6 +240,11 @@ impl Store for PostgresStore {
             .catch_up(&self.pool, Some(lease.shard))
             .await?;
         journal::trim(&self.pool, lease, before).await
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        self.foldings.catch_up(&self.pool, None).await?;
+        prune::prune(&self.pool, prune).await
     }
 
     async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit> {

@@ -34,6 +34,17 @@ fn holder(c: &Connection, key: &[u8]) -> Result<Option<(String, i64, i64)>> {
         .map_err(|e| classify("reserve", e))
 }
 
+/// Some digests and results after a digest.
+fn page(c: &Connection, after: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let sql = "SELECT digest, artifact FROM cache WHERE digest > ?1 ORDER BY digest LIMIT 256";
+    c.prepare_cached(sql)
+        .and_then(|mut s| {
+            s.query_map([after], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .collect()
+        })
+        .map_err(|e| classify("holds", e))
+}
+
 fn stale() -> Error {
     Error::new(
         ErrorKind::StaleLease,
@@ -216,6 +227,23 @@ impl Cache for SqliteCache {
             Ok(n == 1)
         })
         .await
+    }
+
+    async fn holds(&self, texts: &[String]) -> Result<Vec<bool>> {
+        let (mut found, mut after) = (vec![false; texts.len()], Vec::new());
+        loop {
+            // A few at a time: commits wait for the same thread.
+            let from = after.clone();
+            let page = self.change(move |c| page(c, &from)).await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(found);
+            };
+            after = last.clone();
+            for (_, artifact) in &page {
+                let artifact: Artifact = decode(artifact)?;
+                artifact.mark(texts, &mut found);
+            }
+        }
     }
 
     async fn sweep(&self, roots: &[CacheKey], grace: Duration) -> Result<SweepReport> {

@@ -63,7 +63,7 @@ pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Resu
             }
         }
     }
-    c.execute("INSERT INTO commands VALUES (?1)", [&id[..]])
+    c.execute("INSERT INTO commands VALUES (?1, unixepoch())", [&id[..]])
         .map_err(fail)?;
     c.execute(
         "INSERT OR IGNORE INTO shards VALUES (?1, 0, 0, NULL, 0, 0, 0)",

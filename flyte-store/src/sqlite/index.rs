@@ -2,18 +2,18 @@
 //!
 //! Invariant: the rows of a shard are those of its frames up to `indexed.sequence`, no more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flyte_core::contract::{JournalPosition, Page, Query, ShardId};
 use flyte_core::id::Digest;
-use flyte_core::journal::{IndexRow, JournalFrame};
+use flyte_core::journal::{IndexRow, JournalFrame, SnapshotFrames};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::codec::{decode, encode, id_of};
-use crate::folding::Folding;
+use crate::folding::{Folding, key};
 use crate::paging;
 
 use super::error::classify;
@@ -21,15 +21,16 @@ use super::journal;
 
 /// Frames of one step.
 const STEP: usize = 16;
+/// Records after which a step ends: commits wait for it.
+const RECORDS: usize = 4_096;
 
 /// What is kept of open executions between steps; made anew from the journal where it is missing.
 #[derive(Debug, Default)]
 pub(super) struct Projectors(Mutex<HashMap<ShardId, Folding>>);
 
 /// Takes one frame, with plans from the store.
-fn take(folding: &mut Folding, c: &Connection, bytes: &[u8]) -> Result<Vec<IndexRow>> {
-    let frame = JournalFrame::decode(bytes)?;
-    folding.take(&frame, &mut |d: Digest| {
+fn take(folding: &mut Folding, c: &Connection, frame: &JournalFrame) -> Result<Vec<IndexRow>> {
+    folding.take(frame, &mut |d: Digest| {
         let bytes: Option<Vec<u8>> = c
             .prepare_cached("SELECT bytes FROM plans WHERE digest = ?1")
             .and_then(|mut s| s.query_row([&d.0[..]], |r| r.get(0)).optional())
@@ -48,14 +49,34 @@ impl Projectors {
         let at = watermark(c, shard).map_err(fail)?;
         // Taken out: what fails half-way is not kept.
         let kept = self.lock().remove(&shard).filter(|f| f.sequence == at);
-        let mut folding = match kept {
-            Some(folding) => folding,
-            None => refold(c, shard, at)?,
-        };
-        for stored in journal::frames(c, shard, at, STEP).map_err(fail)? {
-            for row in take(&mut folding, c, &stored.bytes)? {
-                write(c, shard, &row)?;
+        let mut rows = BTreeMap::new();
+        let mut folding = if at < journal::trimmed(c, shard).map_err(fail)? {
+            // The index was lost: what the snapshot has is all that there is.
+            let (folding, found) = restore(c, shard, u64::MAX)?.ok_or_else(|| gap(shard, at))?;
+            for row in found {
+                rows.insert(key(&row)?, row);
             }
+            folding
+        } else {
+            match kept {
+                Some(folding) => folding,
+                None => refold(c, shard, at)?,
+            }
+        };
+        let mut records = 0;
+        for stored in journal::frames(c, shard, folding.sequence, STEP).map_err(fail)? {
+            let frame = JournalFrame::decode(&stored.bytes)?;
+            records += frame.records.len();
+            for row in take(&mut folding, c, &frame)? {
+                // The last one counts.
+                rows.insert(key(&row)?, row);
+            }
+            if records > RECORDS {
+                break;
+            }
+        }
+        for row in rows.values() {
+            write(c, shard, row)?;
         }
         let needed = folding.needed();
         c.prepare_cached("INSERT OR REPLACE INTO indexed VALUES (?1, ?2, ?3)")
@@ -70,24 +91,50 @@ impl Projectors {
     }
 }
 
+/// Folds the newest snapshot, if it goes no further than `upto`, and says what its executions
+/// mean for readers.
+fn restore(c: &Connection, shard: ShardId, upto: u64) -> Result<Option<(Folding, Vec<IndexRow>)>> {
+    let snapshot = journal::snapshot(c, shard).map_err(|e| classify("index", e))?;
+    let Some(snapshot) = snapshot.filter(|s| s.through <= upto) else {
+        return Ok(None);
+    };
+    let (mut folding, mut rows) = (Folding::new(shard, 0), Vec::new());
+    for frame in SnapshotFrames::open(&snapshot.bytes)? {
+        rows.extend(take(&mut folding, c, &frame?)?);
+    }
+    folding.restored(snapshot.through);
+    Ok(Some((folding, rows)))
+}
+
+fn gap(shard: ShardId, after: u64) -> Error {
+    let text = format!("frame {} of {shard} is missing", after + 1);
+    Error::new(ErrorKind::Corrupt, "index", text)
+}
+
 /// Folds what open executions need, up to frame `at`.
 fn refold(c: &Connection, shard: ShardId, at: u64) -> Result<Folding> {
     let fail = |e| classify("index", e);
-    let mut folding = Folding::new(shard, at);
-    let mut after = needed(c, shard).map_err(fail)?.saturating_sub(1).min(at);
-    while after < at {
+    let mut folding = match restore(c, shard, at)? {
+        Some((folding, _)) => folding,
+        None => {
+            let needed = needed(c, shard).map_err(fail)?;
+            Folding::new(shard, needed.saturating_sub(1).min(at))
+        }
+    };
+    while folding.sequence < at {
+        let after = folding.sequence;
         let limit = STEP.min((at - after) as usize);
         let frames = journal::frames(c, shard, after, limit).map_err(fail)?;
-        if frames.is_empty() {
-            let text = format!("frame {} of {shard} is missing", after + 1);
-            return Err(Error::new(ErrorKind::Corrupt, "index", text));
+        for stored in &frames {
+            if stored.position.sequence != folding.sequence + 1 {
+                return Err(gap(shard, folding.sequence));
+            }
+            take(&mut folding, c, &JournalFrame::decode(&stored.bytes)?)?;
         }
-        for stored in frames {
-            after = stored.position.sequence;
-            take(&mut folding, c, &stored.bytes)?;
+        if frames.is_empty() {
+            return Err(gap(shard, after));
         }
     }
-    folding.sequence = at;
     Ok(folding)
 }
 
@@ -164,14 +211,20 @@ fn write(c: &Connection, shard: ShardId, row: &IndexRow) -> Result<()> {
     done.map_err(|e| classify("index", e))
 }
 
-/// Answers a query from the journal alone, where the index cannot be written.
+/// Answers a query from snapshot and journal alone, where the index cannot be written.
 pub(super) fn fold(c: &Connection, query: &Query, shards: &[ShardId]) -> Result<Page<IndexRow>> {
     let (mut rows, mut watermark) = (Vec::new(), Vec::new());
     for shard in shards {
-        let mut folding = Folding::new(*shard, 0);
-        let frames = journal::frames(c, *shard, 0, usize::MAX);
+        let trimmed = journal::trimmed(c, *shard).map_err(|e| classify("query", e))?;
+        let (mut folding, found) = match trimmed {
+            0 => (Folding::new(*shard, 0), Vec::new()),
+            _ => restore(c, *shard, u64::MAX)?.ok_or_else(|| gap(*shard, 0))?,
+        };
+        rows.extend(found);
+        let frames = journal::frames(c, *shard, folding.sequence, usize::MAX);
         for stored in frames.map_err(|e| classify("query", e))? {
-            rows.extend(take(&mut folding, c, &stored.bytes)?);
+            let frame = JournalFrame::decode(&stored.bytes)?;
+            rows.extend(take(&mut folding, c, &frame)?);
         }
         watermark.push(JournalPosition {
             shard: *shard,

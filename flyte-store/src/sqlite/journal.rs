@@ -1,8 +1,11 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
 use flyte_core::contract::{
-    CommitBatch, InboxEntry, JournalPosition, Lease, LoadItem, ShardId, Snapshot, StoredFrame,
+    CommitBatch, JournalPosition, Lease, LoadItem, ShardId, Snapshot, StoredFrame,
 };
 use flyte_core::journal::JournalFrame;
 use flyte_core::{Error, ErrorKind, Result};
+use futures::stream::{Stream, TryStreamExt, iter, try_unfold};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::codec::batch_digest;
@@ -104,17 +107,38 @@ pub(super) fn frames(
     rows.collect()
 }
 
-/// Whether frames follow each other, and which is the last.
-pub(super) fn check_order(shard: ShardId, after: u64, frames: &[StoredFrame]) -> Result<u64> {
-    let mut expected = after;
-    for frame in frames {
-        expected += 1;
-        if frame.position.sequence != expected {
-            let text = format!("frame {expected} of {shard} is missing");
+/// Frames that a new owner reads at once.
+const PAGE: usize = 64;
+
+/// The frames from `after` to `last`, a page at a time, so that a long journal is never in memory
+/// as a whole.
+pub(super) fn tail(
+    reader: Arc<Mutex<Connection>>,
+    shard: ShardId,
+    after: u64,
+    last: u64,
+) -> impl Stream<Item = Result<LoadItem>> + Send {
+    try_unfold((reader, after), move |(reader, after)| async move {
+        if after >= last {
+            return Ok::<_, Error>(None);
+        }
+        let limit = PAGE.min((last - after) as usize);
+        let page = {
+            let c = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            frames(&c, shard, after, limit).map_err(|e| classify("load", e))?
+        };
+        let whole = |page: &[StoredFrame]| {
+            let numbers = page.iter().zip(after + 1..);
+            page.len() == limit && numbers.into_iter().all(|(f, n)| f.position.sequence == n)
+        };
+        if !whole(&page) {
+            let text = format!("a frame of {shard} after {after} is missing");
             return Err(Error::new(ErrorKind::Corrupt, "load", text));
         }
-    }
-    Ok(expected)
+        let items = iter(page.into_iter().map(LoadItem::Frame).map(Ok));
+        Ok(Some((items, (reader, after + limit as u64))))
+    })
+    .try_flatten()
 }
 
 /// The newest snapshot of a shard.
@@ -132,36 +156,41 @@ pub(super) fn snapshot(c: &Connection, shard: ShardId) -> rusqlite::Result<Optio
     .optional()
 }
 
-/// Drops frames before `before`; what the newest snapshot or the index still needs stays.
-pub(super) fn trim(c: &Connection, lease: &Lease, before: u64, needed: u64) -> Result<()> {
+/// Frames that one change drops: commits go on in between.
+const TRIMMED: u64 = 1_024;
+
+/// Drops frames before `before`, as far as the newest snapshot covers them and the index has seen
+/// them, or a part of them; whether all are gone.
+pub(super) fn trim(c: &Connection, lease: &Lease, before: u64, seen: u64) -> Result<bool> {
     fence(c, "trim", lease)?;
     let fail = |e| classify("trim", e);
-    let through = snapshot(c, lease.shard)
-        .map_err(fail)?
-        .map_or(0, |s| s.through);
-    let last = before.min(needed).saturating_sub(1).min(through) as i64;
+    let shard = lease.shard.0;
+    let sql = "SELECT coalesce((SELECT through FROM snapshots WHERE shard = ?1), 0),
+        (SELECT trimmed FROM shards WHERE shard = ?1)";
+    let (through, trimmed): (i64, i64) = c
+        .query_row(sql, [shard], |r| Ok((r.get(0)?, r.get(1)?)))
+        .map_err(fail)?;
+    let last = before.saturating_sub(1).min(seen).min(through as u64);
+    let upto = last.min(trimmed as u64 + TRIMMED) as i64;
+    if upto <= trimmed {
+        return Ok(true);
+    }
     c.execute(
         "DELETE FROM journal WHERE shard = ?1 AND sequence <= ?2",
-        params![lease.shard.0, last],
+        params![shard, upto],
     )
     .and_then(|_| {
-        c.execute(
-            "UPDATE shards SET trimmed = max(trimmed, ?2) WHERE shard = ?1",
-            params![lease.shard.0, last],
-        )
+        let sql = "UPDATE shards SET trimmed = ?2 WHERE shard = ?1";
+        c.execute(sql, params![shard, upto])
     })
     .map_err(fail)?;
-    Ok(())
+    Ok(upto as u64 == last)
 }
 
-/// What a new owner reads: a snapshot, frames, entries.
-pub(super) fn items(
-    snapshot: Option<Snapshot>,
-    frames: Vec<StoredFrame>,
-    entries: Vec<InboxEntry>,
-) -> impl Iterator<Item = Result<LoadItem>> + Send {
-    let first = snapshot.map(LoadItem::Snapshot).into_iter();
-    let frames = frames.into_iter().map(LoadItem::Frame);
-    let entries = entries.into_iter().map(LoadItem::Inbox);
-    first.chain(frames).chain(entries).map(Ok)
+/// The last frame that was dropped.
+pub(super) fn trimmed(c: &Connection, shard: ShardId) -> rusqlite::Result<u64> {
+    c.prepare_cached("SELECT trimmed FROM shards WHERE shard = ?1")?
+        .query_row([shard.0], |r| Ok(r.get::<_, i64>(0)? as u64))
+        .optional()
+        .map(Option::unwrap_or_default)
 }

@@ -6,6 +6,7 @@ mod error;
 mod inbox;
 mod index;
 mod journal;
+mod prune;
 mod registry;
 mod schema;
 mod store;

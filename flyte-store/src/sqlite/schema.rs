@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::error::classify;
 
 /// The version of the tables; a higher one is refused by name.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
+
+/// Bytes of the write-ahead log that stay when it was written back.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
 
 const TABLES: &str = "
 CREATE TABLE shards (shard INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, number INTEGER NOT NULL,
@@ -56,6 +59,12 @@ CREATE TABLE index_attempts (shard INTEGER NOT NULL, execution BLOB NOT NULL,
     PRIMARY KEY (shard, execution, frame, node, attempt)) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 3 adds: when a command came, so that its id can be forgotten. Files of version 3
+/// may hold snapshots, which programs before it cannot read.
+const AGES: &str = "
+ALTER TABLE commands ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
+";
+
 /// Opens the file, and makes the tables if it is new.
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     let fail = |e| classify("open", e).with("file", path.display());
@@ -63,6 +72,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     c.busy_timeout(Duration::from_secs(10)).map_err(fail)?;
     c.pragma_update(None, "journal_mode", "WAL").map_err(fail)?;
     c.pragma_update(None, "synchronous", "FULL").map_err(fail)?;
+    // What a large commit made of the log beside the file is given back.
+    c.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)
+        .map_err(fail)?;
     c.set_prepared_statement_cache_capacity(64);
     let tx = c
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
@@ -75,7 +87,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         return Err(Error::new(ErrorKind::NewerVersion, "open", text).with("file", path.display()));
     }
     // Each step begins where an older program left the file.
-    let steps = [TABLES, INDEX];
+    let steps = [TABLES, INDEX, AGES];
     for step in steps.iter().skip(have as usize) {
         tx.execute_batch(step).map_err(fail)?;
     }

@@ -9,14 +9,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use flyte_core::contract::{
     Cache, Command, CommitBatch, Credit, CreditRequest, Durability, Enqueued, InboxEntry,
-    JournalPosition, Lease, LoadItem, Page, Query, Registry, ShardId, Snapshot, Store, StoreHealth,
-    StoreInfo, StoredFrame,
+    JournalPosition, Lease, LoadItem, Page, Prune, Pruned, Query, Registry, ShardId, Snapshot,
+    Store, StoreHealth, StoreInfo, StoredFrame,
 };
 use flyte_core::id::{Digest, ExecutionId, Tenant};
 use flyte_core::journal::{FRAME_VERSION, IndexRow};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, StreamExt, iter};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
@@ -26,6 +26,7 @@ use super::error::classify;
 use super::inbox;
 use super::index::{self, Projectors};
 use super::journal::{self, fence};
+use super::prune;
 use super::registry::SqliteRegistry;
 use super::schema::{VERSION, connect};
 use super::writer::Writer;
@@ -41,7 +42,7 @@ use super::writer::Writer;
 pub struct SqliteStore {
     path: PathBuf,
     writer: Writer,
-    reader: Mutex<Connection>,
+    reader: Arc<Mutex<Connection>>,
     leases: Mutex<HashMap<ShardId, Held>>,
     woken: Arc<Notify>,
     projectors: Arc<Projectors>,
@@ -66,7 +67,7 @@ impl SqliteStore {
         Ok(Arc::new(Self {
             path: path.to_owned(),
             writer,
-            reader: Mutex::new(connect(path)?),
+            reader: Arc::new(Mutex::new(connect(path)?)),
             leases: Mutex::default(),
             woken: Arc::default(),
             projectors: Arc::default(),
@@ -276,20 +277,14 @@ impl Store for SqliteStore {
         self.held("load", lease)?;
         let shard = lease.shard;
         let snapshot = self.read(|c| journal::snapshot(c, shard))?;
-        let trimmed: Option<i64> = self.read(|c| {
-            c.query_row(
-                "SELECT trimmed FROM shards WHERE shard = ?1",
-                [shard.0],
-                |r| r.get(0),
-            )
-            .optional()
-        })?;
-        let through = snapshot.as_ref().map_or(0, |s| s.through);
-        let after = through.max(trimmed.unwrap_or(0) as u64);
-        let frames = self.read(|c| journal::frames(c, shard, after, usize::MAX))?;
-        journal::check_order(shard, after, &frames)?;
+        let after = snapshot.as_ref().map_or(0, |s| s.through);
+        let last = self.read(|c| journal::last(c, shard))?;
+        // The owner appends nothing before it has read this.
+        let frames = journal::tail(self.reader.clone(), shard, after, last);
         let entries = self.entries(shard, 0, usize::MAX)?;
-        Ok(futures::stream::iter(journal::items(snapshot, frames, entries)).boxed())
+        let first = iter(snapshot.map(LoadItem::Snapshot).map(Ok));
+        let entries = iter(entries.into_iter().map(LoadItem::Inbox).map(Ok));
+        Ok(first.chain(frames).chain(entries).boxed())
     }
 
     async fn inbox(&self, lease: &Lease, after: u64, limit: usize) -> Result<Vec<InboxEntry>> {
@@ -442,12 +437,16 @@ impl Store for SqliteStore {
 
     async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
         self.held("snapshot", lease)?;
+        // What the frames up to it mean for rows can be told from the snapshot before only.
+        self.catch_up(lease.shard).await?;
         let lease = lease.clone();
         self.writer
             .write(Durability::Power, move |c| {
                 fence(c, "snapshot", &lease)?;
                 c.execute(
-                    "INSERT OR REPLACE INTO snapshots VALUES (?1, ?2, ?3)",
+                    "INSERT INTO snapshots VALUES (?1, ?2, ?3)
+                     ON CONFLICT (shard) DO UPDATE SET through = ?2, bytes = ?3
+                     WHERE snapshots.through <= ?2",
                     params![lease.shard.0, snapshot.through as i64, &snapshot.bytes[..]],
                 )
                 .map_err(|e| classify("snapshot", e))?;
@@ -456,17 +455,50 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>> {
+        self.read(|c| journal::snapshot(c, shard))
+    }
+
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
         self.held("trim", lease)?;
         // The index must have seen what goes.
         self.catch_up(lease.shard).await?;
-        let lease = lease.clone();
+        loop {
+            let lease = lease.clone();
+            let trim = self.writer.write(Durability::Power, move |c| {
+                let seen = index::watermark(c, lease.shard).map_err(|e| classify("trim", e))?;
+                journal::trim(c, &lease, before, seen)
+            });
+            if trim.await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
+        for shard in self.all_shards()? {
+            self.catch_up(shard).await?;
+        }
+        let mut pruning = prune::find(&self.reader(), prune)?;
+        if prune.dry_run {
+            return Ok(pruning.end());
+        }
+        for gone in std::mem::take(&mut pruning.found) {
+            let gone = Arc::new(gone);
+            loop {
+                let purge = gone.clone();
+                let purge = move |c: &Connection| prune::purge(c, &purge);
+                if self.writer.write(Durability::Power, purge).await? {
+                    break;
+                }
+            }
+            pruning.found.extend(Arc::into_inner(gone));
+        }
+        let done = prune.clone();
         self.writer
-            .write(Durability::Power, move |c| {
-                let needed = index::needed(c, lease.shard).map_err(|e| classify("trim", e))?;
-                journal::trim(c, &lease, before, needed)
-            })
-            .await
+            .write(Durability::Power, move |c| prune::forget(c, &done))
+            .await?;
+        Ok(pruning.end())
     }
 
     async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit> {

@@ -37,8 +37,8 @@ async fn a_newer_program_is_respected() {
     behind.batch_execute(text).await.unwrap();
     let e = PostgresStore::open(server.last()).await.unwrap_err();
     assert_eq!(e.kind(), ErrorKind::NewerVersion, "{e}");
-    assert!(e.message().contains("version 2"), "{e}");
-    assert!(e.message().contains("is of 1"), "{e}");
+    assert!(e.message().contains("version 3"), "{e}");
+    assert!(e.message().contains("is of 2"), "{e}");
 }
 
 #[tokio::test]
@@ -71,4 +71,19 @@ async fn what_cannot_be_opened_is_told_without_the_password() {
         let told = format!("{e:?} {options:?}");
         assert!(!told.contains("secret"), "{told}");
     }
+}
+
+#[tokio::test]
+async fn tables_of_the_first_version_are_brought_up_and_older_programs_kept_out() {
+    let server = server!();
+    server.store().await;
+    let behind = server.behind().await;
+    let text = "ALTER TABLE commands DROP COLUMN at;
+        UPDATE schema_version SET version = 1, oldest = 1";
+    behind.batch_execute(text).await.unwrap();
+    server.again().await;
+    let rows = behind.query("SELECT oldest FROM schema_version", &[]).await;
+    assert_eq!(rows.unwrap()[0].get::<_, i32>(0), 2);
+    let rows = behind.query("SELECT at FROM commands", &[]).await;
+    assert!(rows.is_ok(), "{rows:?}");
 }

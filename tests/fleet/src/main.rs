@@ -1,6 +1,6 @@
 //! A process of a fleet on Postgres, to be killed and stopped by `tests/postgres.rs`.
 //!
-//! `flyte-tests-fleet SCHEMA TTL_MS hold SHARD | credits SHARD | run LOG GO`, with the database's url in
+//! `flyte-tests-fleet SCHEMA TTL_MS hold SHARD | credits SHARD | run LOG GO | share SHARD LOG`, with the database's url in
 //! `FLYTE_TEST_POSTGRES`. It tells what it does on its standard output, a line for each step.
 
 use std::sync::Arc;
@@ -30,6 +30,7 @@ async fn main() -> Fallible<()> {
         ["hold", shard] => hold(&*store, ShardId(shard.parse()?), ttl).await,
         ["credits", shard] => credits(&*store, ShardId(shard.parse()?), ttl).await,
         ["run", log, go] => run(store, log, go).await,
+        ["share", shard, log] => share(store, ShardId(shard.parse()?), log).await,
         other => Err(format!("no mode {other:?}").into()),
     }
 }
@@ -146,5 +147,40 @@ async fn run(store: Arc<PostgresStore>, log: &str, go: &str) -> Fallible<()> {
     println!("ended {}", run.await?);
     scheduler.shutdown(Duration::from_secs(10)).await;
     println!("left");
+    Ok(())
+}
+
+/// Notes when it begins and ends.
+#[task]
+async fn brief(n: i64, log: String) -> std::io::Result<i64> {
+    use std::io::Write;
+    let note = |what: &str| {
+        let line = format!("{what} {}\n", std::process::id());
+        let mut file = std::fs::File::options();
+        file.append(true).create(true);
+        file.open(&log)?.write_all(line.as_bytes())
+    };
+    note("+")?;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    note("-")?;
+    Ok(n)
+}
+
+/// Runs many brief tasks under a limit of 3 over the project.
+async fn share(store: Arc<PostgresStore>, shard: ShardId, log: &str) -> Fallible<()> {
+    let wf = Workflow::<(Vec<i64>, String), _>::build("many", |wf, (ns, log)| {
+        wf.map(ns, |n| brief(n, log))
+    })?;
+    let scheduler = Scheduler::builder()
+        .store(store)
+        .shard(shard)
+        .owner(me())
+        .limit(Limit::project(3))
+        .build()
+        .await?;
+    println!("claimed");
+    let arguments = ((0..100_000).collect(), log.to_owned());
+    let name = format!("many-{}", shard.0);
+    scheduler.launch(&wf, arguments).named(name).await?.await?;
     Ok(())
 }

@@ -290,3 +290,63 @@ async fn a_workflow_ends_in_another_process_than_it_began_in() {
         "an execution that is over runs nothing"
     );
 }
+
+/// How many tasks ran at once at most, after each line from `from` on.
+fn at_once(log: &Path, from: usize, whose: &[u32]) -> (usize, usize) {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let (mut now, mut most, mut lines) = (0, 0, 0);
+    for line in text.lines() {
+        let (what, pid) = line.split_once(' ').unwrap();
+        let counts = whose.contains(&pid.parse().unwrap());
+        match what {
+            "+" if counts => now += 1,
+            "-" if counts => now -= 1,
+            _ => {}
+        }
+        lines += 1;
+        if lines > from {
+            most = most.max(now);
+        }
+    }
+    (most, lines)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schedulers_share_a_limit_and_the_living_inherit_it() {
+    let Some((schema, _client)) = fresh("share").await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let member = |shard| Member::start(&schema, &["share", shard, log.to_str().unwrap()]);
+    let (one, two) = (member("0"), member("1"));
+    let both = [one.child.id(), two.child.id()];
+    let until = async |what: &str, holds: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Whoever came first lets the other one in.
+    for pid in both {
+        until("it never got a unit", &|| at_once(&log, 0, &[pid]).0 > 0).await;
+    }
+    until("too few tasks ran", &|| at_once(&log, 0, &both).1 > 400).await;
+    assert_eq!(at_once(&log, 0, &both).0, 3, "of both together");
+    one.signal(Signal::KILL);
+    let killed = Instant::now();
+    let from = at_once(&log, 0, &both).1;
+    until("the units were not free again", &|| {
+        at_once(&log, from, &both[1..]).0 == 3
+    })
+    .await;
+    println!(
+        "all units were the other one's after {:?}",
+        killed.elapsed()
+    );
+    assert!(killed.elapsed() < TTL + SLACK, "{:?}", killed.elapsed());
+    let (_, lines) = at_once(&log, from, &both[1..]);
+    until("it went on", &|| at_once(&log, 0, &both).1 > lines + 100).await;
+    assert_eq!(at_once(&log, from, &both[1..]).0, 3);
+}

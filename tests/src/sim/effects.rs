@@ -200,7 +200,7 @@ impl World {
     fn within_limits(&mut self, o: &Owner, at: AttemptRef) {
         let held = self.store.credit(&o.lease, FILES_LIMIT);
         let valid = self.store.holds(&o.lease, self.now);
-        let runs: usize = o.shard.state().iter().map(|e| files_jobs(e)).sum();
+        let runs: usize = o.shard.state().iter().map(files_jobs).sum();
         self.history.limited |= held == FILES_MAX && runs as u64 == FILES_MAX;
         if valid && runs as u64 > held {
             self.breaks(Err(format!(

@@ -15,6 +15,8 @@ pub struct Ending {
     pub ms: u64,
     /// The hash of everything that was committed and done.
     pub trace: Digest,
+    /// Snapshots that were kept.
+    pub snapshots: u64,
     /// How often each fault came.
     pub faults: BTreeMap<Fault, u64>,
     /// How often each met which kind of node.
@@ -35,6 +37,7 @@ impl Ending {
             steps: 0,
             ms: 0,
             trace: Digest([0; 32]),
+            snapshots: 0,
             faults: BTreeMap::new(),
             met: BTreeMap::new(),
             kinds: Vec::new(),

@@ -7,6 +7,7 @@ use flyte_core::id::ExecutionId;
 use flyte_core::journal::ExecutionError;
 use flyte_core::literal::{Names, Row};
 use flyte_scheduler::engine::{AttemptRef, CacheOwner, Input};
+use flyte_scheduler::shard::SnapshotPlan;
 
 use flyte_scheduler::shard::Observe;
 
@@ -25,6 +26,17 @@ pub(super) enum Event {
     Upgrade(usize),
     /// Somebody repairs what the medium has of a shard.
     Repair(ShardId),
+    /// An owner makes a snapshot.
+    Snapshot(u64, Box<SnapshotPlan>),
+    /// An owner drops the frames before one, which the snapshot of so many bytes covers.
+    Trim {
+        /// Whose.
+        owner: u64,
+        /// Before which.
+        before: u64,
+        /// How long the snapshot is.
+        bytes: u64,
+    },
     /// An owner reads its inbox.
     Poll(u64),
     /// A timer of an owner is due; when that was planned for.

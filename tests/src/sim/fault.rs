@@ -46,6 +46,9 @@ faults! {
     LostRead "lost frame on reading" 60,
     ReorderedRead "reordered frames on reading" 65,
     FlippedRead "flipped bit on reading" 70,
+    CrashBeforeSnapshot "crash before a snapshot is kept" 120,
+    CrashBeforeTrim "crash between snapshot and trim" 150,
+    SnapshotFlipped "flipped bit in a snapshot on reading" 80,
     StoreOutage "store outage" 60,
     LeaseLost "lease lost while working" 0,
     TwoOwners "two owners" 0,
@@ -165,4 +168,5 @@ mutations! {
     CommitTwice "a repeated commit is appended again",
     RunsAgain "an attempt that succeeded is begun once more by the next owner",
     NoVersionCheck "the store gives a shard of a newer version to an older process",
+    SnapshotForgets "a snapshot lacks the records of the last frame that it includes",
 }

@@ -14,12 +14,15 @@ impl World {
         if !o.shard.is_settled() || !self.store.holds(&o.lease, self.now) {
             return Ok(());
         }
-        let config = EngineConfig::default();
-        let policy = Box::<FairShare>::default();
-        let mut shard = Shard::new(o.lease.shard, config, policy, Durability::Power);
+        let mut shard = self.empty(o.lease.shard);
         for bytes in self.store.frames(o.lease.shard).to_vec() {
             self.fold(&mut shard, &bytes, false, o.lacks)
                 .map_err(|e| e.to_string())?;
+        }
+        if let Some(loaded) = self.loaded(o).map_err(|e| e.to_string())?
+            && let Some(what) = loaded.state().differs(shard.state())
+        {
+            return Err(format!("snapshot and tail give another state: {what}"));
         }
         let (mine, theirs) = (
             causes::account(o.shard.state()),
@@ -32,11 +35,16 @@ impl World {
         }
     }
 
+    /// A shard that has seen nothing.
+    pub(super) fn empty(&self, id: ShardId) -> Shard {
+        let config = EngineConfig::default();
+        Shard::new(id, config, Box::<FairShare>::default(), Durability::Power)
+    }
+
     /// The last look at everything.
     pub(super) fn judge(&mut self) {
         for s in (0..self.shards).map(ShardId) {
-            let config = EngineConfig::default();
-            let mut shard = Shard::new(s, config, Box::<FairShare>::default(), Durability::Power);
+            let mut shard = self.empty(s);
             for bytes in self.store.frames(s).to_vec() {
                 let folded = self
                     .fold(&mut shard, &bytes, false, false)

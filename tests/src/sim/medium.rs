@@ -56,16 +56,15 @@ impl World {
     /// # Errors
     /// What the store itself finds: fewer frames than its mark says.
     pub(super) fn decay(&mut self, shard: ShardId, frames: &mut Vec<Bytes>) -> Result<bool, ()> {
-        let Some(decay) = self.decayed.iter().find(|d| d.shard == shard).cloned() else {
+        if self.decayed.iter().all(|d| d.shard != shard) {
             return Ok(false);
-        };
-        let number = |f: &Bytes| JournalFrame::decode(f).ok().map(|f| f.sequence);
-        let found = frames
-            .iter()
-            .position(|f| number(f) == Some(decay.sequence));
+        }
+        let number = |f: &Bytes| JournalFrame::decode(f).map(|f| f.sequence).ok();
+        let numbers: Vec<_> = frames.iter().map(number).collect();
+        let place = |d: &Decay| numbers.iter().position(|n| *n == Some(d.sequence));
+        let mut theirs = self.decayed.iter().filter(|d| d.shard == shard);
         // A frame that a snapshot has replaced is missed by nobody.
-        let Some(i) = found else {
-            self.decayed.retain(|d| d.shard != shard);
+        let Some((decay, i)) = theirs.find_map(|d| Some((d.clone(), place(d)?))) else {
             return Ok(false);
         };
         // Somebody will be called, and lays a copy in its place.

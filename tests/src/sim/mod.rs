@@ -22,6 +22,7 @@ mod owner;
 mod report;
 mod run;
 mod seeds;
+mod snapshots;
 mod spec;
 mod store;
 mod struck;

@@ -15,6 +15,7 @@ pub struct Report {
     ms: u64,
     executions: u64,
     large: u64,
+    snapshots: u64,
     trace: Digest,
     faults: BTreeMap<Fault, u64>,
     met: BTreeMap<(Fault, &'static str), u64>,
@@ -31,6 +32,7 @@ impl Default for Report {
             ms: 0,
             executions: 0,
             large: 0,
+            snapshots: 0,
             trace: Digest([0; 32]),
             faults: BTreeMap::new(),
             met: BTreeMap::new(),
@@ -81,6 +83,7 @@ impl Report {
         self.steps += ending.steps;
         self.ms += ending.ms;
         self.executions += ending.executions as u64;
+        self.snapshots += ending.snapshots;
         self.large += u64::from(ending.nodes > 100);
         let both = [self.trace.0, ending.trace.0].concat();
         self.trace = Digest::of("flyte simulation report v1", &both);
@@ -123,6 +126,10 @@ impl Report {
             out.push(format!(
                 "{n} % of the seeds have more than 100 nodes, not 10 %"
             ));
+        }
+        if self.snapshots < self.seeds {
+            let n = self.snapshots;
+            out.push(format!("{n} snapshots were taken, not one in each seed"));
         }
         for fault in Fault::ALL {
             // 100 in 2,000 seeds.
@@ -194,6 +201,7 @@ impl Report {
             "simulated_hours": self.ms / 3_600_000,
             "executions": self.executions,
             "seeds_over_100_nodes": self.large,
+            "snapshots": self.snapshots,
             "trace_hash": self.trace.to_hex(),
             "faults": faults,
             "faults_by_node_kind": met,
@@ -215,6 +223,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "executions: {}, events: {}", self.executions, self.steps)?;
         writeln!(f, "simulated hours: {}", self.ms / 3_600_000)?;
+        writeln!(f, "snapshots: {}", self.snapshots)?;
         writeln!(f, "trace hash: {}", self.trace)?;
         writeln!(f, "faults:")?;
         for fault in Fault::ALL {

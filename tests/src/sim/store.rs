@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use flyte_core::contract::{
     Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry,
-    Lease, ShardId,
+    Lease, ShardId, Snapshot,
 };
 use flyte_core::id::{Digest, ExecutionId};
 use flyte_core::{Error, ErrorKind, Result};
@@ -37,7 +37,13 @@ struct StoreShard {
     /// The version of the owner's binary, and the highest under which something was written.
     writer: u16,
     version: u16,
+    snapshot: Option<Snapshot>,
+    /// Frames up to here are gone for everybody but the checker.
+    trimmed: u64,
 }
+
+/// What a new owner reads: a snapshot, the frames after it, the open inbox.
+pub(super) type Loaded = (Option<Snapshot>, Vec<Bytes>, Vec<InboxEntry>);
 
 /// How long a lease lasts, in milliseconds.
 pub(super) const LEASE_TTL: u64 = 10_000;
@@ -247,13 +253,53 @@ impl SimStore {
     ///
     /// # Errors
     /// `StaleLease`, or `Unavailable` in an outage.
-    pub(super) fn load(
+    pub(super) fn load(&mut self, now: u64, lease: &Lease) -> Result<Loaded> {
+        let shard = self.held(lease, now)?;
+        let through = shard.snapshot.as_ref().map_or(0, |s| s.through);
+        assert!(through >= shard.trimmed, "the simulated store lost frames");
+        let frames = shard.frames[through as usize..].to_vec();
+        Ok((shard.snapshot.clone(), frames, shard.inbox.clone()))
+    }
+
+    /// The newest snapshot, and the frames after it up to one, as far as they are still there.
+    ///
+    /// # Errors
+    /// `Unavailable` in an outage.
+    pub(super) fn tail(
         &mut self,
         now: u64,
-        lease: &Lease,
-    ) -> Result<(Vec<Bytes>, Vec<InboxEntry>)> {
+        id: ShardId,
+        through: u64,
+    ) -> Result<(Option<Snapshot>, Vec<Bytes>)> {
+        self.reach(now)?;
+        let shard = self.shard(id, now);
+        let after = shard.snapshot.as_ref().map_or(0, |s| s.through);
+        let span = after.max(shard.trimmed) as usize..(through.max(after) as usize);
+        Ok((shard.snapshot.clone(), shard.frames[span].to_vec()))
+    }
+
+    /// Keeps a snapshot.
+    ///
+    /// # Errors
+    /// `StaleLease`, or `Unavailable` in an outage.
+    pub(super) fn snapshot(&mut self, now: u64, lease: &Lease, snapshot: Snapshot) -> Result<()> {
         let shard = self.held(lease, now)?;
-        Ok((shard.frames.clone(), shard.inbox.clone()))
+        let older = shard.snapshot.as_ref().map_or(0, |s| s.through);
+        if snapshot.through >= older {
+            shard.snapshot = Some(snapshot);
+        }
+        Ok(())
+    }
+
+    /// Drops frames before one.
+    ///
+    /// # Errors
+    /// `StaleLease`, or `Unavailable` in an outage.
+    pub(super) fn trim(&mut self, now: u64, lease: &Lease, before: u64) -> Result<()> {
+        let shard = self.held(lease, now)?;
+        let through = shard.snapshot.as_ref().map_or(0, |s| s.through);
+        shard.trimmed = shard.trimmed.max(before.saturating_sub(1).min(through));
+        Ok(())
     }
 
     /// Open entries after `after`.

@@ -94,6 +94,9 @@ impl Fault {
             | Self::LostRead
             | Self::ReorderedRead
             | Self::FlippedRead
+            | Self::CrashBeforeSnapshot
+            | Self::CrashBeforeTrim
+            | Self::SnapshotFlipped
             | Self::WrongDigest
             | Self::StoreOutage
             | Self::LeaseLost

@@ -12,6 +12,7 @@ use flyte_scheduler::shard::{Action, Shard};
 use super::event::Event;
 use super::fault::{Fault, Mutation};
 use super::owner::Owner;
+use super::snapshots;
 use super::store::LEASE_TTL;
 use super::world::World;
 
@@ -140,18 +141,21 @@ impl World {
     }
 
     pub(super) fn take_over(&mut self, p: usize, lease: Lease) {
-        let Ok((mut frames, _)) = self.store.load(self.now, &lease) else {
+        let Ok((mut snapshot, mut frames, _)) = self.store.load(self.now, &lease) else {
             return self.store.release(self.now, &lease);
         };
         let read = self.store.version(lease.shard) <= self.processes[p].reads;
         let Ok(decayed) = self.decay(lease.shard, &mut frames) else {
             return self.store.release(self.now, &lease);
         };
-        let damaged = decayed || self.damage(lease.shard, &mut frames);
+        let damaged = decayed
+            || self.damage_snapshot(lease.shard, &mut snapshot)
+            || self.damage(lease.shard, &mut frames);
         let config = EngineConfig {
             cache: true,
             epoch: lease.epoch,
             slots: self.slots,
+            snapshot_after_bytes: Some(snapshots::AFTER),
             limits: if self.limited {
                 super::backend::limits()
             } else {
@@ -170,8 +174,19 @@ impl World {
         if self.plan_spoiled(lease.shard) {
             return self.store.release(self.now, &lease);
         }
-        for (i, bytes) in frames.iter().enumerate() {
-            match self.fold(&mut shard, bytes, i + 1 == frames.len(), lacks) {
+        let restored = snapshot.map(|s| self.restore(&mut shard, &s, lacks));
+        let folded = frames.iter().enumerate().map(|(i, bytes)| (i, Some(bytes)));
+        let all = restored.is_some().then_some((usize::MAX, None));
+        let mut restored = restored.unwrap_or(Ok(()));
+        for (i, bytes) in all.into_iter().chain(folded) {
+            let read = match bytes {
+                None => std::mem::replace(&mut restored, Ok(())),
+                Some(bytes) => {
+                    shard.weigh(bytes.len());
+                    self.fold(&mut shard, bytes, i + 1 == frames.len(), lacks)
+                }
+            };
+            match read {
                 Ok(()) => {}
                 Err(_) if damaged => return self.store.release(self.now, &lease),
                 Err(e) => return self.breaks(Err(format!("{}: {e}", lease.shard))),
@@ -247,6 +262,17 @@ impl World {
             }
             _ => {}
         }
+        self.know(shard, &frame, lacks)?;
+        shard.fold(&frame)
+    }
+
+    /// Makes the plans that a frame names known to a shard.
+    pub(super) fn know(
+        &self,
+        shard: &mut Shard,
+        frame: &JournalFrame,
+        lacks: bool,
+    ) -> Result<(), Error> {
         for record in &frame.records {
             let plan = match &record.change {
                 Change::Opened(o) => Some(o.submission.plan),
@@ -259,7 +285,7 @@ impl World {
                 shard.know(seen_by(lacks, plan));
             }
         }
-        shard.fold(&frame)
+        Ok(())
     }
 
     /// Damages what is read; whether it did. The first and the last frame stay: that they are

@@ -58,6 +58,8 @@ pub(super) struct World {
     pub(super) trace: Digest,
     /// Submissions that were not acknowledged yet.
     pub(super) unacknowledged: u32,
+    /// Snapshots that were kept.
+    pub(super) snapshots: u64,
     /// The first promise that was broken.
     pub(super) broken: Option<String>,
     /// How many events there were.
@@ -128,6 +130,7 @@ impl World {
             unacknowledged: 0,
             broken: None,
             steps: 0,
+            snapshots: 0,
             slots: Draw::new(seed, 4).chance(250).then_some(2),
             limited: Draw::new(seed, 5).chance(550),
             decayed: Vec::new(),
@@ -165,6 +168,7 @@ impl World {
             kinds: self.history.kinds.iter().copied().collect(),
             executions: self.history.executions(),
             nodes: nodes.max().unwrap_or(0),
+            snapshots: self.snapshots,
             faults: self.faults.counts,
             met: self.faults.met,
             broken: self.broken,
@@ -307,6 +311,8 @@ impl World {
             Event::Poll(o)
             | Event::Tick(o, _)
             | Event::Renew(o)
+            | Event::Snapshot(o, _)
+            | Event::Trim { owner: o, .. }
             | Event::Committed(o, _)
             | Event::Input { owner: o, .. }
             | Event::Observed { owner: o, .. }
@@ -344,6 +350,12 @@ impl World {
             Event::Repair(shard) => self.repair(shard),
             Event::Renew(id) => self.renew(id),
             Event::Poll(id) => self.with(id, Self::poll),
+            Event::Snapshot(id, plan) => self.with(id, |w, o, out| w.snapshot(o, *plan, out)),
+            Event::Trim {
+                owner,
+                before,
+                bytes,
+            } => self.with(owner, |w, o, _| w.trim(o, before, bytes)),
             Event::Tick(id, planned) => self.with(id, |w, o, out| {
                 if o.tick != Some(planned) {
                     // It was planned for an earlier time since.
@@ -516,6 +528,9 @@ impl World {
                                 tries: 0,
                             },
                         );
+                    }
+                    Action::Snapshot(plan) => {
+                        self.soon(500, Event::Snapshot(o.id, Box::new(plan)));
                     }
                     Action::Do(effect) => {
                         if !effect.is_read()

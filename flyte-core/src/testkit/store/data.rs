@@ -1,17 +1,19 @@
 //! Commands, plans and frames for the cases.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::Result;
 use crate::contract::{
-    Command, CommandBody, CommandId, CommitBatch, Durability, ExecutionOptions, Lease, Store,
-    Submission,
+    Command, CommandBody, CommandId, CommitBatch, Durability, ExecutionOptions, Lease, Snapshot,
+    Store, Submission,
 };
 use crate::id::{Digest, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
 use crate::journal::{
-    CacheStatus, Change, ErrorOrigin, ExecutionError, JournalFrame, Opened, Record, WorkflowPhase,
+    CacheStatus, Change, ErrorOrigin, ExecutionError, JournalFrame, Opened, Record, SnapshotHead,
+    SnapshotWriter, WorkflowPhase,
 };
 use crate::literal::{Literal, LiteralType, Row, SimpleType, Timestamp};
 use crate::plan::Plan;
@@ -174,6 +176,39 @@ impl Writer {
         done
     }
 
+    /// What is kept of the frames up to one.
+    pub(super) fn snapshot(&self, through: u64) -> Result<Snapshot> {
+        let frames: Vec<JournalFrame> = self.written[..through as usize]
+            .iter()
+            .map(|bytes| JournalFrame::decode(bytes))
+            .collect::<std::result::Result<_, _>>()?;
+        let (mut open, mut executions) = (BTreeSet::new(), 0);
+        for record in frames.iter().flat_map(|f| &f.records) {
+            match &record.change {
+                Change::Opened(_) => {
+                    open.insert(record.execution);
+                    executions = record.execution;
+                }
+                Change::Ended { .. } => drop(open.remove(&record.execution)),
+                _ => {}
+            }
+        }
+        let last = frames.last().expect("invariant: the caller wrote frames");
+        let head = SnapshotHead {
+            through,
+            epoch: last.epoch,
+            at: last.at,
+            executions,
+            left: false,
+        };
+        let mut writer = SnapshotWriter::new(head, open);
+        for frame in frames {
+            writer.tail(frame)?;
+        }
+        let bytes = writer.finish()?;
+        Ok(Snapshot { through, bytes })
+    }
+
     async fn records(&mut self, store: &Arc<dyn Store>, records: Vec<Record>) -> Result<()> {
         let sequence = self.written.len() as u64 + 1;
         let frame = frame(sequence, self.lease.epoch, records);
@@ -192,7 +227,21 @@ impl Writer {
         foreign: bool,
         ends: bool,
     ) -> Result<()> {
+        let parent = None;
+        self.child(store, number, parent, foreign, ends).await
+    }
+
+    /// The same, started by a node of another.
+    pub(super) async fn child(
+        &mut self,
+        store: &Arc<dyn Store>,
+        number: u64,
+        parent: Option<&str>,
+        foreign: bool,
+        ends: bool,
+    ) -> Result<()> {
         let mut submission = submission(&format!("e{number}"), number as i64);
+        submission.parent = parent.map(|p| (id(p), NodeAddr::default(), 0));
         submission.submitted_at = Timestamp::from_unix_millis(number as i64);
         if foreign {
             submission.id.tenant = Tenant::new("other", "development");
@@ -211,22 +260,32 @@ impl Writer {
         self.records(store, vec![of(opened)]).await?;
         self.records(store, vec![of(Change::Started { addr, attempt })])
             .await?;
-        if ends {
-            let value = Literal::Integer(number as i64);
-            let succeeded = Change::Succeeded {
-                addr,
-                attempt,
-                outputs: [Some(value.clone())].into_iter().collect(),
-                cache: CacheStatus::Disabled,
-                producer: None,
-            };
-            let ended = Change::Ended {
-                phase: WorkflowPhase::Succeeded,
-                outputs: Some(Row::from_pairs([("o0", value)])),
-                error: None,
-            };
-            self.records(store, vec![of(succeeded), of(ended)]).await?;
+        match ends {
+            true => self.ends(store, number).await,
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Ends an execution.
+    pub(super) async fn ends(&mut self, store: &Arc<dyn Store>, number: u64) -> Result<()> {
+        let of = |change| Record {
+            execution: number,
+            change,
+        };
+        let (addr, attempt) = (NodeAddr::default(), 0);
+        let value = Literal::Integer(number as i64);
+        let succeeded = Change::Succeeded {
+            addr,
+            attempt,
+            outputs: [Some(value.clone())].into_iter().collect(),
+            cache: CacheStatus::Disabled,
+            producer: None,
+        };
+        let ended = Change::Ended {
+            phase: WorkflowPhase::Succeeded,
+            outputs: Some(Row::from_pairs([("o0", value)])),
+            error: None,
+        };
+        self.records(store, vec![of(succeeded), of(ended)]).await
     }
 }

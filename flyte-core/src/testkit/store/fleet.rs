@@ -15,14 +15,15 @@ pub(super) async fn trim_fenced(h: &dyn StoreHarness) -> Outcome {
 }
 
 pub(super) async fn trim_index(h: &dyn StoreHarness) -> Outcome {
-    let (s, w) = history(h, 4).await?;
+    let (s, mut w) = history(h, 4).await?;
     fleet(&s)?;
     let all = executions(Tenant::default(), false, 100, None);
     let before = s.query(&all).await?.items;
     let through = w.written.len() as u64;
-    let bytes = Bytes::from_static(b"state");
-    s.snapshot(&w.lease, Snapshot { through, bytes }).await?;
+    s.snapshot(&w.lease, w.snapshot(through)?).await?;
     s.trim(&w.lease, through + 1).await?;
+    let left = s.frames(start(SHARD), 1000).await?.len();
+    ensure!(left == 0, "{left} frames that the snapshot covers are left");
     let after = s.query(&all).await?.items;
     ensure!(
         after == before,
@@ -30,6 +31,40 @@ pub(super) async fn trim_index(h: &dyn StoreHarness) -> Outcome {
         names(&before),
         names(&after)
     );
+    // What was open goes on, and its rows are made by who has never seen it begin.
+    w.ends(&s, 1).await?;
+    s.release(&w.lease).await?;
+    let s = h.reopen(s).await;
+    let ended = |items: &[IndexRow]| {
+        let of = |r: &IndexRow| match r {
+            IndexRow::Execution(e) if &*e.id.name == "e1" => e.ended_at.map(|_| e.inputs.clone()),
+            _ => None,
+        };
+        items.iter().find_map(of)
+    };
+    let items = s.query(&all).await?.items;
+    ensure!(
+        ended(&items).is_some(),
+        "e1 ended after the trim: {items:?}"
+    );
+    if let Some(other) = h.other(&s).await {
+        let items = other.query(&all).await?.items;
+        ensure!(ended(&items).is_some(), "for another process: {items:?}");
+    }
+    Ok(())
+}
+
+pub(super) async fn snapshot_read(h: &dyn StoreHarness) -> Outcome {
+    let (s, w) = history(h, 3).await?;
+    fleet(&s)?;
+    let none = s.last_snapshot(SHARD).await?;
+    ensure!(none.is_none(), "nobody made {none:?}");
+    for through in [2, 4] {
+        let made = w.snapshot(through)?;
+        s.snapshot(&w.lease, made.clone()).await?;
+        let have = s.last_snapshot(SHARD).await?;
+        ensure!(have.as_ref() == Some(&made), "the newest is not {have:?}");
+    }
     Ok(())
 }
 
@@ -112,11 +147,7 @@ pub(super) async fn trim_guarded(h: &dyn StoreHarness) -> Outcome {
         left
     );
     let through = n - 2;
-    let snapshot = Snapshot {
-        through,
-        bytes: Bytes::from_static(b"state"),
-    };
-    s.snapshot(&w.lease, snapshot).await?;
+    s.snapshot(&w.lease, w.snapshot(through)?).await?;
     s.trim(&w.lease, n + 1).await?;
     let next = JournalPosition {
         shard: SHARD,

@@ -1,0 +1,86 @@
+use std::sync::Weak;
+use std::time::Duration;
+
+use flyte_core::literal::{SignedDuration, Timestamp};
+
+use super::{PruneBounds, Pruner};
+use crate::ownership::Shared;
+use crate::retention::Retention;
+
+/// How long it rests.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Keeps a scheduler's retention as long as it lives.
+pub(crate) async fn keep_pruned(shared: Weak<Shared>, retention: Retention) {
+    loop {
+        let Some((pruner, now)) = shared.upgrade().map(|s| of(&s)) else {
+            return;
+        };
+        for bounds in retention.bounds(now) {
+            if let Err(e) = all(&pruner, &bounds).await {
+                tracing::warn!(error = %e, "old executions cannot be pruned yet");
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn all(pruner: &Pruner, bounds: &PruneBounds) -> flyte_core::Result<()> {
+    for tenant in pruner.store.tenants().await? {
+        let report = pruner.prune(&tenant, bounds).await?;
+        if !report.executions.is_empty() {
+            let (executions, files) = (report.executions.len(), report.files);
+            tracing::info!(%tenant, executions, files, "old executions were pruned");
+        }
+    }
+    Ok(())
+}
+
+fn of(shared: &Shared) -> (Pruner, Timestamp) {
+    let b = &shared.builder;
+    let mut pruner = Pruner::new(b.store.clone()).blobs(b.blobs.clone(), b.root.clone());
+    if let Some(cache) = &b.cache {
+        pruner = pruner.cache(cache.clone());
+    }
+    (pruner, b.clock.now())
+}
+
+impl Retention {
+    /// Each bound by itself, since any of them suffices.
+    fn bounds(&self, now: Timestamp) -> Vec<PruneBounds> {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let before = |age: Duration| {
+            let age = SignedDuration::from(age.max(self.grace));
+            now.saturating_add(age.saturating_mul(-1))
+        };
+        let bound = |age, keep| PruneBounds {
+            ended_before: before(age),
+            keep,
+            remember: self.grace.max(DAY),
+            ..PruneBounds::default()
+        };
+        let age = self.max_age.map(|age| bound(age, 0));
+        let count = self.max_count.map(|keep| bound(Duration::ZERO, keep));
+        age.into_iter().chain(count).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bound_suffices_and_the_grace_holds_for_each() {
+        let hour = Duration::from_secs(3600);
+        let now = Timestamp::from_unix_millis(100 * 3_600_000);
+        let retention = Retention::default()
+            .grace(2 * hour)
+            .max_age(hour)
+            .max_count(5);
+        let bounds = retention.bounds(now);
+        let at = |h: i64| Timestamp::from_unix_millis(h * 3_600_000);
+        let found: Vec<_> = bounds.iter().map(|b| (b.ended_before, b.keep)).collect();
+        assert_eq!(found, [(at(98), 0), (at(98), 5)]);
+        assert_eq!(Retention::default().bounds(now), []);
+    }
+}
