@@ -290,7 +290,10 @@ async fn get(what: What) -> Result<u8> {
             for n in report.nodes.iter().filter(|_| !json) {
                 out!(
                     "{:<24} {:<10} {:<18} {}",
-                    n.path, n.phase, n.cache, n.target
+                    n.path,
+                    n.phase,
+                    n.cache,
+                    n.target
                 )?;
             }
         }

@@ -3,9 +3,7 @@ use std::time::Duration;
 
 use flyte_core::contract::{Query, Store};
 use flyte_core::id::ExecutionId;
-use flyte_core::journal::{
-    AttemptRow, ExecutionRow, IndexRow, NodePhase, NodeRow, WorkflowPhase,
-};
+use flyte_core::journal::{AttemptRow, ExecutionRow, IndexRow, NodePhase, NodeRow, WorkflowPhase};
 use flyte_core::literal::{LiteralType, Row, to_json};
 use flyte_core::plan::{Plan, Target};
 use serde_json::{Value, json};

@@ -56,7 +56,11 @@ fn whoever_has_read_enough_may_go() {
         drop(child.stdout.take());
         let o = child.wait_with_output().unwrap();
         assert_eq!(o.status.code(), Some(0), "{arguments:?}: {}", told(&o));
-        assert!(!told(&o).contains("panicked"), "{arguments:?}: {}", told(&o));
+        assert!(
+            !told(&o).contains("panicked"),
+            "{arguments:?}: {}",
+            told(&o)
+        );
     }
     // Nor does a closed stderr end the work.
     let mut child = f
@@ -105,4 +109,73 @@ fn a_failure_is_told_also_to_whom_wants_silence() {
     assert!(remedy.contains("stderr.log"), "{error}");
     let o = f.run(&["--quiet", "wf.py", "wf"]);
     assert_eq!((o.status.code(), told(&o)), (Some(0), String::new()));
+}
+
+const DATACLASS: &str = r#"
+from dataclasses import dataclass
+from typing import List, Optional
+from flytekit import task, workflow
+
+@dataclass
+class Inner:
+    a: int
+    b: str = "b"
+
+@dataclass
+class P:
+    x: int
+    y: int
+    inner: Optional[Inner] = None
+    z: int = 3
+
+@task
+def add(p: P) -> int:
+    return p.x + p.y + p.z
+
+@workflow
+def wf(p: P, more: List[Inner] = []) -> int:
+    return add(p=p)
+"#;
+
+#[test]
+fn a_dataclass_without_a_required_field_is_refused() {
+    let f = Folder::with("wf.py", DATACLASS);
+    std::fs::write(f.path("in.yaml"), "p: {y: 2}\n").unwrap();
+    let cases: [(&[&str], &str); 5] = [
+        (
+            &["wf.py", "wf", "--p", r#"{"x":2}"#],
+            "--p: expected also the attributes y",
+        ),
+        (&["wf.py", "wf", "--p", "{}"], "the attributes x, y"),
+        (
+            &["wf.py", "wf", "--p", r#"{"x":2,"why":3}"#],
+            "one of the attributes inner, x, y, z",
+        ),
+        (
+            &["wf.py", "wf", "--p", r#"{"x":2,"y":3,"inner":{"b":""}}"#],
+            "inner: expected also the attributes a",
+        ),
+        (
+            &["--inputs-file", "in.yaml", "wf.py", "wf"],
+            "in.yaml: p: expected also the attributes x",
+        ),
+    ];
+    for (arguments, wanted) in cases {
+        let o = f.run(arguments);
+        assert_eq!(o.status.code(), Some(2), "{arguments:?}: {}", told(&o));
+        assert!(told(&o).contains(wanted), "{arguments:?}: {}", told(&o));
+    }
+    std::fs::write(f.path("in.yaml"), "# by hand\np:\n  x: 1\n  y: 2\n").unwrap();
+    let o = f.run(&["--json", "--inputs-file", "in.yaml", "wf.py", "wf"]);
+    assert_eq!(json(&o)["outputs"]["o0"], 6, "{}", told(&o));
+    let o = f.run(&[
+        "--json",
+        "--inputs-file",
+        "in.yaml",
+        "wf.py",
+        "wf",
+        "--p",
+        r#"{"x":5,"y":5}"#,
+    ]);
+    assert_eq!(json(&o)["outputs"]["o0"], 13, "{}", told(&o));
 }
