@@ -88,7 +88,7 @@ impl Folder {
         let lock = File::create(self.0.join("lock"))?;
         lock.lock()?;
         if !matches!(self.seen()?, Seen::Prepared | Seen::Missing) {
-            return Ok(());
+            return self.belongs_to(job);
         }
         write_whole(&self.0.join("job.json"), &serde_json::to_vec(job)?)?;
         let mut command = Command::new("/bin/sh");
@@ -118,6 +118,22 @@ impl Folder {
             io::ErrorKind::TimedOut,
             "the process did not begin within 2 s",
         ))
+    }
+
+    /// Whether what ran here was the same job: folders are named by their executions, and whoever
+    /// copies a folder of data elsewhere must not be given the results of another one.
+    fn belongs_to(&self, job: &Job) -> io::Result<()> {
+        let there: Job = serde_json::from_slice(&fs::read(self.0.join("job.json"))?)?;
+        if there.key == job.key && there.output_prefix == job.output_prefix {
+            return Ok(());
+        }
+        let text = format!(
+            "the folder {} has the job of {} and cannot run {}: delete it",
+            self.0.display(),
+            there.key,
+            job.key
+        );
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
     }
 
     pub(crate) fn seen(&self) -> io::Result<Seen> {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use flyte_core::contract::QueueHead;
 use flyte_core::id::{FrameIx, NodeAddr};
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues, ParkCause};
+use flyte_core::limits::VALUES_BYTES_MAX;
 use flyte_core::literal::Row;
 use flyte_core::plan::Target;
 
+use super::finish::{too_large, weight};
 use super::resolve::inputs_of;
 use super::timer::Timer;
 use super::{Agenda, AttemptRef, Effect, Engine, Execution, NodeState, Queue, TaskKind};
@@ -86,6 +88,17 @@ impl Engine {
         items: Option<u32>,
         inputs: OutputValues,
     ) {
+        let bytes = weight(&inputs);
+        if bytes > VALUES_BYTES_MAX {
+            let error = Box::new(too_large("the inputs of the node", bytes));
+            let timed_out = false;
+            let failed = Change::Failed {
+                addr,
+                error,
+                timed_out,
+            };
+            return self.emit(number, failed);
+        }
         let attempt = self.open_execution(number).attempts(addr);
         let opened = Change::FrameOpened {
             parent: addr,

@@ -167,6 +167,7 @@ impl Store for SqliteStore {
     }
 
     async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>> {
+        commands.iter().try_for_each(Command::check)?;
         let answers = self
             .writer
             .write(Durability::Power, move |c| {
