@@ -71,7 +71,7 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
     };
     let followed = follow(&running, handle, &how.with_plan(&chosen.plan)).await?;
     if a.json {
-        println!("{}", followed.json);
+        out!("{}", followed.json)?;
     }
     Ok(followed.status)
 }
@@ -108,7 +108,9 @@ fn options(a: &RunArguments, python: &Python, source: &Source) -> Result<Executi
     };
     for env in &a.envs {
         let Some((k, v)) = env.split_once('=') else {
-            return Err(Refusal::new("Usage", format!("`{env}` is not K=V")).at("--env"));
+            return Err(Refusal::new("Usage", format!("`{env}` is not K=V"))
+                .at("--env")
+                .remedy("write it as NAME=VALUE"));
         };
         options.envs.insert(k.into(), v.into());
     }
@@ -124,15 +126,22 @@ fn options(a: &RunArguments, python: &Python, source: &Source) -> Result<Executi
 
 fn refused(e: SubmitError) -> Refusal {
     let text = e.to_string();
-    let code = match e {
-        SubmitError::Inputs(_) => "BadInput",
-        SubmitError::Unsupported(_) => "Unsupported",
-        SubmitError::NoPlugin(_) => "NoPlugin",
-        SubmitError::Conflict { .. } => "AlreadyExists",
+    let (code, remedy) = match e {
+        SubmitError::Inputs(_) => ("BadInput", "give inputs of the types that the entity has"),
+        SubmitError::Unsupported(_) => (
+            "Unsupported",
+            "leave out what the message names; flyte-rs graph shows where it is",
+        ),
+        SubmitError::NoPlugin(_) => (
+            "NoPlugin",
+            "flyte-rs runs Python tasks and commands of containers as processes; others need a \
+             host with their plugin",
+        ),
+        SubmitError::Conflict { .. } => ("AlreadyExists", "give another --name, or none"),
         SubmitError::Store(e) => return e.into(),
-        _ => "Busy",
+        _ => ("Busy", "run again"),
     };
-    Refusal::new(code, text)
+    Refusal::new(code, text).remedy(remedy)
 }
 
 /// The first shard that nobody owns and in which nothing is open: a run does its own work only.
@@ -159,7 +168,7 @@ async fn own_shard(machine: &Machine) -> Result<Running> {
             Ok(running) => {
                 if !left.is_empty() {
                     let names = left.join(", ");
-                    eprintln!("a dead run left {names}; go on with: flyte-rs resume");
+                    tell!("a dead run left {names}; go on with: flyte-rs resume");
                 }
                 return Ok(running);
             }
@@ -167,7 +176,7 @@ async fn own_shard(machine: &Machine) -> Result<Running> {
             Err(e) => return Err(e.into()),
         }
     }
-    Err(Refusal::new("Limit", "every shard is taken"))
+    Err(Refusal::new("Limit", "every shard is taken").remedy("end other runs"))
 }
 
 fn new_name() -> String {

@@ -151,7 +151,9 @@ fn bad_input_is_refused_before_anything_runs() {
         assert_eq!(o.status.code(), Some(2), "{arguments:?}: {told}");
         assert!(told.contains(wanted), "{arguments:?}: {told}");
         assert!(!told.contains("panicked"), "{arguments:?}: {told}");
-        assert!(json(&o)["error"]["message"].is_string());
+        let error = json(&o)["error"].clone();
+        assert!(error["message"].is_string(), "{arguments:?}: {error}");
+        assert_ne!(error["remedy"], "", "{arguments:?}: {error}");
     }
     let listed = json(&f.flyte(&["get", "executions", "--json"]));
     assert_eq!(listed, serde_json::json!([]));
