@@ -18,7 +18,7 @@ use crate::compile::CompileErrorCode as Code;
 use crate::contract::RawTask;
 use crate::id::Str;
 use crate::literal::{Literal, LiteralType};
-use crate::template::{GateCondition, OnFailure, TaskTemplate};
+use crate::template::{GateCondition, OnFailure, TaskTarget, TaskTemplate};
 
 /// A number that no other builder, and no item of a map, has in this process.
 pub(super) fn next_number() -> u32 {
@@ -339,6 +339,11 @@ impl WorkflowBuilder {
     }
 
     fn kind(&mut self, callee: Callee, place: Place, options: &mut CallOptions) -> Kind {
+        if options.overrides.is_some() && !has_container(&callee) {
+            let text = "an image and resources are those of a container, and what is called has \
+                        none: its template says what it runs in";
+            options.wrong.push(text.into());
+        }
         match callee {
             Callee::Task(task) => {
                 let tag = task.typetag_name();
@@ -395,6 +400,14 @@ impl WorkflowBuilder {
         let outputs = outputs.zip(H::Values::types()).collect();
         Emit::new(self).workflow(outlets.0, outputs, place)
     }
+}
+
+/// Whether it is a task whose container a node may change.
+fn has_container(callee: &Callee) -> bool {
+    let Callee::Foreign(template) = callee else {
+        return false;
+    };
+    matches!(template.target, Some(TaskTarget::Container(_)))
 }
 
 fn task_kind(template: Arc<TaskTemplate>, options: &mut CallOptions) -> Kind {
