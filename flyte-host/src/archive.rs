@@ -105,6 +105,7 @@ mod tests {
     /// Bytes are changed inside of the archive, and outside of it; the next number of a seed says
     /// which, so that each run changes the same.
     #[test]
+    #[allow(clippy::print_stdout)] // The counts of a test.
     fn a_changed_package_is_read_or_refused_and_nothing_leaves_the_folder() {
         let plain = package();
         let whole = zipped(&plain);
