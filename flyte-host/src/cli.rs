@@ -91,6 +91,9 @@ pub(crate) enum Command {
     Prune(crate::prune::PruneArguments),
     /// Say whether a run would work here.
     Doctor {
+        /// The Python interpreter that a run would be given.
+        #[arg(long)]
+        python: Option<PathBuf>,
         #[arg(long)]
         json: bool,
     },
@@ -147,7 +150,7 @@ pub(crate) struct RunArguments {
     /// Put pinned flytekit, and the requirements.txt beside the file, into .flyte/venv.
     #[arg(long)]
     pub(crate) install: bool,
-    /// The Python interpreter.
+    /// The Python interpreter; with `--install` the one that .flyte/venv is made from.
     #[arg(long)]
     pub(crate) python: Option<PathBuf>,
     /// The code of a package that brings none.
@@ -210,7 +213,7 @@ pub(crate) struct GraphArguments {
     /// Put pinned flytekit, and the requirements.txt beside the file, into .flyte/venv.
     #[arg(long)]
     pub(crate) install: bool,
-    /// The Python interpreter.
+    /// The Python interpreter; with `--install` the one that .flyte/venv is made from.
     #[arg(long)]
     pub(crate) python: Option<PathBuf>,
     /// A Python file; a package made by `pyflyte package`; a folder of .pb files or of Python code.
@@ -238,7 +241,7 @@ impl Arguments {
             | Command::Abort { json, .. }
             | Command::Release { json, .. }
             | Command::Signal { json, .. }
-            | Command::Doctor { json } => *json,
+            | Command::Doctor { json, .. } => *json,
             Command::Graph(_) | Command::Timeline { .. } => false,
             #[cfg(feature = "demo")]
             Command::Demo { json, .. } => *json,

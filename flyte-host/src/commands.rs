@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use flyte_core::ErrorKind;
 use flyte_core::contract::{Command as Wish, CommandBody, CommandId};
 use flyte_core::id::{Digest, ExecutionId};
@@ -15,6 +17,9 @@ use crate::prune::prune;
 use crate::python::Python;
 use crate::report::{Report, seconds};
 use crate::run::run;
+
+/// How long an abort waits for the end that another process brings about.
+const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
     match arguments.command {
@@ -76,7 +81,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
             out,
         } => timeline(&execution, &whose, &out).await,
         Command::Prune(a) => prune(a).await,
-        Command::Doctor { json } => doctor(json).await,
+        Command::Doctor { python, json } => doctor(python.as_deref(), json).await,
     }
 }
 
@@ -219,7 +224,17 @@ async fn tell(
         }
         Err(e) if e.kind() == ErrorKind::Held => {
             tell!("{name}: its owner was told");
-            Report::read(&*machine.store, &id).await?.json(None, false)
+            let mut report = Report::read(&*machine.store, &id).await?;
+            if ends {
+                report = ended(&machine, report).await?;
+                match report.execution.phase {
+                    phase if phase.is_terminal() => tell!("{name} is over: {phase}"),
+                    _ => tell!("{name}: the abort is on its way; its owner is still at it"),
+                }
+            }
+            let mut shown = report.json(None, false);
+            shown["requested"] = true.into();
+            shown
         }
         Err(e) => return Err(e.into()),
     };
@@ -227,6 +242,16 @@ async fn tell(
         out!("{shown}")?;
     }
     Ok(0)
+}
+
+/// Waits a while for the end of an execution that another process owns.
+async fn ended(machine: &Machine, mut report: Report) -> Result<Report> {
+    let until = tokio::time::Instant::now() + ABORT_PATIENCE;
+    while !report.execution.phase.is_terminal() && tokio::time::Instant::now() < until {
+        tokio::time::sleep(ABORT_PATIENCE / 50).await;
+        report = Report::read(&*machine.store, &report.execution.id).await?;
+    }
+    Ok(report)
 }
 
 /// A number that nobody has used: the time, and this process.

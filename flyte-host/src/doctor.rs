@@ -1,59 +1,167 @@
-use serde_json::json;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
 
 use crate::fail::Result;
-use crate::machine::Machine;
+use crate::machine::{executions, shown};
 use crate::python::Python;
+use crate::state::State;
 
 /// Bytes that a run wants to be free.
 const DISK_BYTES_MIN: u64 = 256 * 1024 * 1024;
 
-/// Says whether a run would work here; 1 if it would not.
-pub(crate) async fn doctor(as_json: bool) -> Result<u8> {
-    let mut lines = vec![format!("flyte-rs  {}", env!("CARGO_PKG_VERSION"))];
-    let mut problems: Vec<String> = Vec::new();
-    let machine = Machine::open().await?;
-    let root = machine.state.root();
-    lines.push(format!("state     {}", root.display()));
-    let free = rustix::fs::statvfs(root).map(|s| s.f_bavail * s.f_frsize);
-    match free {
-        Ok(free) => {
-            lines.push(format!("disk      {} MiB are free", free >> 20));
-            if free < DISK_BYTES_MIN {
-                let text = format!("less than {} MiB are free; make room", DISK_BYTES_MIN >> 20);
-                problems.push(text);
+/// What is found: lines for people, an object for programs, and what would stop a run.
+#[derive(Default)]
+struct Findings {
+    lines: Vec<String>,
+    shown: Map<String, Value>,
+    problems: Vec<String>,
+}
+
+impl Findings {
+    fn line(&mut self, what: &str, text: impl std::fmt::Display) {
+        self.lines.push(format!("{what:<9} {text}"));
+    }
+
+    fn put(&mut self, name: &str, value: impl Into<Value>) {
+        self.shown.insert(name.into(), value.into());
+    }
+
+    /// What was asked for; a refusal is a problem, and the next thing is looked at.
+    fn try_get<T>(&mut self, got: Result<T>) -> Option<T> {
+        match got {
+            Ok(got) => Some(got),
+            Err(refusal) => {
+                self.problems.push(refusal.line());
+                None
             }
         }
-        Err(e) => problems.push(format!("the disk cannot be asked: {e}")),
     }
-    let health = machine.store.health().await?;
-    lines.push(format!(
-        "store     {}, {} bytes, {} frames not in the index",
-        health.schema, health.bytes, health.index_lag_frames
-    ));
-    problems.extend(health.problems);
-    let mut owners = Vec::new();
-    for (shard, owner) in machine.store.shards().await? {
-        lines.push(format!("{shard:<9} {}", owner.as_deref().unwrap_or("free")));
-        owners.push(json!({"shard": shard.0, "owner": owner}));
-    }
-    for e in machine.executions(true).await? {
-        lines.push(format!("open      {} in {}", e.id.name, e.shard));
-    }
-    match Python::find(&machine.state, None).and_then(|p| p.versions().map(|v| (p, v))) {
-        Ok((python, versions)) => {
-            lines.push(format!("python    {} ({versions})", python.0.display()));
+
+    fn disk(&mut self, root: &Path) {
+        match rustix::fs::statvfs(root).map(|s| s.f_bavail * s.f_frsize) {
+            Ok(free) => {
+                self.line("disk", format_args!("{} MiB are free", free >> 20));
+                self.put("disk_bytes_free", free);
+                if free < DISK_BYTES_MIN {
+                    let min = DISK_BYTES_MIN >> 20;
+                    let text = format!("less than {min} MiB are free; make room");
+                    self.problems.push(text);
+                }
+            }
+            Err(e) => self.problems.push(format!("the disk cannot be asked: {e}")),
         }
-        Err(refusal) => problems.push(refusal.line()),
     }
+
+    async fn store(&mut self, state: &State) {
+        let opened = state.store(None).await;
+        let Some((store, _)) = self.try_get(opened) else {
+            return;
+        };
+        let health = store.health().await;
+        if let Some(health) = self.try_get(health.map_err(Into::into)) {
+            let (bytes, lag) = (health.bytes, health.index_lag_frames);
+            let text = format!(
+                "{}, {bytes} bytes, {lag} frames not in the index",
+                health.schema
+            );
+            self.line("store", text);
+            self.put("store", health.schema);
+            self.put("store_bytes", bytes);
+            self.problems.extend(health.problems);
+        }
+        let shards = store.shards().await;
+        if let Some(shards) = self.try_get(shards.map_err(Into::into)) {
+            let mut owners = Vec::new();
+            for (shard, owner) in shards {
+                self.line(&shard.to_string(), owner.as_deref().unwrap_or("free"));
+                owners.push(json!({"shard": shard.0, "owner": owner}));
+            }
+            self.put("shards", owners);
+        }
+        let open = executions(&*store, true).await;
+        if let Some(open) = self.try_get(open) {
+            let mut rows = Vec::new();
+            for e in open {
+                let (name, tenant) = (&e.id.name, &e.id.tenant);
+                let text = format!("{name} of {} in {}", shown(tenant), e.shard);
+                self.line("open", text);
+                rows.push(json!({
+                    "execution": &**name, "project": &*tenant.project,
+                    "domain": &*tenant.domain, "phase": e.phase.as_str(), "shard": e.shard.0,
+                }));
+            }
+            self.put("open", rows);
+        }
+    }
+
+    async fn blobs(&mut self, state: &State) {
+        let opened = state.blobs(None);
+        let Some(blobs) = self.try_get(opened) else {
+            return;
+        };
+        self.line("blobs", &blobs.root);
+        self.put("blobs", blobs.root.as_str());
+        let checked = blobs.check().await;
+        if let Err(e) = checked {
+            self.problems.push(e.to_string());
+        }
+    }
+
+    fn python(&mut self, state: &State, wish: Option<&Path>) {
+        let Some(python) = self.try_get(Python::find(state, wish)) else {
+            return;
+        };
+        let path = python.0.display();
+        let mut found = json!({"path": path.to_string()});
+        if let Some(versions) = self.try_get(python.versions()) {
+            self.line("python", format_args!("{path} ({versions})"));
+            for part in versions.split(", ") {
+                if let Some((name, version)) = part.split_once(' ') {
+                    found[name.to_lowercase()] = version.into();
+                }
+            }
+            let program = self.try_get(python.execute());
+            found["pyflyte_execute"] = program.map(|p| p.display().to_string()).into();
+        }
+        self.put("python", found);
+    }
+}
+
+/// Says whether a run would work here; 1 if it would not. What cannot be asked is a problem, too.
+pub(crate) async fn doctor(python: Option<&Path>, as_json: bool) -> Result<u8> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut found = Findings::default();
+    found.line("flyte-rs", version);
+    found.put("version", version);
+    for name in [
+        "state",
+        "disk_bytes_free",
+        "store",
+        "store_bytes",
+        "blobs",
+        "python",
+    ] {
+        found.put(name, Value::Null);
+    }
+    found.put("shards", json!([]));
+    found.put("open", json!([]));
+    if let Some(state) = found.try_get(State::open()) {
+        let root = state.root();
+        found.line("state", root.display());
+        found.put("state", root.display().to_string());
+        found.disk(root);
+        found.store(&state).await;
+        found.blobs(&state).await;
+        found.python(&state, python);
+    }
+    let problems = found.problems;
     if as_json {
-        let shown = json!({
-            "version": env!("CARGO_PKG_VERSION"), "store": health.schema, "shards": owners,
-            "disk_bytes_free": free.ok(), "problems": problems,
-        });
-        out!("{shown}")?;
+        found.shown.insert("problems".into(), json!(problems));
+        out!("{}", Value::Object(found.shown))?;
     } else {
-        for l in lines {
-            out!("{l}")?;
+        for line in found.lines {
+            out!("{line}")?;
         }
         for p in &problems {
             out!("problem   {p}")?;

@@ -77,6 +77,7 @@ impl Refusal {
 fn usual(code: &str) -> &'static str {
     match code {
         "BadInput" | "Inputs" => "give a value of the type that the entity has",
+        "BadName" => "give letters, digits, `-`, `_` and `.`",
         "BadPackage" => "make it anew with `pyflyte package`",
         "CompileError" | "Unsupported" => "change in the workflow what the message names",
         "Demo" => "see that .flyte can be written; the options are those of: flyte-rs demo --help",

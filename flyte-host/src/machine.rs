@@ -89,28 +89,7 @@ impl Machine {
 
     /// Executions of all tenants of this folder, newest first within a tenant.
     pub(crate) async fn executions(&self, open_only: bool) -> Result<Vec<ExecutionRow>> {
-        let mut out = Vec::new();
-        for tenant in self.store.tenants().await? {
-            let mut from = None;
-            loop {
-                let query = Query::Executions {
-                    tenant: tenant.clone(),
-                    open_only,
-                    limit: 1000,
-                    from,
-                };
-                let page = self.store.query(&query).await?;
-                out.extend(page.items.into_iter().filter_map(|row| match row {
-                    IndexRow::Execution(e) => Some(*e),
-                    _ => None,
-                }));
-                from = page.next;
-                if from.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(out)
+        executions(&*self.store, open_only).await
     }
 
     /// The execution of this name: of the tenant that was given, else of any.
@@ -148,6 +127,32 @@ impl Machine {
             }
         }
     }
+}
+
+/// Executions of all tenants of a store, newest first within a tenant.
+pub(crate) async fn executions(store: &dyn Store, open_only: bool) -> Result<Vec<ExecutionRow>> {
+    let mut out = Vec::new();
+    for tenant in store.tenants().await? {
+        let mut from = None;
+        loop {
+            let query = Query::Executions {
+                tenant: tenant.clone(),
+                open_only,
+                limit: 1000,
+                from,
+            };
+            let page = store.query(&query).await?;
+            out.extend(page.items.into_iter().filter_map(|row| match row {
+                IndexRow::Execution(e) => Some(*e),
+                _ => None,
+            }));
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// A tenant as the command line writes it.

@@ -16,6 +16,13 @@ const SERIALISE: &str = include_str!("python/serialise.py");
 #[derive(Debug)]
 pub(crate) struct Python(pub(crate) PathBuf);
 
+/// A program of the `PATH`.
+fn searched(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut found = std::env::split_paths(&path).map(|d| d.join(name));
+    found.find(|p| p.exists())
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Serialised {
     pub(crate) files: Vec<String>,
@@ -42,19 +49,31 @@ impl Python {
         if own.exists() {
             return Ok(Self(own));
         }
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let found = std::env::split_paths(&path)
-            .map(|d| d.join("python3"))
-            .find(|p| p.exists());
-        found.map(Self).ok_or_else(|| {
+        Self::on_path().map(Self)
+    }
+
+    fn on_path() -> Result<PathBuf> {
+        searched("python3").ok_or_else(|| {
             Refusal::new("PythonNotFound", "there is no python3 on the PATH")
                 .remedy("install Python 3.10 or later, or give --python PATH")
         })
     }
 
+    /// The program by which tasks are run: beside the interpreter, else on the `PATH`.
+    pub(crate) fn execute(&self) -> Result<PathBuf> {
+        let name = "pyflyte-execute";
+        let beside = Some(self.bin().join(name)).filter(|p| p.exists());
+        beside.or_else(|| searched(name)).ok_or_else(|| {
+            Refusal::new("FlytekitNotFound", format!("there is no {name} beside it"))
+                .at(self.0.display())
+                .remedy("run with --install, or give --python PATH")
+        })
+    }
+
     /// Puts flytekit, and the requirements beside the file, into `.flyte/venv`; does nothing when
-    /// that is up to date.
-    pub(crate) fn install(state: &State, file: &Path) -> Result<Self> {
+    /// that is up to date. The environment is made from `base`, and anew if it was made from
+    /// another one; without `base` any will do.
+    pub(crate) fn install(state: &State, file: &Path, base: Option<&Path>) -> Result<Self> {
         let requirements = file
             .parent()
             .map(|d| d.join("requirements.txt"))
@@ -67,7 +86,15 @@ impl Python {
         let venv = state.path("venv");
         let stamp = venv.join(".stamp");
         let python = venv.join("bin/python");
-        if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted) {
+        let base = match base {
+            // It cannot be made from itself.
+            Some(_) => Some(Self::find(state, base)?).filter(|b| b.0 != python),
+            None => None,
+        };
+        let have = std::fs::read_to_string(&stamp).unwrap_or_default();
+        let (have, made_from) = have.split_once('\n').unwrap_or((&have, ""));
+        let other = base.as_ref().is_some_and(|b| b.0.as_os_str() != made_from);
+        if have == wanted && !other {
             return Ok(Self(python));
         }
         let step = |what: &str, command: &mut Command| {
@@ -81,11 +108,20 @@ impl Python {
                 Err(e) => Err(Refusal::new("Install", e.to_string()).at(what)),
             }
         };
-        if !python.exists() {
-            let base = Self::find(state, None)?;
+        let mut made_from = made_from.to_owned();
+        if other || !python.exists() {
+            let base = match base {
+                Some(base) => base.0,
+                None => Self::on_path()?,
+            };
+            made_from = base.to_string_lossy().into_owned();
+            // A stamp of what is no more would be believed.
+            let _none = std::fs::remove_file(&stamp);
             step(
-                "making .flyte/venv",
-                Command::new(base.0).args(["-m", "venv"]).arg(&venv),
+                &format!("making .flyte/venv with {made_from}"),
+                Command::new(base)
+                    .args(["-m", "venv", "--clear"])
+                    .arg(&venv),
             )?;
         }
         let mut pip = Command::new(&python);
@@ -101,7 +137,7 @@ impl Python {
             pip.arg("-r").arg(r);
         }
         step("installing flytekit and the requirements", &mut pip)?;
-        std::fs::write(stamp, wanted)
+        std::fs::write(stamp, format!("{wanted}\n{made_from}"))
             .map_err(|e| Refusal::new("Io", e.to_string()).at(venv.display()))?;
         Ok(Self(python))
     }

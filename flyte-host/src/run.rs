@@ -18,7 +18,8 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
         .rest
         .split_first()
         .expect("invariant: at least one is required");
-    let tenant = Tenant::new(a.project.as_str(), a.domain.as_str());
+    let id = named(&a)?;
+    let tenant = id.tenant.clone();
     let state = State::open()?;
     let (python, source) = open(
         &state,
@@ -50,9 +51,8 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
         blobs,
         slots: a.slots.unwrap_or_else(cores),
     };
-    let name = a.name.clone().unwrap_or_else(new_name);
     let running = own_shard(&machine).await?;
-    let submit = Submit::new(ExecutionId::new(tenant, name))
+    let submit = Submit::new(id)
         .with_inputs(inputs)
         .with_options(options)
         .with_entity(chosen.entity.clone());
@@ -97,6 +97,22 @@ async fn where_it_is(
         Err(e) if e.kind() == ErrorKind::Held => Ok((running, handle)),
         Err(e) => Err(e.into()),
     }
+}
+
+/// The execution's name, before anything is made for it.
+fn named(a: &RunArguments) -> Result<ExecutionId> {
+    let (project, domain) = (a.project.as_str(), a.domain.as_str());
+    let name = a.name.clone().unwrap_or_else(new_name);
+    let id = ExecutionId::new(Tenant::new(project, domain), name);
+    let checks = [
+        ("--project", Tenant::new(project, "d").check()),
+        ("--domain", Tenant::new("p", domain).check()),
+        ("--name", id.check()),
+    ];
+    for (option, checked) in checks {
+        checked.map_err(|e| Refusal::new("BadName", e.message()).at(option))?;
+    }
+    Ok(id)
 }
 
 /// What is durable beside the plan: all that another process needs to go on.

@@ -42,7 +42,7 @@ pub(crate) fn open(
     }
     let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
     let python = match install {
-        true => Python::install(state, &file)?,
+        true => Python::install(state, &file, python)?,
         false => Python::find(state, python)?,
     };
     let source = load(state, &python, &file, code, tenant)?;

@@ -108,15 +108,14 @@ impl Folder {
         self.0.path().join(name)
     }
 
+    /// What the tasks have written to `/tmp/flyte-rs-test-COUNTER`.
+    pub(crate) fn counted(&self) -> String {
+        let unique = self.0.path().file_name().unwrap().to_string_lossy();
+        std::fs::read_to_string(format!("/tmp/flyte-rs-test-{unique}")).unwrap_or_default()
+    }
+
     pub(crate) fn counter(&self) -> usize {
-        let unique = self
-            .0
-            .path()
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
-        std::fs::read(format!("/tmp/flyte-rs-test-{unique}")).map_or(0, |b| b.len())
+        self.counted().len()
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {

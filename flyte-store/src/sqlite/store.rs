@@ -547,9 +547,11 @@ impl Store for SqliteStore {
         if check != "ok" {
             problems.push(format!("{check}; restore the file from a backup"));
         }
-        let bytes = std::fs::metadata(&self.path)
-            .map_err(|e| self.io("health", e))?
-            .len();
+        let file = std::fs::metadata(&self.path).map_err(|e| self.io("health", e))?;
+        // What was committed last is in the log beside it, which goes when all close it.
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        let bytes = file.len() + std::fs::metadata(log).map_or(0, |m| m.len());
         let schema = format!("sqlite, tables of version {VERSION}");
         Ok(StoreHealth {
             schema,
