@@ -18,6 +18,7 @@ pub(crate) fn parts(
         execution: id.clone(),
         epoch,
         blobs: world.blobs.clone(),
+        root: world.root.clone(),
         prefix: Path::from(format!("tasks/{}-{}-{}", t.project, t.domain, id.name)),
         resources: resources.clone(),
         progress: Some(world.progress.clone()),
