@@ -182,7 +182,7 @@ impl<R> Call<R> {
     /// }));
     /// let train = ForeignTask::<(), ()>::new(template, []).unwrap();
     ///
-    /// let wf = Workflow::<(), _>::build("lab", |wf, ()| {
+    /// let wf = Workflow::<(), _>::build("lab", |wf, _| {
     ///     let big = train.call(()).container_image("lab:2");
     ///     wf.call(big.request(ResourceName::Cpu, "2").limit(ResourceName::Memory, "4Gi"))
     /// }).unwrap();

@@ -48,6 +48,32 @@ pub(super) type Replacement =
 pub(super) type JobOf = Arc<dyn Fn(Call) -> Option<Result<Row, TaskError>> + Send + Sync>;
 
 /// How a workflow is run in a test.
+///
+/// ```
+/// # futures::executor::block_on(async {
+/// use flyte_core::author::Workflow;
+/// use flyte_core::task;
+/// use flyte_scheduler::testing::Harness;
+///
+/// #[task(retries = 1)]
+/// fn charge(cents: i64) -> i64 { unreachable!("a test charges nobody: {cents}") }
+///
+/// let wf = Workflow::<i64, _>::build("order", |wf, cents| {
+///     let pause = wf.sleep("30d");
+///     let paid = wf.call(charge(cents).named("pay"));
+///     wf.after(paid, pause);
+///     paid
+/// }).unwrap();
+/// let run = Harness::new()
+///     .replace_task(charge::TASK, |(cents,)| cents)
+///     .fail("pay", 0, "the bank sleeps") // the retry does better
+///     .crash_at_every_commit()
+///     .run_workflow(&wf, 250)
+///     .await
+///     .unwrap();
+/// assert_eq!(run.outputs_of(&wf).unwrap(), 250);
+/// # });
+/// ```
 #[derive(Clone, Default)]
 pub struct Harness {
     pub(super) resources: HostResources,

@@ -627,6 +627,7 @@ impl<'h> World<'h> {
                 execution: ex.id.clone(),
                 epoch,
                 blobs,
+                root: String::new(),
                 prefix: Path::from(format!("tasks/{}", ex.id.name)),
                 resources: resources.clone(),
                 progress: None,

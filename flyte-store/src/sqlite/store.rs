@@ -39,6 +39,21 @@ use super::writer::Writer;
 ///
 /// The index is brought up to the journal's end when it is asked, so that runs pay nothing for
 /// it; [`Page::watermark`] says up to where.
+///
+/// ```
+/// use flyte_core::contract::{Durability, Store};
+/// use flyte_store::SqliteStore;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("app.db");
+/// let store = SqliteStore::open(&path)?;
+/// let cache = store.cache(); // in the same file, as `store.registry()`
+/// assert_eq!(store.info().durability, Durability::Power);
+/// // `Scheduler::builder().store(store).cache(cache)`, and what was open in the file goes on;
+/// // `flyte_host::open` does that, with a folder of files beside it.
+/// # drop(cache);
+/// # Ok::<_, flyte_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
