@@ -17,12 +17,12 @@ use flyte_scheduler::{Scheduler, Submit};
 
 /// A text of so many MiB.
 #[flyte_core::task]
-async fn text(mib: i64) -> String {
+fn text(mib: i64) -> String {
     "x".repeat(usize::try_from(mib).unwrap() << 20)
 }
 
 #[flyte_core::task]
-async fn length(text: String) -> i64 {
+fn length(text: String) -> i64 {
     text.len() as i64
 }
 
