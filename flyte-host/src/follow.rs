@@ -74,7 +74,7 @@ impl Signals {
 }
 
 /// How long a scheduler may take to hand everything back.
-const SHUTDOWN: Duration = Duration::from_secs(10);
+pub(crate) const SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// Waits for the end and tells what happens.
 ///

@@ -1,11 +1,11 @@
 use flyte_core::ErrorKind;
 use flyte_core::contract::{ExecutionOptions, ShardId};
 use flyte_core::id::{Digest, ExecutionId, Tenant};
-use flyte_scheduler::{Submit, SubmitError};
+use flyte_scheduler::{Handle, Submit, SubmitError};
 
 use crate::cli::RunArguments;
 use crate::fail::{Refusal, Result};
-use crate::follow::{Follow, follow};
+use crate::follow::{Follow, SHUTDOWN, follow};
 use crate::inputs::collect;
 use crate::machine::{Machine, Running, cores};
 use crate::python::Python;
@@ -61,6 +61,7 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
     }
     let submitted = running.scheduler.submit(&chosen.plan, submit).await;
     let handle = submitted.map_err(refused)?;
+    let (running, handle) = where_it_is(&machine, running, handle).await?;
     let how = Follow {
         json: a.json,
         quiet: a.quiet,
@@ -73,6 +74,29 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
         out!("{}", followed.json)?;
     }
     Ok(followed.status)
+}
+
+/// A name may be that of an execution that a dead run left in another shard: then nobody but this
+/// run goes on with it.
+async fn where_it_is(
+    machine: &Machine,
+    running: Running,
+    handle: Handle,
+) -> Result<(Running, Handle)> {
+    let shard = machine.store.locate(handle.id()).await?;
+    if shard == running.scheduler.shard() {
+        return Ok((running, handle));
+    }
+    match machine.scheduler(shard).await {
+        Ok(there) => {
+            let handle = there.scheduler.attach(handle.id()).await?;
+            running.scheduler.shutdown(SHUTDOWN).await;
+            Ok((there, handle))
+        }
+        // Its owner lives: this run waits for it.
+        Err(e) if e.kind() == ErrorKind::Held => Ok((running, handle)),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// The execution's name, before anything is made for it.

@@ -134,6 +134,33 @@ impl Scheduler {
     /// What a node waits for; `path` are the ids from the root down, such as `n0/n1`. From live
     /// state for executions of this scheduler, from the index for others.
     ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use flyte_core::author::Workflow;
+    /// use flyte_core::task;
+    /// use flyte_scheduler::{Scheduler, WaitCause};
+    ///
+    /// #[task]
+    /// fn ship(order: i64) -> i64 { order }
+    ///
+    /// let wf = Workflow::<i64, _>::build("order", |wf, n| {
+    ///     let paid = wf.approve(n, "paid", "7d");
+    ///     wf.call(ship(paid))
+    /// }).unwrap();
+    /// let scheduler = Scheduler::builder().build().await.unwrap();
+    /// let order = scheduler.launch(&wf, 7).await.unwrap();
+    /// let cause = loop {
+    ///     match scheduler.explain(order.id(), "n0").await.unwrap() {
+    ///         WaitCause::NotBegun | WaitCause::Turn => tokio::task::yield_now().await,
+    ///         cause => break cause,
+    ///     }
+    /// };
+    /// assert_eq!(cause.to_string(), "waits for the signal `paid`");
+    /// let after = scheduler.explain(order.id(), "n1").await.unwrap();
+    /// assert_eq!(after, WaitCause::Predecessors(vec!["n0".into()]));
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `NotFound` if there is no execution of this name, or none of its nodes has this path; what
     /// the store says.
@@ -170,10 +197,12 @@ impl Scheduler {
             false => Default::default(),
         };
         let status = &shared.status;
+        // Before the await: a borrow of it may not cross one in a future that is to be `Send`.
+        let lease_lost = status.lost.borrow().clone();
         Health {
             shard: self.shard(),
             epoch: status.epoch.load(Ordering::Relaxed),
-            lease_lost: status.lost.borrow().clone(),
+            lease_lost,
             durability: shared.durability(),
             open: open.open,
             parked: open.parked,

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flyte_core::author::{ValueError, Values, Workflow};
-use flyte_core::contract::ExecutionOptions;
+use flyte_core::author::{LiteralValue, ValueError, Values, Workflow};
+use flyte_core::contract::{EventStream, ExecutionOptions};
 use flyte_core::id::{ExecutionId, Str, Tenant};
 use flyte_core::plan::{Graph, Plan};
 use flyte_core::{Error, ErrorKind, Result};
@@ -181,6 +181,52 @@ impl<Out> TypedHandle<Out> {
     #[must_use]
     pub fn untyped(&self) -> &Handle {
         &self.handle
+    }
+
+    /// What happens in the execution, from its beginning to its end: [`Handle::events`].
+    ///
+    /// ```no_run
+    /// # async fn f(handle: flyte_scheduler::TypedHandle<i64>) -> flyte_core::Result<()> {
+    /// use flyte_core::contract::{EventItem, EventKind};
+    /// use futures::TryStreamExt;
+    ///
+    /// let mut events = handle.events();
+    /// while let Some(item) = events.try_next().await? {
+    ///     let EventItem::Event(event) = item else { continue };
+    ///     if let EventKind::Node { node, phase, .. } = &event.kind {
+    ///         println!("{} {phase}", node.name);
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        self.handle.events()
+    }
+
+    /// Ends the execution for good; returns when that wish is durable. An execution that is over
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// Those of [`Handle::abort`].
+    pub async fn abort(&self, reason: &str) -> Result<()> {
+        self.handle.abort(reason).await
+    }
+
+    /// Gives a gate of the execution its value, such as `true` to an approval; returns when that
+    /// is durable. The first value of a signal counts, and one that comes before its gate is kept.
+    ///
+    /// ```no_run
+    /// # async fn f(handle: flyte_scheduler::TypedHandle<i64>) -> flyte_core::Result<()> {
+    /// handle.signal("approval", true).await?; // `wf.approve(value, "approval", "1d")`
+    /// handle.signal("rate", 12).await?;       // `wf.signal::<i64>("rate", "7d")`
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Handle::signal`].
+    pub async fn signal(&self, signal: impl Into<Str>, value: impl LiteralValue) -> Result<()> {
+        self.handle.signal(signal, value.into_literal()).await
     }
 }
 

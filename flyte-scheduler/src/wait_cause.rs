@@ -8,6 +8,25 @@ use flyte_core::literal::Timestamp;
 use crate::parked::Parked;
 
 /// What a node waits for, with the name of the thing; or that it waits for nothing any more.
+/// [`Scheduler::explain`](crate::Scheduler::explain) gives it.
+///
+/// ```
+/// use flyte_scheduler::WaitCause;
+///
+/// /// Whom an operator has to ask.
+/// fn stuck(cause: &WaitCause) -> Option<String> {
+///     match cause {
+///         WaitCause::Signal { signal } => Some(format!("somebody has to send `{signal}`")),
+///         WaitCause::Limit { .. } | WaitCause::Parked(_) => Some(cause.to_string()),
+///         _ => None, // it goes on by itself
+///     }
+/// }
+///
+/// let paid = WaitCause::Signal { signal: "paid".into() };
+/// assert_eq!(paid.to_string(), "waits for the signal `paid`");
+/// assert_eq!(stuck(&paid).as_deref(), Some("somebody has to send `paid`"));
+/// assert_eq!(stuck(&WaitCause::Turn), None);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum WaitCause {
     /// The execution is in the inbox, or the graph that the node is in was not opened yet.

@@ -9,11 +9,13 @@ use std::time::Duration;
 use flyte_core::author::{
     Cx, ForeignTask, LiteralStruct, Output, Res, Workflow, WorkflowBuilder, map,
 };
-use flyte_core::contract::{Task, TaskError, TaskResultExt};
+use flyte_core::contract::{EventItem, EventKind, Task, TaskError, TaskResultExt};
+use flyte_core::journal::NodePhase;
 use flyte_core::literal::FlyteError;
 use flyte_core::memory::MemoryStore;
 use flyte_core::{Error, ErrorKind, dynamic, task};
 use flyte_scheduler::{BuildError, OutputError, ProblemCode, Scheduler, SubmitError, WaitError};
+use futures::TryStreamExt;
 
 #[derive(Clone, Debug, PartialEq, LiteralStruct)]
 struct Model {
@@ -453,4 +455,39 @@ async fn a_declared_task_that_no_plugin_takes_is_an_error_of_build() {
     };
     assert_eq!(problems[0].code, ProblemCode::NoPlugin);
     assert!(problems[0].message.contains("type `spark`"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn a_typed_handle_signals_aborts_and_tells() {
+    let wf = Workflow::<i64, _>::build("asked", |wf, n| {
+        let rate = wf.signal::<i64>("rate", "7d");
+        let sum = wf.call(add(n, rate).named("sum"));
+        wf.approve(sum, "really", "7d")
+    })
+    .unwrap();
+    let scheduler = scheduler().await;
+
+    let handle = scheduler.launch(&wf, 30).await.unwrap();
+    let wrong = handle.signal("rate", "much".to_owned()).await.unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Invalid, "{wrong}");
+    let nobody = handle.signal("rote", 1).await.unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::NotFound, "{nobody}");
+    handle.signal("rate", 12).await.unwrap();
+    handle.signal("really", true).await.unwrap();
+    assert_eq!((&handle).await.unwrap(), 42);
+    let events: Vec<EventItem> = handle.events().try_collect().await.unwrap();
+    let node = |item: &EventItem| match item {
+        EventItem::Event(e) => match &e.kind {
+            EventKind::Node { node, phase, .. } => Some((node.name.to_string(), *phase)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let done = Some(("sum".to_owned(), NodePhase::Succeeded));
+    assert!(events.iter().any(|e| node(e) == done), "{events:?}");
+
+    let handle = scheduler.launch(&wf, 30).await.unwrap();
+    handle.abort("no longer wanted").await.unwrap();
+    let e = handle.await.unwrap_err().to_string();
+    assert!(e.contains("no longer wanted"), "{e}");
 }

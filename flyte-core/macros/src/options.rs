@@ -20,6 +20,9 @@ pub(crate) struct Options {
     pub(crate) core: Option<Path>,
 }
 
+/// `ATTEMPTS_MAX` of flyte-core without the first attempt.
+const RETRIES_MAX: u32 = 999;
+
 const VALID: &str = "`retries = 3`, `timeout = \"10m\"`, `cache = \"1\"`, `cache_serialize`, \
                      `cache_ignore(input)`, `interruptible`, `resources(Type)`, `version = \"..\"`, \
                      `name = \"..\"`, `tag = \"..\"`, `crate = \"path\"`";
@@ -56,8 +59,8 @@ impl Options {
         match name {
             "retries" => {
                 let n: LitInt = value(input)?;
-                if n.base10_parse::<u32>().is_err() {
-                    let text = format!("`retries` is a number from 0 to {}", u32::MAX);
+                if !n.base10_parse::<u32>().is_ok_and(|n| n <= RETRIES_MAX) {
+                    let text = format!("`retries` is a number from 0 to {RETRIES_MAX}");
                     return Err(Error::new(n.span(), text));
                 }
                 self.retries = Some(n);
@@ -157,4 +160,12 @@ fn list<T: Parse>(input: ParseStream<'_>) -> Result<Vec<T>> {
     Ok(Punctuated::<T, Token![,]>::parse_terminated(&inner)?
         .into_iter()
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn retries_have_the_bound_of_the_engine() {
+        assert_eq!(super::RETRIES_MAX, flyte_core::limits::ATTEMPTS_MAX - 1);
+    }
 }

@@ -18,7 +18,7 @@ use crate::compile::CompileErrorCode as Code;
 use crate::contract::RawTask;
 use crate::id::Str;
 use crate::literal::{Literal, LiteralType};
-use crate::template::{GateCondition, OnFailure, TaskTemplate};
+use crate::template::{GateCondition, OnFailure, TaskTarget, TaskTemplate};
 
 /// A number that no other builder, and no item of a map, has in this process.
 pub(super) fn next_number() -> u32 {
@@ -160,6 +160,24 @@ impl WorkflowBuilder {
     }
 
     /// Lets the node of `then` wait for the node of `first`, though it takes none of its values.
+    ///
+    /// ```
+    /// # #[cfg(feature = "macros")] {
+    /// # use flyte_core::{author::Workflow, task};
+    /// #[task]
+    /// fn migrate() {}
+    /// #[task]
+    /// fn serve(port: i64) -> i64 { port }
+    ///
+    /// let wf = Workflow::<i64, _>::build("deploy", |wf, port| {
+    ///     let migrated = wf.call(migrate());
+    ///     let served = wf.call(serve(port));
+    ///     wf.after(served, migrated); // or a sleep, or an approval
+    ///     served
+    /// }).unwrap();
+    /// assert_eq!(wf.plan().root().downstream(0), [1]);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn after(&mut self, then: impl Handles, first: impl Handles) {
         let place = Place::here();
@@ -182,6 +200,24 @@ impl WorkflowBuilder {
     /// What is called when the workflow has failed. It may take the workflow's inputs and
     /// constants, and is told what happened by an input `err: Option<FlyteError>` (bind `None`);
     /// it rescues nothing.
+    ///
+    /// ```
+    /// # #[cfg(feature = "macros")] {
+    /// # use flyte_core::{author::Workflow, literal::FlyteError, task};
+    /// #[task]
+    /// fn ship(order: i64) -> i64 { order }
+    /// #[task]
+    /// fn apologise(order: i64, err: Option<FlyteError>) {
+    ///     println!("order {order}: {}", err.map_or("".into(), |e| e.message));
+    /// }
+    ///
+    /// let wf = Workflow::<i64, _>::build("order", |wf, order| {
+    ///     wf.on_failure(apologise(order, None)); // the scheduler fills `err` in
+    ///     wf.call(ship(order))
+    /// }).unwrap();
+    /// assert!(wf.plan().root().failure_node.is_some());
+    /// # }
+    /// ```
     #[track_caller]
     pub fn on_failure<C: Callable>(&mut self, handler: C) {
         let parts = *handler.into_call().parts;
@@ -229,7 +265,24 @@ impl WorkflowBuilder {
         }
     }
 
-    /// The value of an input that whoever starts the workflow by its launch plan leaves out.
+    /// The value of an input that whoever starts the workflow by its launch plan leaves out, such
+    /// as `flyte-rs run`; a typed launch gives all inputs.
+    ///
+    /// ```
+    /// # #[cfg(feature = "macros")] {
+    /// # use flyte_core::{author::Workflow, task};
+    /// #[task]
+    /// fn greet(name: String, times: i64) -> String { name.repeat(times as usize) }
+    ///
+    /// let wf = Workflow::<(String, i64), _>::build("greet", |wf, (name, times)| {
+    ///     wf.name_inputs(["name", "times"]);
+    ///     wf.default(name, "world");
+    ///     wf.default(times, 1);
+    ///     wf.call(greet(name, times))
+    /// }).unwrap();
+    /// assert_eq!(wf.plan().root().input_names.len(), 2);
+    /// # }
+    /// ```
     #[track_caller]
     pub fn default<T: LiteralValue>(&mut self, input: Output<T>, value: impl Into<T>) {
         let r = input.origin();
@@ -339,6 +392,11 @@ impl WorkflowBuilder {
     }
 
     fn kind(&mut self, callee: Callee, place: Place, options: &mut CallOptions) -> Kind {
+        if options.overrides.is_some() && !has_container(&callee) {
+            let text = "an image and resources are those of a container, and what is called has \
+                        none: its template says what it runs in";
+            options.wrong.push(text.into());
+        }
         match callee {
             Callee::Task(task) => {
                 let tag = task.typetag_name();
@@ -395,6 +453,14 @@ impl WorkflowBuilder {
         let outputs = outputs.zip(H::Values::types()).collect();
         Emit::new(self).workflow(outlets.0, outputs, place)
     }
+}
+
+/// Whether it is a task whose container a node may change.
+fn has_container(callee: &Callee) -> bool {
+    let Callee::Foreign(template) = callee else {
+        return false;
+    };
+    matches!(template.target, Some(TaskTarget::Container(_)))
 }
 
 fn task_kind(template: Arc<TaskTemplate>, options: &mut CallOptions) -> Kind {

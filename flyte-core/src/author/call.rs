@@ -8,7 +8,9 @@ use super::{Argument, Place, Values};
 use crate::contract::Task;
 use crate::id::Str;
 use crate::literal::SignedDuration;
-use crate::template::{NodeMetadata, SuccessCriteria, TaskTemplate};
+use crate::template::{
+    NodeMetadata, ResourceEntry, ResourceName, SuccessCriteria, TaskOverrides, TaskTemplate,
+};
 
 /// A task or workflow with its arguments, and what this one call changes about it.
 ///
@@ -80,6 +82,8 @@ impl MapParts {
 pub(super) struct CallOptions {
     pub(super) name: Option<String>,
     pub(super) metadata: NodeMetadata,
+    /// What changes about the container of a task.
+    pub(super) overrides: Option<Box<TaskOverrides>>,
     /// What cannot be, for people.
     pub(super) wrong: Vec<String>,
 }
@@ -119,7 +123,8 @@ impl<R> Call<R> {
         self
     }
 
-    /// How many further attempts a failed one gets.
+    /// How many further attempts a failed one gets, at most 999
+    /// ([`ATTEMPTS_MAX`](crate::limits::ATTEMPTS_MAX)); 0 leaves it to the task.
     pub fn retries(mut self, retries: u32) -> Self {
         self.parts.options.metadata.retries = Some(retries);
         self
@@ -143,9 +148,82 @@ impl<R> Call<R> {
         (m.cacheable, m.cache_version) = (Some(true), Some(version.into()));
         self
     }
+
+    /// Whether equal calls that are cached wait for the first of them instead of running beside
+    /// it, whatever the task says.
+    pub fn cache_serialize(mut self, serialize: bool) -> Self {
+        self.parts.options.metadata.cache_serializable = Some(serialize);
+        self
+    }
+
+    /// The image of the container instead of the template's; for calls of a
+    /// [`ForeignTask`](super::ForeignTask) with a container, else `build` reports it.
+    pub fn container_image(mut self, image: impl Into<String>) -> Self {
+        self.parts.options.overrides().container_image = image.into();
+        self
+    }
+
+    /// What the container needs, such as `(ResourceName::Memory, "2Gi")`, as a Kubernetes quantity.
+    /// All requests and limits of a call together replace those of the template. For calls of a
+    /// [`ForeignTask`](super::ForeignTask) with a container, else `build` reports it.
+    ///
+    /// ```
+    /// use flyte_core::author::{ForeignTask, Workflow};
+    /// use flyte_core::id::{Identifier, ResourceType};
+    /// use flyte_core::template::{
+    ///     Container, ResourceName, TaskTarget, TaskTemplate, TypedInterface,
+    /// };
+    ///
+    /// let id = Identifier::new(ResourceType::Task, "lab.train", "1");
+    /// let mut template = TaskTemplate::new(id, "python-task", TypedInterface::default());
+    /// template.target = Some(TaskTarget::Container(Container {
+    ///     image: "lab:1".into(),
+    ///     ..Container::default()
+    /// }));
+    /// let train = ForeignTask::<(), ()>::new(template, []).unwrap();
+    ///
+    /// let wf = Workflow::<(), _>::build("lab", |wf, _| {
+    ///     let big = train.call(()).container_image("lab:2");
+    ///     wf.call(big.request(ResourceName::Cpu, "2").limit(ResourceName::Memory, "4Gi"))
+    /// }).unwrap();
+    /// let settings = wf.plan().root().settings_of(0);
+    /// assert_eq!(settings.overrides.as_ref().unwrap().container_image, "lab:2");
+    /// ```
+    pub fn request(mut self, name: ResourceName, quantity: impl Into<String>) -> Self {
+        let resources = self
+            .parts
+            .options
+            .overrides()
+            .resources
+            .get_or_insert_default();
+        put(&mut resources.requests, name, quantity.into());
+        self
+    }
+
+    /// What the container may not pass; as [`Call::request`].
+    pub fn limit(mut self, name: ResourceName, quantity: impl Into<String>) -> Self {
+        let resources = self
+            .parts
+            .options
+            .overrides()
+            .resources
+            .get_or_insert_default();
+        put(&mut resources.limits, name, quantity.into());
+        self
+    }
+}
+
+/// The last word on a resource counts.
+fn put(entries: &mut Vec<ResourceEntry>, name: ResourceName, value: String) {
+    entries.retain(|e| e.name != name);
+    entries.push(ResourceEntry { name, value });
 }
 
 impl CallOptions {
+    fn overrides(&mut self) -> &mut TaskOverrides {
+        self.overrides.get_or_insert_default()
+    }
+
     pub(super) fn timeout(&mut self, timeout: impl IntoTimeout) {
         match timeout.into_timeout() {
             Ok(t) => self.metadata.timeout = Some(t),

@@ -189,7 +189,7 @@ impl Emit {
                     }),
                 })
             }
-            other => self.target(other),
+            other => self.target(other, &draft.options),
         };
         let mut node = Node::new(draft.id.clone(), target);
         node.metadata = Some(metadata(&draft.options, &draft.kind));
@@ -209,9 +209,12 @@ impl Emit {
     }
 
     /// What a call runs; its entity is kept.
-    fn target(&mut self, kind: &Kind) -> NodeTarget {
+    fn target(&mut self, kind: &Kind, options: &CallOptions) -> NodeTarget {
         match kind {
-            Kind::Task(template) => NodeTarget::Task(self.task(template)),
+            Kind::Task(template) => NodeTarget::Task(TaskNode {
+                overrides: options.overrides.as_deref().cloned(),
+                ..self.task(template)
+            }),
             Kind::Workflow(built) => {
                 let id = self.entities.add_workflow(built);
                 NodeTarget::Workflow(Some(WorkflowReference::SubWorkflow(id)))
@@ -282,7 +285,7 @@ impl Emit {
             // Reported when it was written.
             return NodeTarget::Gate(Some(GateCondition::Sleep { duration: None }));
         }
-        let mut node = Node::new("n0", self.target(inner));
+        let mut node = Node::new("n0", self.target(inner, &map.options));
         node.metadata = Some(metadata(&map.options, inner));
         if let Some(name) = &map.options.name {
             node.id = name.as_str().into();

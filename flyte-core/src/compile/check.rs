@@ -8,6 +8,7 @@ use super::error::Report;
 use super::quantity::is_quantity;
 use super::requirements::{Library, children};
 use super::scope::{Producer, Scope};
+use super::task::too_many_retries;
 use super::{CompileError, CompileErrorCode as Code};
 use crate::id::Str;
 use crate::limits::{NAME_BYTES_MAX, PLAN_NODES_MAX};
@@ -193,6 +194,14 @@ pub(super) fn node_interface<'a>(
             node.id.len()
         );
         errors.report(Code::WorkflowBuildError, &node.id, text);
+    }
+    let retries = node.metadata.as_ref().and_then(|m| m.retries);
+    if let Some(text) = too_many_retries(retries) {
+        errors.report(
+            Code::WorkflowBuildError,
+            &node.id,
+            format!("the node {text}"),
+        );
     }
     let of = |i: &'a TypedInterface| Interface {
         inputs: Cow::Borrowed(&i.inputs),

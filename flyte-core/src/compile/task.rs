@@ -1,6 +1,7 @@
 use super::error::Report;
 use super::quantity::is_quantity;
 use super::{CompileError, CompileErrorCode as Code, CompileErrors};
+use crate::limits::ATTEMPTS_MAX;
 use crate::literal::{Document, Struct};
 use crate::template::{Container, TaskTarget, TaskTemplate};
 
@@ -18,6 +19,11 @@ pub(super) fn check(task: &TaskTemplate, errors: &mut Vec<CompileError>) {
     if task.id.is_none() {
         errors.report(Code::ValueRequired, "root", "a value is required for [Id]");
     }
+    if let Some(text) = too_many_retries(task.metadata.retries) {
+        let name = task.id.as_ref().map_or("", |id| &id.name);
+        let text = format!("task `{name}` {text}");
+        errors.report(Code::WorkflowBuildError, "root", text);
+    }
     match &task.target {
         Some(TaskTarget::Container(c)) => container(task, c, errors),
         Some(TaskTarget::K8sPod(pod)) => match &pod.pod_spec {
@@ -26,6 +32,16 @@ pub(super) fn check(task: &TaskTemplate, errors: &mut Vec<CompileError>) {
         },
         Some(TaskTarget::Sql(_)) | None => {}
     }
+}
+
+/// What to say of retries that a node could never have.
+pub(super) fn too_many_retries(retries: Option<u32>) -> Option<String> {
+    let most = ATTEMPTS_MAX - 1;
+    let said = retries.filter(|r| *r > most)?;
+    Some(format!(
+        "says {said} retries, and {most} is the most: a node has {ATTEMPTS_MAX} attempts, the \
+         first among them"
+    ))
 }
 
 fn container(task: &TaskTemplate, c: &Container, errors: &mut Vec<CompileError>) {

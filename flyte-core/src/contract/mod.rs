@@ -10,6 +10,7 @@ mod cache;
 mod clock;
 mod event;
 mod expansion;
+mod files;
 mod plugin;
 mod policy;
 mod registry;

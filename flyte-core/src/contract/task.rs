@@ -318,6 +318,8 @@ pub struct TaskContextParts {
     pub epoch: u64,
     /// Where blobs are.
     pub blobs: Arc<dyn ObjectStore>,
+    /// What the uris of blobs begin with, without a slash at its end; empty in memory.
+    pub root: String,
     /// The execution's folder there.
     pub prefix: Path,
     /// Values of the host.
@@ -372,6 +374,7 @@ impl TaskContext {
             execution: ExecutionId::new(crate::id::Tenant::default(), "test"),
             epoch: 1,
             blobs: Arc::new(object_store::memory::InMemory::new()),
+            root: String::new(),
             prefix: Path::from("test"),
             resources: HostResources::default(),
             progress,
@@ -427,7 +430,7 @@ impl TaskContext {
         (self.parts.blobs.clone(), self.place("outputs"))
     }
 
-    /// A place for this attempt's raw data.
+    /// A place for this attempt's raw data; [`TaskContext::file`] writes there.
     #[must_use]
     pub fn raw(&self) -> (Arc<dyn ObjectStore>, Path) {
         (self.parts.blobs.clone(), self.place("raw"))
@@ -477,6 +480,11 @@ impl TaskContext {
         if let Some(p) = &self.parts.progress {
             p.log(&self.key(), line);
         }
+    }
+
+    /// Where blobs are, and what their uris begin with.
+    pub(super) fn files(&self) -> (&Arc<dyn ObjectStore>, &str) {
+        (&self.parts.blobs, &self.parts.root)
     }
 
     fn node_place(&self) -> Path {

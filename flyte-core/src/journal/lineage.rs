@@ -48,7 +48,27 @@ pub enum Origin {
 }
 
 impl Lineage {
-    /// Reads what a store knows of an execution.
+    /// Reads what a store knows of an execution, over or not: its plan, and its events from the
+    /// first on. It takes no lease and changes nothing; it may be dropped and called again.
+    ///
+    /// ```no_run
+    /// # async fn f(store: &dyn flyte_core::contract::Store) -> flyte_core::Result<()> {
+    /// use flyte_core::id::{ExecutionId, Tenant};
+    /// use flyte_core::journal::{Lineage, Origin};
+    ///
+    /// let id = ExecutionId::new(Tenant::default(), "order-7");
+    /// let lineage = Lineage::read(store, &id).await?; // with a scheduler: `&**scheduler.store()`
+    /// for origin in lineage.output("o0")? {
+    ///     match origin {
+    ///         // Of another execution where the cache had it.
+    ///         Origin::Attempt { key, output, .. } => println!("`{output}` of {key}"),
+    ///         Origin::Input { name, .. } => println!("the input `{name}`"),
+    ///         Origin::Constant => println!("written in the workflow"),
+    ///     }
+    /// }
+    /// println!("{:?}", lineage.input("ship/n0", "address")?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// `NotFound` if there is no such execution; `Corrupt` and whatever else the store says.

@@ -7,7 +7,50 @@ use crate::template::{OnFailure, PathStep, VariableMap};
 
 /// Puts the tables of one graph together; what is said often is kept once.
 ///
-/// It checks nothing: [`Plan::validate`](super::Plan::validate) does.
+/// It checks nothing: [`Plan::validate`](super::Plan::validate) does. Authors have
+/// [`Workflow`](crate::author::Workflow) and [`compile`](crate::compile::compile()), which use it;
+/// it is for graphs that no template describes, such as those of benches.
+///
+/// ```
+/// use flyte_core::id::{Identifier, ResourceType};
+/// use flyte_core::literal::{Literal, LiteralType, SimpleType};
+/// use flyte_core::plan::{Bound, GraphBuilder, GraphKind, Plan, Source, Target};
+/// use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
+///
+/// let ints = |name: &str| {
+///     [(name.into(), Variable::new(LiteralType::simple(SimpleType::Integer)))].into()
+/// };
+/// let interface = TypedInterface { inputs: ints("x"), outputs: ints("o0") };
+/// let id = Identifier::new(ResourceType::Task, "double", "1");
+/// let double = TaskTemplate::new(id, "sensor", interface);
+///
+/// // double(double(21)): a node's number is its place, and edges say the order.
+/// let id = Identifier::new(ResourceType::Workflow, "twice", "1");
+/// let mut graph = GraphBuilder::new(id.clone(), GraphKind::Workflow);
+/// graph.interface(&[].into(), &ints("o0"));
+/// let given = graph.constant(Literal::Integer(21));
+/// let node = |graph: &mut GraphBuilder, id, x| {
+///     let outputs = ["o0".into()].into_iter();
+///     graph.node(id, Target::Task(0), vec![("x".into(), x)], outputs, Default::default())
+/// };
+/// let first = node(&mut graph, "n0", given);
+/// let second = node(&mut graph, "n1", Bound::Source(Source::output(first, 0)));
+/// graph.edge(first, second);
+/// graph.output(Bound::Source(Source::output(second, 0)));
+///
+/// let plan = Plan {
+///     id,
+///     graphs: vec![graph.build()],
+///     tasks: vec![double.into()],
+///     launch_plans: Vec::new(),
+///     children: Vec::new(),
+///     branches: Vec::new(),
+///     gates: Vec::new(),
+///     arrays: Vec::new(),
+/// };
+/// plan.validate().unwrap();
+/// assert_eq!(plan.root().downstream(first), [second]);
+/// ```
 #[derive(Debug)]
 pub struct GraphBuilder {
     graph: Graph,

@@ -38,6 +38,7 @@ use crate::template::{TaskTemplate, TypedInterface, Variable};
 ///         execution: ExecutionId::new(Tenant::default(), "e1"),
 ///         epoch: 1,
 ///         blobs: Arc::new(InMemory::new()),
+///         root: String::new(),
 ///         prefix: Path::from("e1"),
 ///         resources,
 ///         progress: None,

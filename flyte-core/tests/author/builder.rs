@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flyte_core::author::{
-    BuildErrors, Inputs, LiteralStruct, Outputs, Workflow, WorkflowBuilder, map,
+    BuildErrors, Call, ForeignTask, Inputs, LiteralStruct, LiteralValue, Outputs, Workflow,
+    WorkflowBuilder, map,
 };
+use flyte_core::id::{Identifier, ResourceType};
 use flyte_core::literal::{FlyteError, Literal, Row, SignedDuration};
 use flyte_core::plan::{Plan, Target};
 use flyte_core::task;
-use flyte_core::template::{BooleanExpression, GateCondition, OnFailure, SuccessCriteria};
+use flyte_core::template::{
+    BooleanExpression, Container, GateCondition, OnFailure, ResourceEntry, ResourceName, Resources,
+    SuccessCriteria, TaskOverrides, TaskTarget, TaskTemplate, TypedInterface, Variable,
+};
 
 #[derive(Debug, LiteralStruct)]
 struct Model {
@@ -498,4 +503,92 @@ fn two_task_types_of_one_tag_are_a_mistake() {
         wf.call(other());
     });
     assert!(found[0].contains(both), "{found:?}");
+}
+
+#[test]
+fn a_call_says_how_it_is_cached_and_what_its_container_is() {
+    let template = |target| {
+        let id = Identifier::new(ResourceType::Task, "lab.train", "1");
+        let interface = TypedInterface {
+            inputs: [("x".into(), Variable::new(f64::literal_type()))].into(),
+            outputs: [("o0".into(), Variable::new(f64::literal_type()))].into(),
+        };
+        let mut template = TaskTemplate::new(id, "python-task", interface);
+        template.target = target;
+        ForeignTask::<f64, f64>::new(template, ["x"]).unwrap()
+    };
+    let container = Container {
+        image: "lab:1".into(),
+        command: vec!["train".into()],
+        ..Container::default()
+    };
+    let train = template(Some(TaskTarget::Container(container)));
+    let wf = checked(Workflow::<(f64, Vec<f64>), _>::build(
+        "lab",
+        |wf, (x, xs)| {
+            let big = |call: Call<f64>| {
+                call.container_image("lab:2")
+                    .request(ResourceName::Memory, "1Gi")
+                    .request(ResourceName::Cpu, "500m")
+                    .request(ResourceName::Memory, "2Gi")
+                    .limit(ResourceName::Memory, "4Gi")
+            };
+            let plain = wf.call(train.call(x));
+            let one = wf.call(
+                big(train.call(plain))
+                    .cache_version("3")
+                    .cache_serialize(true),
+            );
+            wf.map(xs, |x| big(train.call(x)));
+            one
+        },
+    ));
+    let plan = wf.plan();
+    assert_eq!(plan.root().settings_of(0).overrides, None);
+    let one = plan.root().settings_of(1);
+    assert_eq!(one.cacheable, Some(true));
+    assert_eq!(one.cache_version.as_deref(), Some("3"));
+    assert_eq!(one.cache_serializable, Some(true));
+    let entry = |name, value: &str| ResourceEntry {
+        name,
+        value: value.into(),
+    };
+    let wanted = TaskOverrides {
+        container_image: "lab:2".into(),
+        resources: Some(Resources {
+            requests: vec![
+                entry(ResourceName::Cpu, "500m"),
+                entry(ResourceName::Memory, "2Gi"),
+            ],
+            limits: vec![entry(ResourceName::Memory, "4Gi")],
+        }),
+        ..TaskOverrides::default()
+    };
+    assert_eq!(one.overrides.as_deref(), Some(&wanted));
+    let item = &plan.graphs[plan.arrays[0].item as usize];
+    assert_eq!(item.settings_of(0).overrides.as_deref(), Some(&wanted));
+
+    // Where there is no container to change, and where the amount is none.
+    let bare = template(None);
+    let wrong = Workflow::<f64, _>::build("wrong", |wf, x| {
+        let a = wf.call(bare.call(x).named("bare").container_image("lab:2"));
+        let b = wf.call(half(a).named("rust").request(ResourceName::Cpu, "1"));
+        wf.call(half(b))
+    });
+    let told = wrong.unwrap_err().to_string();
+    for part in [
+        "bare",
+        "rust",
+        "an image and resources are those of a container",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    let odd = Workflow::<f64, _>::build("odd", |wf, x| {
+        wf.call(train.call(x).named("odd").limit(ResourceName::Cpu, "one"))
+    });
+    let told = odd.unwrap_err().to_string();
+    assert!(
+        told.contains("odd") && told.contains("no quantity"),
+        "{told}"
+    );
 }

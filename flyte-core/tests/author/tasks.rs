@@ -178,6 +178,7 @@ fn a_task_runs_on_rows() {
         execution: flyte_core::id::ExecutionId::new(Default::default(), "test"),
         epoch: 1,
         blobs: Arc::new(flyte_core::object_store::memory::InMemory::new()),
+        root: String::new(),
         prefix: "test".into(),
         resources,
         progress: None,

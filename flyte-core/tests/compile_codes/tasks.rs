@@ -1,6 +1,7 @@
 //! Tasks by themselves.
 
 use flyte_core::compile::check_task;
+use flyte_core::limits::ATTEMPTS_MAX;
 use flyte_core::literal::{Document, Struct};
 use flyte_core::template::{
     Container, K8sPod, ResourceEntry, ResourceName, Resources, TaskTarget, TaskTemplate,
@@ -39,6 +40,35 @@ fn a_task_has_an_id() {
     let mut t = task("t", &[], &[]);
     t.id = None;
     gives(&t, &[("ValueRequired", "root", "[Id]")]);
+}
+
+#[test]
+fn retries_have_a_bound_for_tasks_and_nodes() {
+    let most = ATTEMPTS_MAX - 1;
+    let with = |retries| {
+        let mut t = task("train", &[], &[]);
+        t.metadata.retries = Some(retries);
+        t
+    };
+    check_task(&with(most)).unwrap();
+    let wanted = "task `train` says 1000 retries, and 999 is the most";
+    gives(&with(most + 1), &[("WorkflowBuildError", "root", wanted)]);
+    // Through the compiler, also where a node says less.
+    let mut n = node("n", "train", &[]);
+    n.metadata.get_or_insert_default().retries = Some(1);
+    let mut case = Case::of(&[], vec![n]);
+    case.tasks.push(with(5000));
+    let wanted = "task `train` says 5000 retries";
+    case.gives(&[("WorkflowBuildError", "root", wanted)]);
+
+    let said = |retries| {
+        let mut n = node("n", "make", &[]);
+        n.metadata.get_or_insert_default().retries = Some(retries);
+        Case::of(&[], vec![n])
+    };
+    said(most).holds();
+    let wanted = "the node says 1000 retries, and 999 is the most";
+    said(most + 1).gives(&[("WorkflowBuildError", "n", wanted)]);
 }
 
 #[test]

@@ -80,6 +80,7 @@ impl Host {
             execution: ExecutionId::new(Tenant::default(), format!("e{n}")),
             epoch: 1,
             blobs: Arc::new(InMemory::new()),
+            root: String::new(),
             prefix: Path::from(format!("e{n}")),
             resources,
             progress,

@@ -2,6 +2,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What an operator sets for local processes.
+///
+/// ```
+/// use flyte_plugin_process::{ProcessOptions, ProcessPlugin};
+/// use std::time::Duration;
+///
+/// let options = ProcessOptions {
+///     path_prepend: vec!["/srv/app/.venv/bin".into()], // flytekit and the code's packages
+///     working_dir: Some("/srv/app/code".into()),       // what tasks import
+///     env_allow: vec!["DATABASE_URL".into()],
+///     abort_grace: Duration::from_secs(30),
+///     ..ProcessOptions::default()
+/// };
+/// // `Scheduler::builder().plugin(plugin).slots(4)`: four processes at once.
+/// let plugin = std::sync::Arc::new(ProcessPlugin::new(options));
+/// # drop(plugin);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ProcessOptions {
     /// Folders that come first in the `PATH` of tasks, such as a virtual environment's `bin`;

@@ -24,6 +24,12 @@ impl Execution {
         }
     }
 
+    /// Whether a node may begin: of a frame that handles its failure only the failure node does.
+    pub(super) fn may_begin(&self, addr: NodeAddr) -> bool {
+        let handled = self.frame(addr.frame).handling && !self.is_failure_node(addr);
+        self.may_start(addr.frame) && !handled
+    }
+
     /// Whether a plugin runs the task of a node. A host that lacks the plugin says so, too: what
     /// the records mean is the same everywhere.
     pub(super) fn is_plugin(&self, addr: NodeAddr) -> bool {
@@ -42,9 +48,7 @@ impl Engine {
         };
         let frame = ex.frame(addr.frame);
         let waits = matches!(ex.node(addr), NodeState::Ready | NodeState::Backoff);
-        // Of a frame that handles its failure nothing else begins.
-        let others = frame.handling && !ex.is_failure_node(addr);
-        if !waits || !ex.may_start(addr.frame) || others || self.paused {
+        if !waits || !ex.may_begin(addr) || self.paused {
             return;
         }
         if ex.node(addr) == NodeState::Backoff {

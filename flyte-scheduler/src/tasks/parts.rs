@@ -18,6 +18,7 @@ pub(crate) fn parts(
         epoch,
         blobs: world.blobs.clone(),
         prefix: Path::from(format!("tasks/{}", ex.folder())),
+        root: world.root.clone(),
         resources: resources.clone(),
         progress: Some(world.progress.clone()),
     })

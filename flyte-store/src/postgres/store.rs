@@ -34,6 +34,19 @@ use super::{credits, inbox, leases, prune, schema};
 ///
 /// An answer that was lost is `Unavailable` with the advice `Ambiguous`; connections are made anew
 /// when they are needed. Connections live on a thread of the store, which ends with it.
+///
+/// ```no_run
+/// use flyte_store::{PostgresOptions, PostgresStore};
+///
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = PostgresOptions::new(std::env::var("DATABASE_URL")?).with_schema("orders");
+/// let store = PostgresStore::open(options).await?; // makes the tables
+/// let cache = store.cache();
+/// // In each process of the fleet, with files where all of them see them:
+/// // `Scheduler::builder().store(store).cache(cache).blobs(..)`.
+/// # drop(cache);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct PostgresStore {
     pool: Arc<Pool>,

@@ -29,6 +29,7 @@ use super::journal::{self, fence};
 use super::prune;
 use super::registry::SqliteRegistry;
 use super::schema::{VERSION, connect};
+use super::verify::verify_small;
 use super::writer::Writer;
 
 /// A store in one SQLite file, shared by the processes of one machine.
@@ -38,6 +39,21 @@ use super::writer::Writer;
 ///
 /// The index is brought up to the journal's end when it is asked, so that runs pay nothing for
 /// it; [`Page::watermark`] says up to where.
+///
+/// ```
+/// use flyte_core::contract::{Durability, Store};
+/// use flyte_store::SqliteStore;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("app.db");
+/// let store = SqliteStore::open(&path)?;
+/// let cache = store.cache(); // in the same file, as `store.registry()`
+/// assert_eq!(store.info().durability, Durability::Power);
+/// // `Scheduler::builder().store(store).cache(cache)`, and what was open in the file goes on;
+/// // `flyte_host::open` does that, with a folder of files beside it.
+/// # drop(cache);
+/// # Ok::<_, flyte_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
@@ -62,12 +78,16 @@ impl SqliteStore {
     ///
     /// # Errors
     /// `NewerVersion` if a later version made it; `Denied`, `Corrupt` or `Full` as the disk says.
+    /// A file of at most 4 MiB is read through, and is `Corrupt` if what matters in it is damaged.
+    /// In a larger one damage is found where it is read, if not in a key or in SQLite's own pages.
     pub fn open(path: &Path) -> Result<Arc<Self>> {
         let writer = Writer::start(connect(path)?)?;
+        let reader = connect(path)?;
+        verify_small(&reader).map_err(|e| e.with("file", path.display()))?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
             writer,
-            reader: Arc::new(Mutex::new(connect(path)?)),
+            reader: Arc::new(Mutex::new(reader)),
             leases: Mutex::default(),
             woken: Arc::default(),
             projectors: Arc::default(),

@@ -28,4 +28,7 @@ struct H {
     x: i64,
 }
 
+#[task(retries = 5000)]
+fn i() {}
+
 fn main() {}
