@@ -10,7 +10,7 @@ use common::{Folder, json, python, until};
 
 const WORK: &str = r#"
 import time
-from flytekit import map_task, task, workflow
+from flytekit import LaunchPlan, map_task, task, workflow
 
 @task(cache=True, cache_version="1")
 def double(x: int) -> int:
@@ -39,7 +39,7 @@ def three() -> int:
 
 @workflow
 def mapped() -> list[int]:
-    return map_task(double)(x=[1, 2, 3])
+    return map_task(LaunchPlan.get_or_create(wf, name="lp"))(x=[1, 2, 3])
 "#;
 
 fn told(o: &Output) -> String {
