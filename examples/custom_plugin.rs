@@ -42,7 +42,8 @@ impl Sleepy {
 
     /// The name of a job is made of its attempt: launching twice makes one job.
     fn start(&self, request: &LaunchRequest) -> Result<Launched> {
-        let name = request.identity.generated_name.clone();
+        // Names of tasks are short, and two tenants may have the same: the key is nobody else's.
+        let name = request.key.to_string();
         let n = request.inputs.get("n").and_then(Literal::as_integer);
         let n = n.ok_or_else(|| invalid("`n` must be an integer"))?;
         let mut jobs = self.jobs.lock().expect("nobody panics while holding it");
@@ -93,10 +94,10 @@ impl Plugin for Sleepy {
     async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {
         let jobs = self.jobs.lock().expect("nobody panics while holding it");
         let find = |a: &LookupRequest| {
-            let name = &a.identity.generated_name;
-            let known = jobs.contains_key(name);
+            let name = a.key.to_string();
+            let known = jobs.contains_key(&name);
             known
-                .then(|| JobHandle::new(1, name.clone().into_bytes()))
+                .then(|| JobHandle::new(1, name.into_bytes()))
                 .transpose()
         };
         attempts.iter().map(find).collect()

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::limits::{EXECUTION_NAME_BYTES_MAX, TENANT_NAME_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 /// An immutable, cheaply cloned text.
@@ -128,7 +129,67 @@ pub struct ExecutionId {
     pub name: Str,
 }
 
+/// Names are parts of paths, labels and messages.
+fn check_name(what: &str, name: &str, bytes_max: usize) -> crate::Result<()> {
+    let wrong = match name {
+        "" => "is empty",
+        n if n.len() > bytes_max => "is too long",
+        n if n.contains('/') => "has a slash",
+        n if n.chars().any(char::is_control) => "has a control character",
+        n if n.trim() != n => "has white space at an end",
+        n if n.chars().all(|c| c == '.') => "has dots only",
+        _ => return Ok(()),
+    };
+    let shown: String = name.chars().take(100).collect();
+    let text = format!(
+        "the name `{shown}` of the {what} {wrong}: 1 to {bytes_max} bytes without slashes and \
+         control characters are allowed"
+    );
+    Err(crate::Error::new(crate::ErrorKind::Invalid, "name", text))
+}
+
+impl Tenant {
+    /// Whether its names can be names of folders and labels: at most
+    /// [`TENANT_NAME_BYTES_MAX`] bytes each, project and domain not empty, none with a slash, a
+    /// control character, or white space at its ends, or only of dots.
+    ///
+    /// # Errors
+    /// `Invalid` with the name and what is allowed.
+    pub fn check(&self) -> crate::Result<()> {
+        let names = [
+            ("project", &self.project, false),
+            ("domain", &self.domain, false),
+            ("organisation", &self.org, true),
+        ];
+        for (what, name, optional) in names {
+            if !(optional && name.is_empty()) {
+                check_name(what, name, TENANT_NAME_BYTES_MAX)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl ExecutionId {
+    /// Whether it may be submitted: its tenant is in order ([`Tenant::check`]), and its name by the
+    /// same rules, with at most [`EXECUTION_NAME_BYTES_MAX`] bytes.
+    ///
+    /// ```
+    /// use flyte_core::id::{ExecutionId, Tenant};
+    /// let id = |name: &str| ExecutionId::new(Tenant::default(), name);
+    /// assert!(id("nightly-2026.11").check().is_ok());
+    /// for bad in ["", "a/b", "..", " x", "a\nb", &"x".repeat(101)] {
+    ///     assert!(id(bad).check().is_err(), "{bad:?}");
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// `Invalid` with the name and what is allowed.
+    pub fn check(&self) -> crate::Result<()> {
+        self.tenant.check()?;
+        check_name("execution", &self.name, EXECUTION_NAME_BYTES_MAX)
+    }
+
     /// The execution `name` of `tenant`.
     pub fn new(tenant: Tenant, name: impl Into<Str>) -> Self {
         Self {

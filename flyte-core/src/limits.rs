@@ -13,6 +13,13 @@ pub const PLAN_NODES_MAX: u32 = 4_000_000;
 pub const FRAME_DEPTH_MAX: usize = 64;
 /// Bytes of a file that a task hands over as its outputs (`outputs.pb`).
 pub const OUTPUT_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
+/// Bytes of the values of one record: the inputs of an execution or of a graph inside it, the
+/// outputs of a node, a signal. Longer ones belong into files.
+pub const VALUES_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of an execution's name.
+pub const EXECUTION_NAME_BYTES_MAX: usize = 100;
+/// Bytes of the name of an organisation, a project, or a domain.
+pub const TENANT_NAME_BYTES_MAX: usize = 63;
 /// Bytes of a job handle.
 pub const HANDLE_BYTES_MAX: usize = 4096;
 /// Bytes of a message inside an error or an event; longer ones are cut.

@@ -1,5 +1,8 @@
 //! Names that Flyte computes, so that tools which know its rules find what they expect.
 
+use crate::id::{Digest, ExecutionId};
+use crate::literal::Timestamp;
+
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz123456";
 
 /// A text of at most `max` bytes: unchanged if it fits, else `f` and the base-32 form of its
@@ -25,6 +28,29 @@ pub fn fixed_length_id_64(text: &str, max: usize) -> String {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
     });
     format!("f{}", base32(&hash.to_be_bytes()))
+}
+
+/// The folder of an execution's files, one for each submission: Flyte's
+/// `project-domain-name`, which several executions can share (`a-b` of `c`, `b` of `c-a`, an
+/// execution of the same name in another organisation or store), and a digest that none does.
+///
+/// ```
+/// use flyte_core::id::{Digest, ExecutionId, Tenant};
+/// use flyte_core::literal::Timestamp;
+/// use flyte_core::names::execution_folder;
+/// let at = Timestamp::UNIX_EPOCH;
+/// let of = |p, d, n| execution_folder(&ExecutionId::new(Tenant::new(p, d), n), &Digest([0; 32]), at);
+/// let (one, two) = (of("q", "dev", "a-b"), of("q", "dev-a", "b"));
+/// assert!(one.starts_with("q-dev-a-b-") && two.starts_with("q-dev-a-b-"));
+/// assert_ne!(one, two);
+/// ```
+#[must_use]
+pub fn execution_folder(id: &ExecutionId, plan: &Digest, submitted_at: Timestamp) -> String {
+    let bytes = postcard::to_allocvec(&(id, plan, submitted_at));
+    let bytes = bytes.expect("invariant: no type that postcard refuses");
+    let digest = Digest::of("flyte execution folder v1", &bytes).to_string();
+    let t = &id.tenant;
+    format!("{}-{}-{}-{}", t.project, t.domain, id.name, &digest[..16])
 }
 
 /// Parts joined by `-` (leading empty ones give no dash), then [`fixed_length_id`].

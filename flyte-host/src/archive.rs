@@ -74,3 +74,77 @@ fn inside(path: &Path) -> Option<PathBuf> {
     }
     Some(out)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A package with a folder, two files and a long name.
+    fn package() -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        let long = format!("folder/{}.py", "x".repeat(120));
+        for (name, text) in [("a.pb", "bytes"), ("folder/b.py", "code"), (&*long, "more")] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            archive
+                .append_data(&mut header, name, text.as_bytes())
+                .unwrap();
+        }
+        archive.into_inner().unwrap()
+    }
+
+    fn zipped(bytes: &[u8]) -> Vec<u8> {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    /// Bytes are changed inside of the archive, and outside of it; the next number of a seed says
+    /// which, so that each run changes the same.
+    #[test]
+    fn a_changed_package_is_read_or_refused_and_nothing_leaves_the_folder() {
+        let plain = package();
+        let whole = zipped(&plain);
+        let root = tempfile::tempdir().unwrap();
+        let (file, mut state) = (root.path().join("p.tgz"), 1_u64);
+        let mut draw = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let (mut read, mut refused) = (0, 0);
+        for n in 0..10_000 {
+            let inside = n % 4 != 0;
+            let mut bytes = if inside { plain.clone() } else { whole.clone() };
+            for _ in 0..=draw(3) {
+                let place = draw(bytes.len());
+                match draw(3) {
+                    0 => bytes[place] ^= 1 << draw(8),
+                    1 => bytes[place] = [b'/', b'.', 0, 0xff, b'7'][draw(5)],
+                    _ => bytes.truncate(place.max(1)),
+                }
+            }
+            let bytes = if inside { zipped(&bytes) } else { bytes };
+            fs::write(&file, bytes).unwrap();
+            let out = root.path().join("out");
+            match unpack(&file, &out) {
+                Ok(files) => {
+                    read += 1;
+                    files
+                        .iter()
+                        .for_each(|f| assert!(out.join(f).is_file(), "{f:?}"));
+                }
+                Err(_) => refused += 1,
+            }
+            let left: Vec<_> = fs::read_dir(root.path()).unwrap().collect();
+            assert!(left.len() <= 2, "{left:?}");
+            let _none = fs::remove_dir_all(&out);
+        }
+        println!("{read} read, {refused} refused");
+        assert!(read > 100 && refused > 100);
+    }
+}

@@ -97,7 +97,7 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
     let (mut worst, mut all) = (0, Vec::new());
     for row in wanted {
         if row.phase.is_terminal() {
-            eprintln!("{} is over: {}", row.id.name, row.phase);
+            tell!("{} is over: {}", row.id.name, row.phase);
             all.push(
                 Report::read(&*machine.store, &row.id)
                     .await?
@@ -109,7 +109,7 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
         let running = match machine.scheduler(row.shard).await {
             Ok(running) => running,
             Err(e) if e.kind() == ErrorKind::Held => {
-                eprintln!("{} is being run: {}", row.id.name, e.message());
+                tell!("{} is being run: {}", row.id.name, e.message());
                 all.push(
                     Report::read(&*machine.store, &row.id)
                         .await?
@@ -137,12 +137,12 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
         }
     }
     if all.is_empty() {
-        eprintln!("nothing is open");
+        tell!("nothing is open");
     }
     if json {
         match (execution, all.len()) {
-            (_, 1) => println!("{}", all[0]),
-            _ => println!("{}", json!({ "executions": all })),
+            (_, 1) => out!("{}", all[0])?,
+            _ => out!("{}", json!({ "executions": all }))?,
         }
     }
     Ok(worst)
@@ -179,9 +179,9 @@ async fn tell(
     let (id, shard) = machine.find(name, whose).await?;
     let report = Report::read(&*machine.store, &id).await?;
     if report.execution.phase.is_terminal() {
-        eprintln!("{name} is over: {}", report.execution.phase);
+        tell!("{name} is over: {}", report.execution.phase);
         if json {
-            println!("{}", report.json(None, false));
+            out!("{}", report.json(None, false))?;
         }
         return Ok(0);
     }
@@ -213,18 +213,18 @@ async fn tell(
             };
             let followed = follow(&running, handle, &how).await?;
             if json {
-                println!("{}", followed.json);
+                out!("{}", followed.json)?;
             }
             return Ok(followed.status);
         }
         Err(e) if e.kind() == ErrorKind::Held => {
-            eprintln!("{name}: its owner was told");
+            tell!("{name}: its owner was told");
             Report::read(&*machine.store, &id).await?.json(None, false)
         }
         Err(e) => return Err(e.into()),
     };
     if json {
-        println!("{shown}");
+        out!("{shown}")?;
     }
     Ok(0)
 }
@@ -259,39 +259,42 @@ async fn get(what: What) -> Result<u8> {
                         "seconds": took,
                     }));
                 } else {
-                    println!(
+                    out!(
                         "{:<22} {:<10} {:<24} {:<32} {}",
                         e.id.name,
                         phase,
                         shown(&e.id.tenant),
                         e.entity.name,
                         e.created_at
-                    );
+                    )?;
                 }
             }
             if json {
-                println!("{}", Value::from(rows));
+                out!("{}", Value::from(rows))?;
             }
         }
         What::Execution { name, whose, json } => {
             let (id, _) = machine.find(&name, &whose).await?;
             let value = Report::read(&*machine.store, &id).await?.json(None, false);
             match json {
-                true => println!("{value}"),
-                false => println!("{value:#}"),
+                true => out!("{value}")?,
+                false => out!("{value:#}")?,
             }
         }
         What::Nodes { name, whose, json } => {
             let (id, _) = machine.find(&name, &whose).await?;
             let report = Report::read(&*machine.store, &id).await?;
             if json {
-                println!("{}", report.json(None, true)["nodes"]);
+                out!("{}", report.json(None, true)["nodes"])?;
             }
             for n in report.nodes.iter().filter(|_| !json) {
-                println!(
+                out!(
                     "{:<24} {:<10} {:<18} {}",
-                    n.path, n.phase, n.cache, n.target
-                );
+                    n.path,
+                    n.phase,
+                    n.cache,
+                    n.target
+                )?;
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::fail::{Refusal, Result};
 use crate::state::State;
 
 // The example has a `main` of its own.
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, clippy::print_stdout)]
 #[path = "../../examples/training_pipeline.rs"]
 mod training_pipeline;
 
@@ -25,15 +25,15 @@ pub(crate) async fn demo(learning_rate: f64, trees: u32, seed: u32, as_json: boo
     let (accuracy, auc, f1) = (metrics.accuracy, metrics.auc, metrics.f1);
     if as_json {
         let tasks: serde_json::Map<_, _> = tasks.into_iter().map(|(t, c)| (t, c.into())).collect();
-        println!(
+        out!(
             "{}",
             json!({"accuracy": accuracy, "auc": auc, "f1": f1, "tasks": tasks})
-        );
+        )?;
     } else {
         for (task, cache) in tasks {
-            eprintln!("{task:<10} {cache}");
+            tell!("{task:<10} {cache}");
         }
-        println!("accuracy {accuracy:.4}, AUC {auc:.4}, F1 {f1:.4}");
+        out!("accuracy {accuracy:.4}, AUC {auc:.4}, F1 {f1:.4}")?;
     }
     Ok(0)
 }

@@ -50,12 +50,16 @@ pub(crate) async fn doctor(as_json: bool) -> Result<u8> {
             "version": env!("CARGO_PKG_VERSION"), "store": health.schema, "shards": owners,
             "disk_bytes_free": free.ok(), "problems": problems,
         });
-        println!("{shown}");
+        out!("{shown}")?;
     } else {
-        lines.iter().for_each(|l| println!("{l}"));
-        problems.iter().for_each(|p| println!("problem   {p}"));
+        for l in lines {
+            out!("{l}")?;
+        }
+        for p in &problems {
+            out!("problem   {p}")?;
+        }
         if problems.is_empty() {
-            println!("a run would work");
+            out!("a run would work")?;
         }
     }
     Ok(u8::from(!problems.is_empty()))

@@ -17,7 +17,7 @@ impl Refusal {
             code,
             message: message.into(),
             place: String::new(),
-            remedy: String::new(),
+            remedy: usual(code).into(),
         }
     }
 
@@ -50,18 +50,17 @@ impl Refusal {
         } else {
             format!("{}: ", self.place)
         };
-        eprintln!("error: {place}{}", self.message);
+        tell!("error: {place}{}", self.message);
         if !self.remedy.is_empty() {
-            eprintln!("help: {}", self.remedy);
+            tell!("help: {}", self.remedy);
         }
         if as_json {
-            println!(
-                "{}",
-                json!({
-                    "execution": null, "phase": null, "outputs": null, "error": self.json(),
-                    "nodes": [], "seconds": 0.0,
-                })
-            );
+            let shown = json!({
+                "execution": null, "phase": null, "outputs": null, "error": self.json(),
+                "nodes": [], "seconds": 0.0,
+            });
+            // It was told on stderr.
+            let _full = out!("{shown}");
         }
     }
 
@@ -74,12 +73,32 @@ impl Refusal {
     }
 }
 
+/// What helps where the place of the mistake knows nothing better.
+fn usual(code: &str) -> &'static str {
+    match code {
+        "BadInput" | "Inputs" => "give a value of the type that the entity has",
+        "BadPackage" => "make it anew with `pyflyte package`",
+        "CompileError" | "Unsupported" => "change in the workflow what the message names",
+        "Demo" => "see that .flyte can be written; the options are those of: flyte-rs demo --help",
+        "FileNotFound" => "check the path",
+        "Install" => {
+            "see that the package index can be reached, or give --python PATH of an interpreter \
+             with flytekit"
+        }
+        "Io" => "see that the path is there, may be read and written, and that the disk has room",
+        "MissingInput" => "give them as --name VALUE, or in --inputs-file",
+        "NotParked" => "flyte-rs get execution NAME says how it is",
+        "Python" => "flyte-rs doctor --python PATH says whether it can be used",
+        _ => "flyte-rs --help",
+    }
+}
+
 impl From<flyte_core::Error> for Refusal {
     fn from(e: flyte_core::Error) -> Self {
         let remedy = match e.kind() {
             flyte_core::ErrorKind::Full => "make room on the disk, then: flyte-rs resume",
             flyte_core::ErrorKind::NewerVersion => "use the newer flyte-rs that wrote it",
-            _ => "",
+            _ => "flyte-rs doctor says how the store is",
         };
         Self::new("Store", e.to_string()).remedy(remedy)
     }

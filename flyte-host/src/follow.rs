@@ -74,7 +74,7 @@ impl Signals {
 }
 
 /// How long a scheduler may take to hand everything back.
-const SHUTDOWN: Duration = Duration::from_secs(10);
+pub(crate) const SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// Waits for the end and tells what happens.
 ///
@@ -124,7 +124,12 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
     view.end();
     scheduler.clone().shutdown(SHUTDOWN).await;
     let report = Report::read(&**scheduler.store(), &id).await?;
-    let mut json = finish(&report, how)?;
+    let plan = match &report.execution.error {
+        Some(_) => scheduler.store().get_plan(report.execution.plan).await.ok(),
+        None => None,
+    };
+    let plan = plan.and_then(|bytes| Plan::from_bytes(&bytes).ok());
+    let mut json = finish(&report, how, plan.as_ref())?;
     let lost = match &outcome {
         Some(Err(WaitError::Store(e))) => Some(e.to_string()),
         _ => lost,
@@ -139,7 +144,7 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
     let status = match outcome {
         None if lost.is_some() => 1,
         None => {
-            eprintln!("stopped; go on with: flyte-rs resume {}", id.name);
+            tell!("stopped; go on with: flyte-rs resume {}", id.name);
             143
         }
         Some(_) if interrupts > 0 => 130,
@@ -150,7 +155,7 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
 }
 
 /// Writes what was asked for and says how it ended.
-pub(crate) fn finish(report: &Report, how: &Follow) -> Result<Value> {
+fn finish(report: &Report, how: &Follow, plan: Option<&Plan>) -> Result<Value> {
     let e = &report.execution;
     if let (Some(path), Some(row)) = (&how.outputs_pb, &e.outputs) {
         let bytes = flyte_idl::convert::encode_literal_map(row);
@@ -159,12 +164,13 @@ pub(crate) fn finish(report: &Report, how: &Follow) -> Result<Value> {
     }
     let json = report.json(how.types.as_deref(), how.items);
     if !how.quiet {
-        eprintln!("{} in {} s", e.phase, json["seconds"]);
-        report.explain();
+        tell!("{} in {} s", e.phase, json["seconds"]);
     }
+    // Whoever wants silence on the way still wants to know why there is nothing.
+    report.explain(plan);
     if let (false, Some(row)) = (how.json, &e.outputs) {
         let outputs = crate::report::outputs(row, how.types.as_deref());
-        println!("{outputs:#}");
+        out!("{outputs:#}")?;
     }
     Ok(json)
 }

@@ -14,6 +14,42 @@ use crate::package::Chosen;
 /// Bytes of an inputs file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// What an input must be.
+struct Wanted<'a> {
+    /// The type that the plan knows.
+    plain: &'a LiteralType,
+    /// The same with JSON schemas, which tell of required attributes.
+    whole: &'a LiteralType,
+}
+
+type Types<'a> = BTreeMap<&'a str, Wanted<'a>>;
+
+impl<'a> Wanted<'a> {
+    fn new(chosen: &'a Chosen, name: &str, plain: &'a LiteralType) -> Self {
+        let declared = chosen.inputs.get(name);
+        let whole = declared.and_then(|v| v.literal_type.as_ref());
+        Self {
+            plain,
+            whole: whole.unwrap_or(plain),
+        }
+    }
+
+    /// Reads a value: it must fit the whole type, and carries the plain one.
+    fn read<E>(
+        &self,
+        read: impl Fn(&LiteralType) -> std::result::Result<Literal, E>,
+    ) -> std::result::Result<Literal, E> {
+        read(self.whole)?;
+        read(self.plain)
+    }
+}
+
+impl std::fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.plain.fmt(f)
+    }
+}
+
 /// The inputs of an execution: defaults, then the file, then the command line, then what the
 /// launch plan fixes.
 pub(crate) fn collect(
@@ -22,11 +58,10 @@ pub(crate) fn collect(
     file: Option<&Path>,
 ) -> Result<BTreeMap<Str, Literal>> {
     let graph = chosen.plan.root();
-    let types: BTreeMap<&str, &LiteralType> = graph
-        .input_names
-        .iter()
-        .map(|n| &**n)
+    let names = graph.input_names.iter().map(|n| &**n);
+    let types: Types<'_> = names
         .zip(&graph.input_types)
+        .map(|(n, t)| (n, Wanted::new(chosen, n, t)))
         .collect();
     let mut given = BTreeMap::new();
     if let Some(path) = file {
@@ -54,7 +89,7 @@ pub(crate) fn collect(
     Ok(all)
 }
 
-fn unknown(name: &str, types: &BTreeMap<&str, &LiteralType>) -> Refusal {
+fn unknown(name: &str, types: &Types<'_>) -> Refusal {
     let all = types
         .iter()
         .map(|(n, t)| format!("--{n} ({t})"))
@@ -74,7 +109,7 @@ fn unknown(name: &str, types: &BTreeMap<&str, &LiteralType>) -> Refusal {
 
 fn from_words(
     words: &[String],
-    types: &BTreeMap<&str, &LiteralType>,
+    types: &Types<'_>,
     out: &mut BTreeMap<String, Literal>,
 ) -> Result<()> {
     let mut seen = std::collections::BTreeSet::new();
@@ -93,7 +128,7 @@ fn from_words(
         let boolean = |n: &str| {
             types
                 .get(n)
-                .is_some_and(|t| t.kind == TypeKind::Simple(SimpleType::Boolean))
+                .is_some_and(|t| t.plain.kind == TypeKind::Simple(SimpleType::Boolean))
         };
         let off = name
             .strip_prefix("no_")
@@ -130,18 +165,15 @@ fn from_words(
         if !seen.insert(name.clone()) {
             return Err(Refusal::new("Usage", format!("`--{name}` is given twice")).at("inputs"));
         }
-        let literal = from_text(&value, t)
+        let literal = t
+            .read(|t| from_text(&value, t))
             .map_err(|e| Refusal::new("BadInput", e.to_string()).at(format!("--{name}")))?;
         out.insert(name, literal);
     }
     Ok(())
 }
 
-fn from_file(
-    path: &Path,
-    types: &BTreeMap<&str, &LiteralType>,
-    out: &mut BTreeMap<String, Literal>,
-) -> Result<()> {
+fn from_file(path: &Path, types: &Types<'_>, out: &mut BTreeMap<String, Literal>) -> Result<()> {
     let bad = |m: String| Refusal::new("BadInput", m).at(path.display());
     let size = std::fs::metadata(path)
         .map_err(|e| bad(e.to_string()))?
@@ -162,7 +194,7 @@ fn from_file(
         let Some(t) = types.get(&**name) else {
             return Err(unknown(name, types));
         };
-        let literal = from_json(value, t).map_err(|e| {
+        let literal = t.read(|t| from_json(value, t)).map_err(|e| {
             Refusal::new("BadInput", e.to_string()).at(format!("{}: {name}", path.display()))
         })?;
         out.insert(name.clone(), literal);

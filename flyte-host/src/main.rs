@@ -1,4 +1,8 @@
 //! `flyte-rs`: runs flytekit workflows on this machine.
+#![deny(clippy::print_stdout, clippy::print_stderr)] // See `write`.
+
+#[macro_use]
+mod write;
 
 mod archive;
 mod cli;

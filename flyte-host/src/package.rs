@@ -4,8 +4,8 @@ use flyte_core::compile::{Sources, compile, launch_plan_closure, single_task_wor
 use flyte_core::id::{Identifier, Str, Tenant};
 use flyte_core::plan::Plan;
 use flyte_core::template::{
-    LaunchPlanTemplate, Node, NodeTarget, Otherwise, TaskTarget, TaskTemplate, WorkflowReference,
-    WorkflowTemplate,
+    LaunchPlanTemplate, Node, NodeTarget, Otherwise, TaskTarget, TaskTemplate, VariableMap,
+    WorkflowReference, WorkflowTemplate,
 };
 use flyte_idl::admin;
 use flyte_idl::convert::{decode, launch_plan_from_pb, task_from_pb, workflow_from_pb};
@@ -29,6 +29,8 @@ pub(crate) struct Package {
 pub(crate) struct Chosen {
     pub(crate) entity: Identifier,
     pub(crate) plan: Arc<Plan>,
+    /// The inputs with the JSON schemas that a plan leaves out.
+    pub(crate) inputs: VariableMap,
     /// Plans of the executions that it starts, those that they start first.
     pub(crate) children: Vec<Arc<Plan>>,
     pub(crate) launch_plan: Option<LaunchPlanTemplate>,
@@ -222,6 +224,11 @@ impl Package {
         Ok(Chosen {
             entity,
             plan,
+            inputs: workflow
+                .interface
+                .as_ref()
+                .map(|i| i.inputs.clone())
+                .unwrap_or_default(),
             children,
             launch_plan: lp,
         })

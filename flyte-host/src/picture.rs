@@ -1,4 +1,3 @@
-use std::io::Write;
 use std::path::Path;
 
 use flyte_core::contract::Clock;
@@ -12,6 +11,7 @@ use crate::machine::Machine;
 use crate::report::Report;
 use crate::source::open;
 use crate::state::State;
+use crate::write::all;
 
 /// Draws what ENTITY names.
 pub(crate) fn graph(a: &GraphArguments) -> Result<u8> {
@@ -38,14 +38,10 @@ pub(crate) async fn timeline(name: &str, whose: &Whose, out: &Path) -> Result<u8
 }
 
 fn write(out: &Path, text: &str) -> Result<u8> {
-    let written = match out.to_str() {
-        Some("-") => std::io::stdout().write_all(text.as_bytes()),
-        _ => std::fs::write(out, text),
-    };
-    match written {
-        Ok(()) => Ok(0),
-        // Whoever reads has enough.
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
-        Err(e) => Err(Refusal::new("Io", e.to_string()).at(out.display())),
+    match out.to_str() {
+        Some("-") => all(text.as_bytes())?,
+        _ => std::fs::write(out, text)
+            .map_err(|e| Refusal::new("Io", e.to_string()).at(out.display()))?,
     }
+    Ok(0)
 }

@@ -112,14 +112,14 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
             "cached_results_forgotten": forgotten,
             "dry_run": a.dry_run,
         });
-        println!("{out}");
+        out!("{out}")?;
         return Ok(0);
     }
     for name in names(&all.executions) {
-        println!("{name}");
+        out!("{name}")?;
     }
     let would = if a.dry_run { "would go" } else { "gone" };
-    eprintln!(
+    tell!(
         "{} executions and {} files of {} bytes {would}",
         all.executions.len(),
         all.files,
@@ -127,11 +127,11 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
     );
     if !elsewhere.is_empty() {
         let n = elsewhere.len();
-        eprintln!("{n} stay, since their files are in another place; set FLYTE_BLOBS to it");
+        tell!("{n} stay, since their files are in another place; set FLYTE_BLOBS to it");
     }
     if !all.held.is_empty() {
         let n = all.held.len();
-        eprintln!("{n} stay, since cached results need their files; see --cache-unused");
+        tell!("{n} stay, since cached results need their files; see --cache-unused");
     }
     Ok(0)
 }

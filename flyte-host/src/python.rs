@@ -71,7 +71,7 @@ impl Python {
             return Ok(Self(python));
         }
         let step = |what: &str, command: &mut Command| {
-            eprintln!("{what} …");
+            tell!("{what} …");
             let output = command.output();
             match output {
                 Ok(o) if o.status.success() => Ok(()),
@@ -147,8 +147,8 @@ impl Python {
         };
         match Self(path.into()).ask("--environment") {
             Ok(now) if now == *digest => {}
-            Ok(_) => eprintln!("warning: {path} or its packages changed since the run began"),
-            Err(e) => eprintln!("warning: {}", e.line()),
+            Ok(_) => tell!("warning: {path} or its packages changed since the run began"),
+            Err(e) => tell!("warning: {}", e.line()),
         }
     }
 

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use flyte_core::contract::{Query, Store};
 use flyte_core::id::ExecutionId;
-use flyte_core::journal::{AttemptRow, ExecutionRow, IndexRow, NodePhase, NodeRow};
+use flyte_core::journal::{AttemptRow, ExecutionRow, IndexRow, NodePhase, NodeRow, WorkflowPhase};
 use flyte_core::literal::{LiteralType, Row, to_json};
+use flyte_core::plan::{Plan, Target};
 use serde_json::{Value, json};
 
 use crate::fail::{Refusal, Result};
@@ -123,13 +124,13 @@ impl Report {
             .map(|error| {
                 json!({
                     "code": &*error.code, "message": &*error.message,
-                    "place": self.place(), "remedy": "",
+                    "place": self.place(), "remedy": self.remedy(),
                 })
             });
         let parked = e.parked.as_ref().map(|cause| {
             json!({
                 "code": "Parked", "message": &**cause, "place": self.place(),
-                "remedy": "mend the cause, then: flyte-rs release",
+                "remedy": format!("mend the cause, then: flyte-rs release {}", e.id.name),
             })
         });
         json!({
@@ -155,34 +156,81 @@ impl Report {
             .max_by_key(|n| n.addr.frame)
     }
 
-    /// What went wrong, for people.
-    pub(crate) fn explain(&self) {
+    /// Logs of the attempt that failed last.
+    fn logs(&self) -> Vec<(&str, &str)> {
+        let Some(node) = self.failed() else {
+            return Vec::new();
+        };
+        let attempt = self.attempts.iter().rfind(|a| a.key.addr == node.addr);
+        let logs = attempt.iter().flat_map(|a| &a.logs);
+        logs.map(|l| (&*l.name, l.uri.trim_start_matches("file://")))
+            .collect()
+    }
+
+    /// What helps after a failure.
+    fn remedy(&self) -> String {
+        let e = &self.execution;
+        if e.phase == WorkflowPhase::Aborted {
+            return "nothing goes on with it; run it again".into();
+        }
+        let log = self.logs().last().map(|(_, path)| (*path).to_owned());
+        let cause = match (self.failed(), log) {
+            (Some(n), _) if n.phase == NodePhase::TimedOut => "give the node a longer timeout",
+            (Some(_), Some(path)) => &format!("read {path}, mend the task"),
+            _ => "mend what the message names",
+        };
+        format!("{cause} and run again; cached results are not computed again")
+    }
+
+    /// What went wrong, for people; the plan knows how many attempts there may be.
+    pub(crate) fn explain(&self, plan: Option<&Plan>) {
         let e = &self.execution;
         if let Some(cause) = &e.parked {
-            eprintln!("parked: {cause}");
+            tell!("parked: {cause}");
+            tell!("help: mend the cause, then: flyte-rs release {}", e.id.name);
         }
         let Some(error) = &e.error else { return };
         match self.failed() {
             Some(node) => {
-                eprintln!(
-                    "node {} ({}) failed in attempt {}: {}",
-                    node.path,
-                    node.target,
-                    node.attempts.saturating_sub(1),
-                    error.code
-                );
-                eprintln!(
-                    "{}",
-                    node.error.as_ref().map_or(&error.message, |e| &e.message)
-                );
-                let attempt = self.attempts.iter().rfind(|a| a.key.addr == node.addr);
-                for log in attempt.iter().flat_map(|a| &a.logs) {
-                    eprintln!("{}: {}", log.name, log.uri.trim_start_matches("file://"));
+                let of = match plan.and_then(|p| attempts_max(p, &node.path)) {
+                    // SYSTEM failures have attempts of their own.
+                    Some(max) if max >= node.attempts => format!(" of {max}"),
+                    _ => String::new(),
+                };
+                let attempt = match node.attempts {
+                    0 => String::new(),
+                    n => format!(" in attempt {n}{of}"),
+                };
+                let (path, target) = (&node.path, &node.target);
+                tell!("node {path} ({target}) failed{attempt}: {}", error.code);
+                let message = node.error.as_ref().map_or(&error.message, |e| &e.message);
+                tell!("{message}");
+                for (name, path) in self.logs() {
+                    tell!("{name}: {path}");
                 }
             }
-            None => eprintln!("{}: {}", error.code, error.message),
+            None => tell!("{}: {}", error.code, error.message),
         }
+        tell!("help: {}", self.remedy());
     }
+}
+
+/// How many attempts the node at a path may take; `None` for one that a task made on the way.
+fn attempts_max(plan: &Plan, path: &str) -> Option<u32> {
+    let mut graph = plan.root();
+    let mut ids = path.split('/').peekable();
+    while let Some(id) = ids.next() {
+        let node = graph.ids.iter().position(|have| have == id)?;
+        if ids.peek().is_none() {
+            let node = u32::try_from(node).ok()?;
+            return Some(graph.settings_of(node).attempts_max.max(1));
+        }
+        let Target::SubWorkflow(inner) = graph.nodes.get(node)?.target else {
+            return None;
+        };
+        graph = plan.graphs.get(inner as usize)?;
+    }
+    None
 }
 
 /// Outputs as `--inputs-file` takes them back.

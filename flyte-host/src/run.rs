@@ -1,11 +1,11 @@
 use flyte_core::ErrorKind;
 use flyte_core::contract::{ExecutionOptions, ShardId};
 use flyte_core::id::{Digest, ExecutionId, Tenant};
-use flyte_scheduler::{Submit, SubmitError};
+use flyte_scheduler::{Handle, Submit, SubmitError};
 
 use crate::cli::RunArguments;
 use crate::fail::{Refusal, Result};
-use crate::follow::{Follow, follow};
+use crate::follow::{Follow, SHUTDOWN, follow};
 use crate::inputs::collect;
 use crate::machine::{Machine, Running, cores};
 use crate::python::Python;
@@ -61,6 +61,7 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
     }
     let submitted = running.scheduler.submit(&chosen.plan, submit).await;
     let handle = submitted.map_err(refused)?;
+    let (running, handle) = where_it_is(&machine, running, handle).await?;
     let how = Follow {
         json: a.json,
         quiet: a.quiet,
@@ -70,9 +71,32 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
     };
     let followed = follow(&running, handle, &how.with_plan(&chosen.plan)).await?;
     if a.json {
-        println!("{}", followed.json);
+        out!("{}", followed.json)?;
     }
     Ok(followed.status)
+}
+
+/// A name may be that of an execution that a dead run left in another shard: then nobody but this
+/// run goes on with it.
+async fn where_it_is(
+    machine: &Machine,
+    running: Running,
+    handle: Handle,
+) -> Result<(Running, Handle)> {
+    let shard = machine.store.locate(handle.id()).await?;
+    if shard == running.scheduler.shard() {
+        return Ok((running, handle));
+    }
+    match machine.scheduler(shard).await {
+        Ok(there) => {
+            let handle = there.scheduler.attach(handle.id()).await?;
+            running.scheduler.shutdown(SHUTDOWN).await;
+            Ok((there, handle))
+        }
+        // Its owner lives: this run waits for it.
+        Err(e) if e.kind() == ErrorKind::Held => Ok((running, handle)),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// What is durable beside the plan: all that another process needs to go on.
@@ -84,7 +108,9 @@ fn options(a: &RunArguments, python: &Python, source: &Source) -> Result<Executi
     };
     for env in &a.envs {
         let Some((k, v)) = env.split_once('=') else {
-            return Err(Refusal::new("Usage", format!("`{env}` is not K=V")).at("--env"));
+            return Err(Refusal::new("Usage", format!("`{env}` is not K=V"))
+                .at("--env")
+                .remedy("write it as NAME=VALUE"));
         };
         options.envs.insert(k.into(), v.into());
     }
@@ -100,15 +126,22 @@ fn options(a: &RunArguments, python: &Python, source: &Source) -> Result<Executi
 
 fn refused(e: SubmitError) -> Refusal {
     let text = e.to_string();
-    let code = match e {
-        SubmitError::Inputs(_) => "BadInput",
-        SubmitError::Unsupported(_) => "Unsupported",
-        SubmitError::NoPlugin(_) => "NoPlugin",
-        SubmitError::Conflict { .. } => "AlreadyExists",
+    let (code, remedy) = match e {
+        SubmitError::Inputs(_) => ("BadInput", "give inputs of the types that the entity has"),
+        SubmitError::Unsupported(_) => (
+            "Unsupported",
+            "leave out what the message names; flyte-rs graph shows where it is",
+        ),
+        SubmitError::NoPlugin(_) => (
+            "NoPlugin",
+            "flyte-rs runs Python tasks and commands of containers as processes; others need a \
+             host with their plugin",
+        ),
+        SubmitError::Conflict { .. } => ("AlreadyExists", "give another --name, or none"),
         SubmitError::Store(e) => return e.into(),
-        _ => "Busy",
+        _ => ("Busy", "run again"),
     };
-    Refusal::new(code, text)
+    Refusal::new(code, text).remedy(remedy)
 }
 
 /// The first shard that nobody owns and in which nothing is open: a run does its own work only.
@@ -135,7 +168,7 @@ async fn own_shard(machine: &Machine) -> Result<Running> {
             Ok(running) => {
                 if !left.is_empty() {
                     let names = left.join(", ");
-                    eprintln!("a dead run left {names}; go on with: flyte-rs resume");
+                    tell!("a dead run left {names}; go on with: flyte-rs resume");
                 }
                 return Ok(running);
             }
@@ -143,7 +176,7 @@ async fn own_shard(machine: &Machine) -> Result<Running> {
             Err(e) => return Err(e.into()),
         }
     }
-    Err(Refusal::new("Limit", "every shard is taken"))
+    Err(Refusal::new("Limit", "every shard is taken").remedy("end other runs"))
 }
 
 fn new_name() -> String {

@@ -17,6 +17,6 @@ pub(crate) fn begin() -> Result<Option<Telemetry>> {
 /// Sends what is left. What cannot be sent changes nothing of how a run went.
 pub(crate) fn end(telemetry: Option<Telemetry>) {
     if let Some(Err(e)) = telemetry.map(Telemetry::shutdown) {
-        eprintln!("warning: spans were not sent: {e}");
+        tell!("warning: spans were not sent: {e}");
     }
 }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// What a run shows on the way.
 #[derive(Debug)]
 pub(crate) enum View {
-    /// Nothing.
+    /// Nothing but what waits for a person.
     Quiet,
     /// A line for each step: for files, pipes and small terminals.
     Plain,
@@ -61,6 +61,8 @@ impl View {
     /// Takes an event of the execution.
     pub(crate) fn take(&mut self, kind: &EventKind) {
         match self {
+            // It waits for somebody.
+            Self::Quiet if matches!(kind, EventKind::Parked { .. }) => plain(kind),
             Self::Quiet => {}
             Self::Plain => plain(kind),
             Self::Live(live) => live.take(kind),
@@ -78,8 +80,8 @@ impl View {
     pub(crate) fn say(&self, text: &str) {
         match self {
             Self::Quiet => {}
-            Self::Plain => eprintln!("{text}"),
-            Self::Live(live) => live.bar.suspend(|| eprintln!("{text}")),
+            Self::Plain => tell!("{text}"),
+            Self::Live(live) => live.bar.suspend(|| tell!("{text}")),
         }
     }
 
@@ -111,7 +113,7 @@ impl Live {
             }
             EventKind::Parked { cause } => {
                 let text = format!("parked: {cause}");
-                self.bar.suspend(|| eprintln!("{text}"));
+                self.bar.suspend(|| tell!("{text}"));
             }
             _ => {}
         }
@@ -163,9 +165,9 @@ fn plain(kind: &EventKind) {
                 CacheStatus::Hit => " (cached)",
                 _ => "",
             };
-            eprintln!("{:<24} {phase}{cached}", node.path);
+            tell!("{:<24} {phase}{cached}", node.path);
         }
-        EventKind::Parked { cause } => eprintln!("parked: {cause}"),
+        EventKind::Parked { cause } => tell!("parked: {cause}"),
         _ => {}
     }
 }

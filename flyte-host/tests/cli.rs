@@ -151,7 +151,9 @@ fn bad_input_is_refused_before_anything_runs() {
         assert_eq!(o.status.code(), Some(2), "{arguments:?}: {told}");
         assert!(told.contains(wanted), "{arguments:?}: {told}");
         assert!(!told.contains("panicked"), "{arguments:?}: {told}");
-        assert!(json(&o)["error"]["message"].is_string());
+        let error = json(&o)["error"].clone();
+        assert!(error["message"].is_string(), "{arguments:?}: {error}");
+        assert_ne!(error["remedy"], "", "{arguments:?}: {error}");
     }
     let listed = json(&f.flyte(&["get", "executions", "--json"]));
     assert_eq!(listed, serde_json::json!([]));
@@ -174,6 +176,25 @@ fn a_killed_run_is_resumed_and_its_task_ran_once() {
     let told = String::from_utf8_lossy(&o.stderr).into_owned();
     assert_eq!(o.status.code(), Some(0), "{told}");
     assert_eq!(json(&o)["outputs"]["o0"], "old code");
+    assert_eq!(std::fs::read_to_string(&starts).unwrap(), "started\n");
+}
+
+#[test]
+fn a_killed_run_goes_on_when_it_is_run_again() {
+    let f = Folder::with("slow.py", SLOW);
+    let starts = f.path("starts.txt");
+    let path = starts.to_str().unwrap();
+    let run = ["--name", "e1", "slow.py", "wf", "--path", path];
+    let mut child = f.start(&run);
+    until("the task has started", || starts.exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut again = vec!["--json"];
+    again.extend(run);
+    let o = f.run(&again);
+    let told = String::from_utf8_lossy(&o.stderr).into_owned();
+    assert_eq!(o.status.code(), Some(0), "{told}");
+    assert_eq!(json(&o)["phase"], "SUCCEEDED");
     assert_eq!(std::fs::read_to_string(&starts).unwrap(), "started\n");
 }
 

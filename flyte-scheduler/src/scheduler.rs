@@ -197,10 +197,12 @@ impl Scheduler {
             false => Default::default(),
         };
         let status = &shared.status;
+        // Before the await: a borrow of it may not cross one in a future that is to be `Send`.
+        let lease_lost = status.lost.borrow().clone();
         Health {
             shard: self.shard(),
             epoch: status.epoch.load(Ordering::Relaxed),
-            lease_lost: status.lost.borrow().clone(),
+            lease_lost,
             durability: shared.durability(),
             open: open.open,
             parked: open.parked,

@@ -86,6 +86,17 @@ async fn a_lost_answer_is_looked_up_and_starts_nothing_again() {
     assert_eq!((counts.launches, counts.starts), (1, 1));
 }
 
+/// The backend is busy until the last try, whose answer is lost.
+#[tokio::test]
+async fn a_lost_answer_of_the_last_try_is_looked_up_too() {
+    let backend = backend(seven().with_busy_launches(4).with_lost_replies(1));
+    let outcome = run(&backend, 0).await;
+    assert_eq!(outcome.phase, WorkflowPhase::Succeeded);
+    let counts = backend.counts(&attempt(0));
+    assert_eq!((counts.launches, counts.starts), (5, 1));
+    assert_eq!(backend.counts(&attempt(1)).launches, 0);
+}
+
 #[tokio::test]
 async fn without_lookup_the_launch_is_made_again_under_the_same_key() {
     let backend =

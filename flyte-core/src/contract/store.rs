@@ -7,10 +7,11 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::id::{Digest, ExecutionId, FrameIx, Identifier, NodeAddr, Str, Tenant};
 use crate::journal::IndexRow;
+use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, VALUES_BYTES_MAX};
 use crate::literal::{Literal, Row, Timestamp};
+use crate::{Error, ErrorKind, Result};
 
 /// The durable memory: an inbox that everybody may write, and a journal for each shard that one
 /// owner at a time writes under a lease.
@@ -57,6 +58,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Answers one [`Enqueued`] for each command, in order.
     ///
     /// - MUST [store.enqueue.kinds]: a command of every kind is read as it was given.
+    /// - MUST [store.enqueue.bounded]: what [`Command::check`] refuses is refused with its error,
+    ///   and then no command of the call is added.
     /// - MUST [store.enqueue.durable]: durable when it returns.
     /// - MUST [store.enqueue.idempotent]: a command id that is or was there is not added again
     ///   and answers as the first time.
@@ -287,6 +290,54 @@ pub struct Command {
     pub id: CommandId,
     /// What.
     pub body: CommandBody,
+}
+
+impl Command {
+    /// Whether a store takes it: names are in order ([`ExecutionId::check`]), values have at most
+    /// [`VALUES_BYTES_MAX`] bytes and texts at most [`MESSAGE_BYTES_MAX`], so that whatever follows
+    /// from it fits a frame.
+    ///
+    /// # Errors
+    /// `Invalid` for a name, `Limit` for what is too long.
+    pub fn check(&self) -> Result<()> {
+        let within = |what: &str, bytes: u64, max: u64| match bytes > max {
+            false => Ok(()),
+            true => {
+                let text = format!("{what} has {bytes} bytes, the limit is {max}");
+                Err(Error::new(ErrorKind::Limit, "enqueue", text))
+            }
+        };
+        let texts = MESSAGE_BYTES_MAX as u64;
+        match &self.body {
+            CommandBody::Submit(s) => {
+                s.id.check()?;
+                let large = "the inputs (large values belong into files)";
+                within(large, s.inputs.weight(), VALUES_BYTES_MAX)?;
+                let o = &s.options;
+                let maps = [&o.envs, &o.labels, &o.parameters];
+                let pairs = maps.into_iter().flatten();
+                let bytes = pairs.map(|(k, v)| (k.len() + v.len()) as u64).sum();
+                within(
+                    "environment, labels and parameters",
+                    bytes,
+                    VALUES_BYTES_MAX,
+                )
+            }
+            CommandBody::Abort { reason, by, .. } => {
+                within("the reason", reason.len() as u64, texts)?;
+                within("`by`", by.len() as u64, texts)
+            }
+            CommandBody::Signal { signal, value, .. } => {
+                within(
+                    "the name of the signal",
+                    signal.len() as u64,
+                    NAME_BYTES_MAX as u64,
+                )?;
+                within("the value of the signal", value.weight(), VALUES_BYTES_MAX)
+            }
+            CommandBody::Release { .. } | CommandBody::ChildEnded { .. } => Ok(()),
+        }
+    }
 }
 
 /// What a [`Command`] asks.

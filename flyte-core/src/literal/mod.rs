@@ -15,6 +15,7 @@ mod strip;
 mod time;
 mod types;
 mod value;
+mod weight;
 
 pub use attr::{AttrError, Resolved, parse_var, resolve_path, type_at};
 pub(crate) use attr::{decode_msgpack, encode_msgpack};

@@ -158,6 +158,7 @@ impl Store for MemoryStore {
     }
 
     async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>> {
+        commands.iter().try_for_each(Command::check)?;
         let mut inner = self.lock();
         let mut out = Vec::with_capacity(commands.len());
         for command in commands {

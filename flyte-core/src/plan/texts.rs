@@ -26,6 +26,12 @@ impl Texts {
         &self.bytes[start..self.ends[i] as usize]
     }
 
+    /// Whether each text lies where the ends say, between characters.
+    pub(super) fn is_whole(&self) -> bool {
+        let inside = |e: &u32| self.bytes.is_char_boundary(*e as usize);
+        self.ends.is_sorted() && self.ends.iter().all(inside)
+    }
+
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {

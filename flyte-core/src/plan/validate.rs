@@ -20,11 +20,53 @@ impl Plan {
             return Err("launch plans and child plans have different lengths".into());
         }
         let items = self.arrays.iter().all(|a| graph(&a.item));
-        if arms && items {
-            Ok(())
-        } else {
-            Err("an arm or item is not there".into())
+        if !arms || !items {
+            return Err("an arm or item is not there".into());
         }
+        self.nesting()
+    }
+
+    /// No graph contains itself, not even inside of others: frames would be opened for ever.
+    fn nesting(&self) -> Result<(), String> {
+        let inner = |g: &Graph| -> Vec<u32> {
+            let graph = |n: &super::NodeRecord| match n.target {
+                Target::SubWorkflow(g) => Some(g),
+                Target::Branch(b) => Some(self.branches[b as usize].arms),
+                Target::Array(a) => Some(self.arrays[a as usize].item),
+                Target::Task(_) | Target::LaunchPlan(_) | Target::Gate(_) => None,
+            };
+            g.nodes.iter().filter_map(graph).collect()
+        };
+        // Those on the way are open; a stack of our own, since whoever wrote this may nest deeply.
+        let (mut open, mut done) = (
+            vec![false; self.graphs.len()],
+            vec![false; self.graphs.len()],
+        );
+        for first in 0..self.graphs.len() {
+            let mut way = vec![(first, Vec::new(), false)];
+            while let Some((at, inside, begun)) = way.last_mut() {
+                let at = *at;
+                if !*begun {
+                    if done[at] {
+                        way.pop();
+                        continue;
+                    }
+                    if std::mem::replace(&mut open[at], true) {
+                        let name = &self.graphs[at].id.name;
+                        return Err(format!("graph {at} (`{name}`) contains itself"));
+                    }
+                    (*inside, *begun) = (inner(&self.graphs[at]), true);
+                }
+                match inside.pop() {
+                    Some(next) => way.push((next as usize, Vec::new(), false)),
+                    None => {
+                        (open[at], done[at]) = (false, true);
+                        way.pop();
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn graph(&self, g: &Graph) -> Result<(), String> {
@@ -38,6 +80,9 @@ impl Plan {
             && g.failure_node.is_none_or(|f| (f as usize) < n);
         if !fits {
             return Err("the tables have different lengths".into());
+        }
+        if !g.ids.is_whole() {
+            return Err("the ids of nodes are cut wrongly".into());
         }
         let mut start = 0;
         for (i, node) in g.nodes.iter().enumerate() {

@@ -89,6 +89,7 @@ cases! { StoreHarness:
     "store.cancel" => cancel,
     "store.fenced" => fenced,
     "store.enqueue.kinds" => enqueue_kinds,
+    "store.enqueue.bounded" => enqueue_bounded,
     "store.enqueue.durable" => enqueue_durable,
     "store.enqueue.idempotent" => enqueue_idempotent,
     "store.enqueue.order" => enqueue_order,

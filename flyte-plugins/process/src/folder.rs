@@ -35,13 +35,20 @@ pub(crate) enum Seen {
 }
 
 // `$1` is the folder, `$2` the bound of a log in bytes; the rest is the program.
+// A scheduler may die between starting a wrapper and seeing its pid, and the next one then starts
+// another: the link is made by one of them only, and whoever came second does nothing.
 // Readers are members of the group: they outlive the scheduler, and one line says what was cut.
 // What the program leaves behind may hold a reader open: the exit status does not wait for it.
 const WRAPPER: &str = r#"
 d=$1; max=$2; shift 2
 read -r line < /proc/$$/stat; rest=${line##*) }; set -f; set -- "$rest" "$@"
 start=$(echo "$1" | cut -d' ' -f20); shift; set +f
-echo "$$ $start $(cat /proc/sys/kernel/random/boot_id)" > "$d/pid.tmp" && mv "$d/pid.tmp" "$d/pid" || exit 70
+own="$d/pid.$$"
+echo "$$ $start $(cat /proc/sys/kernel/random/boot_id)" > "$own" || exit 70
+ln "$own" "$d/pid" 2> /dev/null || [ -e "$d/pid" ] || mv "$own" "$d/pid" || exit 70
+rm -f "$own"
+read -r first rest < "$d/pid"
+[ "$first" = "$$" ] || exit 0
 keep() {
   head -c "$max" > "$1"
   extra=$(head -c 1 | wc -c)
@@ -88,23 +95,10 @@ impl Folder {
         let lock = File::create(self.0.join("lock"))?;
         lock.lock()?;
         if !matches!(self.seen()?, Seen::Prepared | Seen::Missing) {
-            return Ok(());
+            return self.belongs_to(job);
         }
         write_whole(&self.0.join("job.json"), &serde_json::to_vec(job)?)?;
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", WRAPPER, "flyte-task"])
-            .arg(&self.0)
-            .arg(log_bytes_max.to_string())
-            .args(&job.command)
-            .env_clear()
-            .envs(env.iter().map(|(k, v)| (k, v)))
-            .current_dir(&job.working_dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0);
-        let mut child = command.spawn()?;
+        let mut child = self.wrapper(job, env, log_bytes_max).spawn()?;
         // Somebody must take the wrapper's exit status while this process lives.
         std::thread::spawn(move || child.wait());
         // The lock is held until the wrapper has told its pid: whoever comes next finds it.
@@ -118,6 +112,39 @@ impl Folder {
             io::ErrorKind::TimedOut,
             "the process did not begin within 2 s",
         ))
+    }
+
+    fn wrapper(&self, job: &Job, env: &[(String, String)], log_bytes_max: u64) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", WRAPPER, "flyte-task"])
+            .arg(&self.0)
+            .arg(log_bytes_max.to_string())
+            .args(&job.command)
+            .env_clear()
+            .envs(env.iter().map(|(k, v)| (k, v)))
+            .current_dir(&job.working_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        command
+    }
+
+    /// Whether what ran here was the same job: folders are named by their executions, and whoever
+    /// copies a folder of data elsewhere must not be given the results of another one.
+    fn belongs_to(&self, job: &Job) -> io::Result<()> {
+        let there: Job = serde_json::from_slice(&fs::read(self.0.join("job.json"))?)?;
+        if there.key == job.key && there.output_prefix == job.output_prefix {
+            return Ok(());
+        }
+        let text = format!(
+            "the folder {} has the job of {} and cannot run {}: delete it",
+            self.0.display(),
+            there.key,
+            job.key
+        );
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, text))
     }
 
     pub(crate) fn seen(&self) -> io::Result<Seen> {
@@ -263,4 +290,37 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(tmp, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As two schedulers do of which the first died before the pid was there.
+    #[test]
+    fn of_two_wrappers_one_runs_the_program() {
+        let root = std::env::temp_dir().join(format!("flyte-wrappers-{}", std::process::id()));
+        for round in 0..20 {
+            let folder = Folder(root.join(round.to_string()));
+            fs::create_dir_all(&folder.0).unwrap();
+            let ran = folder.0.join("ran");
+            let script = format!("echo once >> {}", ran.display());
+            let job = Job {
+                key: "k".into(),
+                command: ["/bin/sh", "-c", &script].map(String::from).into(),
+                working_dir: root.clone(),
+                output_prefix: String::new(),
+                abort_grace_ms: 100,
+            };
+            let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
+            let env = [path];
+            let start = || folder.wrapper(&job, &env, 1000).spawn().unwrap();
+            for mut wrapper in [start(), start(), start()] {
+                assert!(wrapper.wait().unwrap().success());
+            }
+            assert_eq!(fs::read_to_string(&ran).unwrap(), "once\n", "{round}");
+            assert_eq!(folder.seen().unwrap(), Seen::Exited(0));
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
 }

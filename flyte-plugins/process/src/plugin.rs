@@ -80,7 +80,15 @@ impl ProcessPlugin {
         folders
             .try_for_each(std::fs::create_dir_all)
             .and_then(|()| folder.start(&job, &env, self.options.log_bytes_max))
-            .map_err(|e| io_error("launch", &folder.0, e).with_retry(Retry::Ambiguous))?;
+            .map_err(|e| {
+                let foreign = e.kind() == std::io::ErrorKind::AlreadyExists;
+                let retry = if foreign {
+                    Retry::Never
+                } else {
+                    Retry::Ambiguous
+                };
+                io_error("launch", &folder.0, e).with_retry(retry)
+            })?;
         let path = folder.0.to_string_lossy().into_owned().into_bytes();
         Ok(Launched {
             handle: JobHandle::new(1, path)?,

@@ -28,9 +28,11 @@ impl World {
             .put(&inputs, bytes.into())
             .await
             .map_err(|e| blob_error("launch", e))?;
+        let looks = plugin.info().capabilities.lookup;
         let mut tries = 0;
+        let mut last = None;
         loop {
-            if lookup && plugin.info().capabilities.lookup {
+            if lookup && looks {
                 let wanted = [LookupRequest {
                     key: request.key.clone(),
                     identity: request.identity.clone(),
@@ -44,17 +46,23 @@ impl World {
                     });
                 }
             }
+            if let Some(e) = last.take().filter(|_| tries >= TRIES) {
+                return Err(e);
+            }
             let launch = async { one(plugin.launch(&self.launch, vec![request.clone()]).await) };
             let error = match self.call("launch", launch).await {
                 Ok(launched) => return Ok(launched),
                 Err(e) => e,
             };
             tries += 1;
-            if error.retry() == Retry::Never || tries >= TRIES {
+            // A lost reply is no failure: look before launching again, and before giving up, lest
+            // the job run on beside that of the next attempt.
+            lookup = error.retry() == Retry::Ambiguous;
+            let again = tries < TRIES || lookup && looks;
+            if error.retry() == Retry::Never || !again {
                 return Err(error);
             }
-            // A lost reply is no failure: look before launching again.
-            lookup = error.retry() == Retry::Ambiguous;
+            last = Some(error);
             tokio::time::sleep(Duration::from_millis(50 << tries)).await;
         }
     }

@@ -215,10 +215,10 @@ impl Engine {
             self.looked.remove(&(number, addr));
             return;
         };
-        // A node that may not begin now, because its execution is parked or its frame ends, leaves
-        // the key to others, and asks again when it may.
+        // A node that may not begin now, because its execution is parked, or its frame ends or
+        // handles its failure, leaves the key to others, and asks again when it may.
         let waits = match ex.node(addr) {
-            NodeState::Ready => ex.may_start(addr.frame),
+            NodeState::Ready => ex.may_begin(addr),
             NodeState::Running | NodeState::Backoff | NodeState::Open => true,
             _ => false,
         };

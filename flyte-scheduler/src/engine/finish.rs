@@ -2,7 +2,8 @@ use flyte_core::id::FrameIx;
 use flyte_core::journal::{
     CacheStatus, Change, ErrorOrigin, ExecutionError, OutputValues, Overdue, WorkflowPhase,
 };
-use flyte_core::literal::Row;
+use flyte_core::limits::VALUES_BYTES_MAX;
+use flyte_core::literal::{Literal, Row};
 use flyte_core::plan::GraphKind;
 
 use super::fail::timeout_expired;
@@ -48,6 +49,10 @@ impl Engine {
                         .collect()
                 };
                 match outputs {
+                    Some(outputs) if weight(&outputs) > VALUES_BYTES_MAX => {
+                        let error = too_large("the outputs", weight(&outputs));
+                        self.attempt_failed(at, TaskFailure::permanent(error));
+                    }
                     Some(outputs) => self.succeed(at, outputs),
                     None => {
                         let all: Vec<_> = names.iter().map(|n| &**n).collect();
@@ -150,6 +155,14 @@ impl Engine {
     }
 
     fn frame_outputs(&self, number: u64, ix: FrameIx) -> Result<OutputValues, ExecutionError> {
+        let outputs = self.gathered_outputs(number, ix)?;
+        match weight(&outputs) {
+            bytes if bytes > VALUES_BYTES_MAX => Err(too_large("the outputs together", bytes)),
+            _ => Ok(outputs),
+        }
+    }
+
+    fn gathered_outputs(&self, number: u64, ix: FrameIx) -> Result<OutputValues, ExecutionError> {
         let ex = self.open_execution(number);
         let frame = ex.frame(ix);
         let graph = frame.graph();
@@ -295,4 +308,18 @@ impl Engine {
             self.effects.push(Effect::Cancel { at });
         }
     }
+}
+
+/// About how many bytes values take in a record.
+pub(super) fn weight(values: &[Option<Literal>]) -> u64 {
+    values.iter().flatten().map(Literal::weight).sum()
+}
+
+/// Values that no record holds.
+pub(super) fn too_large(what: &str, bytes: u64) -> ExecutionError {
+    let text = format!(
+        "{what} have about {bytes} bytes, the limit is {VALUES_BYTES_MAX}; hand large values over \
+         as files"
+    );
+    ExecutionError::new(ErrorOrigin::Unknown, "OutputSizeExceeded", text)
 }

@@ -53,7 +53,6 @@ pub use config::EngineConfig;
 pub use effect::{AttemptRef, CacheOwner, Effect, FailedNode, Outcome};
 pub use input::{CacheAnswer, Input, TaskFailure};
 pub use loaded::{Layout, LoadedPlan, TaskKind};
-pub(crate) use request::shard_of;
 pub use resolve::{ResolveError, resolve};
 pub use state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 pub use support::unsupported;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use flyte_core::contract::{AttemptLocations, LaunchRequest, Prepared, TaskIdentity};
 use flyte_core::id::{AttemptKey, NodeAddr};
 use flyte_core::literal::{Row, Timestamp};
-use flyte_core::names::{for_parts, generated_name};
+use flyte_core::names::{execution_folder, for_parts, generated_name};
 use flyte_core::plan::Target;
 use flyte_core::template::{TaskTarget, TaskTemplate};
 
@@ -46,9 +46,8 @@ impl Engine {
     /// Flyte's layout of folders: the data folder is shared by a node's attempts, the output
     /// folder is one attempt's own.
     fn locations(&self, ex: &Execution, at: AttemptRef) -> AttemptLocations {
-        let t = &ex.id.tenant;
-        let prefix = &self.config.metadata_prefix;
-        let mut dir = format!("{prefix}/{}-{}-{}", t.project, t.domain, ex.id.name);
+        let folder = ex.folder();
+        let mut dir = format!("{}/{folder}", self.config.metadata_prefix);
         let mut chain = vec![at.addr];
         while let Some(parent) = ex.frame(chain[chain.len() - 1].frame).parent {
             chain.push(parent);
@@ -82,7 +81,7 @@ impl Engine {
         let identity = ex.identity(at);
         let raw = |attempt: u32| {
             let name = ex.generated_name(&identity.unique_node_id, attempt);
-            format!("{raw_root}/{}/{name}", shard_of(&name))
+            format!("{raw_root}/{folder}/{}/{name}", shard_of(&name))
         };
         AttemptLocations {
             inputs: format!("{dir}/inputs.pb"),
@@ -101,6 +100,13 @@ impl Engine {
 }
 
 impl Execution {
+    /// The folder of its files; see [`execution_folder`].
+    #[must_use]
+    pub fn folder(&self) -> String {
+        let s = &self.submission;
+        execution_folder(&s.id, &s.plan, s.submitted_at)
+    }
+
     /// The task of a node with what the node changes about it.
     pub(super) fn template(&self, addr: NodeAddr) -> Arc<TaskTemplate> {
         let frame = self.frame(addr.frame);

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use flyte_core::contract::QueueHead;
 use flyte_core::id::{FrameIx, NodeAddr};
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues, ParkCause};
+use flyte_core::limits::VALUES_BYTES_MAX;
 use flyte_core::literal::Row;
 use flyte_core::plan::Target;
 
+use super::finish::{too_large, weight};
 use super::resolve::inputs_of;
 use super::timer::Timer;
 use super::{Agenda, AttemptRef, Effect, Engine, Execution, NodeState, Queue, TaskKind};
@@ -20,6 +22,12 @@ impl Execution {
             Target::Task(t) => Some(&frame.loaded.tasks[t as usize]),
             _ => None,
         }
+    }
+
+    /// Whether a node may begin: of a frame that handles its failure only the failure node does.
+    pub(super) fn may_begin(&self, addr: NodeAddr) -> bool {
+        let handled = self.frame(addr.frame).handling && !self.is_failure_node(addr);
+        self.may_start(addr.frame) && !handled
     }
 
     /// Whether a plugin runs the task of a node. A host that lacks the plugin says so, too: what
@@ -40,9 +48,7 @@ impl Engine {
         };
         let frame = ex.frame(addr.frame);
         let waits = matches!(ex.node(addr), NodeState::Ready | NodeState::Backoff);
-        // Of a frame that handles its failure nothing else begins.
-        let others = frame.handling && !ex.is_failure_node(addr);
-        if !waits || !ex.may_start(addr.frame) || others || self.paused {
+        if !waits || !ex.may_begin(addr) || self.paused {
             return;
         }
         if ex.node(addr) == NodeState::Backoff {
@@ -86,6 +92,17 @@ impl Engine {
         items: Option<u32>,
         inputs: OutputValues,
     ) {
+        let bytes = weight(&inputs);
+        if bytes > VALUES_BYTES_MAX {
+            let error = Box::new(too_large("the inputs of the node", bytes));
+            let timed_out = false;
+            let failed = Change::Failed {
+                addr,
+                error,
+                timed_out,
+            };
+            return self.emit(number, failed);
+        }
         let attempt = self.open_execution(number).attempts(addr);
         let opened = Change::FrameOpened {
             parent: addr,

@@ -1,25 +1,24 @@
 use std::sync::Arc;
 
 use flyte_core::contract::{HostResources, TaskContextParts};
-use flyte_core::id::ExecutionId;
 use flyte_core::object_store::path::Path;
 
 use crate::calls::World;
+use crate::engine::Execution;
 
 /// What the tasks of an execution have in common.
 pub(crate) fn parts(
     world: &World,
-    id: &ExecutionId,
+    ex: &Execution,
     epoch: u64,
     resources: &HostResources,
 ) -> Arc<TaskContextParts> {
-    let t = &id.tenant;
     Arc::new(TaskContextParts {
-        execution: id.clone(),
+        execution: ex.id.clone(),
         epoch,
         blobs: world.blobs.clone(),
         root: world.root.clone(),
-        prefix: Path::from(format!("tasks/{}-{}-{}", t.project, t.domain, id.name)),
+        prefix: Path::from(format!("tasks/{}", ex.folder())),
         resources: resources.clone(),
         progress: Some(world.progress.clone()),
     })

@@ -181,7 +181,7 @@ impl Runs {
                 },
             };
             let resources = self.resources.clone();
-            let shared = self.parts_of(at.execution, || parts(world, &ex.id, epoch, &resources));
+            let shared = self.parts_of(at.execution, || parts(world, ex, epoch, &resources));
             let over = thread.as_ref().map(Thread::over);
             let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, over);
             if run.task.is_dynamic() {

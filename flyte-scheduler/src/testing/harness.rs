@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use flyte_core::plan::Plan;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::life::{Crash, World};
+use super::crash::{CrashKind, Deaths, describe};
+use super::life::World;
 use super::run::Run;
 use crate::engine::{LoadedPlan, TaskKind, unsupported};
 
@@ -42,6 +43,9 @@ impl Call {
 /// A closure in a task's place.
 pub(super) type Replacement =
     Arc<dyn Fn(Call) -> BoxFuture<'static, Result<Expansion, TaskError>> + Send + Sync>;
+
+/// What a job comes to, judged when it is launched; `None` if it runs until it is ended.
+pub(super) type JobOf = Arc<dyn Fn(Call) -> Option<Result<Row, TaskError>> + Send + Sync>;
 
 /// How a workflow is run in a test.
 ///
@@ -79,8 +83,22 @@ pub struct Harness {
     pub(super) later: VecDeque<CommandBody>,
     pub(super) options: ExecutionOptions,
     pub(super) seed: u64,
+    /// Tasks that run as jobs of a plugin.
+    pub(super) jobs: HashMap<Str, JobOf>,
+    /// Tasks of whose plugin the first host knows nothing.
+    missing: HashSet<Str>,
+    pub(super) caches: bool,
     children: Vec<Arc<Plan>>,
-    crashes: bool,
+    crashes: Crashes,
+}
+
+/// Where the process is made to die.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Crashes {
+    commits: bool,
+    effects: bool,
+    /// At each how many-th moment of the next life it dies again; 0 for never.
+    again: u32,
 }
 
 impl fmt::Debug for Harness {
@@ -229,11 +247,63 @@ impl Harness {
         self
     }
 
+    /// Runs a task as the job of a plugin, which outlives the process: the closure is called once
+    /// for an attempt, however often the process dies, and `None` is a job that runs until it is
+    /// ended. Jobs are never over at once.
+    #[must_use]
+    pub fn job(
+        mut self,
+        task: impl Into<Str>,
+        job: impl Fn(Call) -> Option<Result<Row, TaskError>> + Send + Sync + 'static,
+    ) -> Self {
+        self.jobs.insert(task.into(), Arc::new(job));
+        self
+    }
+
+    /// Lets the first host lack the plugin of a [`Harness::job`], so that its execution is parked.
+    /// [`Harness::release`] starts a host that has it.
+    #[must_use]
+    pub fn missing(mut self, task: impl Into<Str>) -> Self {
+        self.missing.insert(task.into());
+        self
+    }
+
+    /// Releases the execution once nothing else can happen, in its turn among the commands.
+    #[must_use]
+    pub fn release(self) -> Self {
+        let execution = execution();
+        self.command(CommandBody::Release { execution })
+    }
+
+    /// Gives the host a cache, which outlives the process. Without it nothing is cached.
+    #[must_use]
+    pub fn cached(mut self) -> Self {
+        self.caches = true;
+        self
+    }
+
     /// Runs the workflow once more for each commit boundary, with a process that dies there, and
-    /// compares outcome and phases with those of the run without a crash.
+    /// compares outcome, phases and the codes of failures with those of the run without a crash.
     #[must_use]
     pub fn crash_at_every_commit(mut self) -> Self {
-        self.crashes = true;
+        self.crashes.commits = true;
+        self
+    }
+
+    /// The same for each effect: between its commit and the effect, and between what it did and
+    /// the record of it.
+    #[must_use]
+    pub fn crash_at_every_effect(mut self) -> Self {
+        self.crashes.effects = true;
+        self
+    }
+
+    /// After each of these crashes, lets the next process die, too: at each `every`-th moment
+    /// (commit boundary or effect) of its life, from one that [`Harness::seed`] chooses. 1 visits
+    /// all, 0 none. The number of runs is that of the moments squared, divided by `every`.
+    #[must_use]
+    pub fn crash_again(mut self, every: u32) -> Self {
+        self.crashes.again = every;
         self
     }
 
@@ -249,22 +319,63 @@ impl Harness {
         for child in &self.children {
             known.push(self.load(child)?);
         }
-        let live = |crash| World::new(self, &known, inputs.clone()).run(crash);
-        let mut run = live(Crash::Never).await?;
-        if !self.crashes {
-            return Ok(run);
-        }
-        for n in 1..=run.commits {
-            for crash in [Crash::Before(n), Crash::After(n)] {
-                let again = live(crash).await?;
-                if let Some(what) = run.differs(&again) {
-                    let (at, seed) = (crash.to_string(), self.seed);
-                    return Err(TestError::Crash { at, seed, what });
-                }
-                run.crash_points += 1;
+        let run =
+            |deaths: &[usize]| World::new(self, &known, inputs.clone(), Deaths::at(deaths)).run();
+        let mut first = run(&[]).await?;
+        let life = first.moments.clone();
+        let visited = |kind: CrashKind| match kind.is_commit() {
+            true => self.crashes.commits,
+            false => self.crashes.effects,
+        };
+        let (mut points, mut twice) = (BTreeMap::new(), BTreeMap::new());
+        for (n, kind) in life.iter().enumerate().filter(|(_, k)| visited(**k)) {
+            let again = run(&[n]).await?;
+            self.same(&first, &again, || describe(&life, n))?;
+            *points.entry(*kind).or_default() += 1;
+            let every = self.crashes.again as usize;
+            if every == 0 {
+                continue;
+            }
+            // Another one for each first crash, so that all are visited in the end.
+            let from = (self.seed as usize).wrapping_add(n) % every;
+            for m in (from..again.moments.len()).step_by(every) {
+                let third = run(&[n, m]).await?;
+                let second = &again.moments;
+                self.same(&first, &third, || {
+                    format!("{}, then {}", describe(&life, n), describe(second, m))
+                })?;
+                *twice.entry(second[m]).or_default() += 1;
             }
         }
-        Ok(run)
+        first.crash_points = points;
+        first.crashed_again = twice;
+        Ok(first)
+    }
+
+    /// What a crash must not change.
+    fn same(&self, run: &Run, other: &Run, at: impl Fn() -> String) -> Result<(), TestError> {
+        match run.differs(other) {
+            None => Ok(()),
+            Some(what) => Err(TestError::Crash {
+                at: at(),
+                seed: self.seed,
+                what,
+            }),
+        }
+    }
+
+    pub(super) fn has_missing(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// A plan as a host sees it that has all plugins.
+    pub(super) fn given(&self, plan: &Arc<LoadedPlan>) -> Arc<LoadedPlan> {
+        let kinds = plan.tasks.iter().map(|kind| match kind {
+            TaskKind::NoPlugin(_) => TaskKind::Plugin(0),
+            other => other.clone(),
+        });
+        let loaded = LoadedPlan::new(plan.plan.clone(), plan.digest, kinds.collect());
+        Arc::new(loaded)
     }
 
     pub(super) fn load(&self, plan: &Arc<Plan>) -> Result<Arc<LoadedPlan>, TestError> {
@@ -274,6 +385,14 @@ impl Harness {
         let mut kinds = Vec::new();
         for task in &plan.tasks {
             let name = task.id.as_ref().map_or("".into(), |id| id.name.clone());
+            if self.missing.contains(&name) {
+                kinds.push(TaskKind::NoPlugin(task.task_type.as_str().into()));
+                continue;
+            }
+            if self.jobs.contains_key(&name) {
+                kinds.push(TaskKind::Plugin(0));
+                continue;
+            }
             let read = flyte_core::contract::RawTask::read(task);
             kinds.push(match read {
                 Ok(task) => TaskKind::InProcess(task.into()),

@@ -1,32 +1,38 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_core::compile::{check_inputs, launch_plan_inputs};
 use flyte_core::contract::{
-    Clock, Command, CommandBody, CommandId, Durability, Expansion, FairShare, InboxEntry, Lease,
-    LoadItem, ManualClock, ShardId, Store, Submission, Task, TaskContext, TaskContextParts,
-    TaskError,
+    Clock, Command, CommandBody, CommandId, Durability, Expansion, FairShare, InboxEntry, Launched,
+    Lease, LoadItem, ManualClock, PluginInfo, ShardId, Store, Submission, Task, TaskContext,
+    TaskContextParts, TaskError,
 };
 use flyte_core::id::{Digest, Identifier, ResourceType};
 use flyte_core::journal::{
     Change, ErrorOrigin, ExecutionError, JournalFrame, Projector, SnapshotFrames,
 };
 use flyte_core::literal::Row;
-use flyte_core::memory::MemoryStore;
+use flyte_core::memory::{MemoryCache, MemoryStore};
 use flyte_core::object_store::{memory::InMemory, path::Path};
 use flyte_core::template::{TaskTemplate, TypedInterface};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::attempts::{Answer, Attempts, boxed, real};
+use super::backend::Backend;
+use super::caching::cache;
+use super::crash::{CrashKind, Deaths};
 use super::harness::{Call, Harness, TestError, execution};
 use super::run::Run;
 use super::seed::Draw;
 use crate::calls::snapshots;
-use crate::engine::{AttemptRef, ChildRequest, Effect, EngineConfig, Input, LoadedPlan, Outcome};
+use crate::engine::{
+    AttemptRef, ChildRequest, Effect, EngineConfig, Input, LoadedPlan, Outcome, TaskFailure,
+};
 use crate::shard::{Action, Shard};
+use crate::tasks::failure;
 
 /// How long tasks that wait for something outside are given before virtual time passes.
 const GRACE: Duration = Duration::from_millis(20);
@@ -39,22 +45,15 @@ const SNAPSHOT_AFTER: u64 = 2_000;
 /// Commits of a run after which the whole state is checked; that takes longer the larger it is.
 const VALIDATED: u32 = 1000;
 
-/// Where the process dies: before or after its n-th commit.
+/// How a life of the process ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Crash {
-    Never,
-    Before(u32),
-    After(u32),
-}
-
-impl fmt::Display for Crash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Never => f.write_str("nowhere"),
-            Self::Before(n) => write!(f, "before commit {n}"),
-            Self::After(n) => write!(f, "after commit {n}"),
-        }
-    }
+enum Life {
+    /// Everything was over.
+    Over,
+    /// It died.
+    Died,
+    /// Its operator gave it another plugin, for which it was started anew.
+    Restarted,
 }
 
 /// Stands for a task that only a closure runs.
@@ -78,7 +77,12 @@ impl Task for Replaced {
 pub(super) struct World<'h> {
     harness: &'h Harness,
     store: MemoryStore,
-    clock: ManualClock,
+    clock: Arc<ManualClock>,
+    cache: MemoryCache,
+    backend: Backend,
+    deaths: Deaths,
+    /// Whether the operator has given the plugin that was missing.
+    given: bool,
     plans: HashMap<Digest, Arc<LoadedPlan>>,
     root: Digest,
     later: VecDeque<CommandBody>,
@@ -95,11 +99,21 @@ pub(super) struct World<'h> {
 }
 
 impl<'h> World<'h> {
-    pub(super) fn new(harness: &'h Harness, plans: &[Arc<LoadedPlan>], inputs: Row) -> Self {
+    pub(super) fn new(
+        harness: &'h Harness,
+        plans: &[Arc<LoadedPlan>],
+        inputs: Row,
+        deaths: Deaths,
+    ) -> Self {
+        let clock = Arc::<ManualClock>::default();
         let mut world = Self {
             harness,
             store: MemoryStore::default(),
-            clock: ManualClock::default(),
+            cache: MemoryCache::new(clock.clone()),
+            clock,
+            backend: Backend::default(),
+            deaths,
+            given: false,
             plans: plans.iter().map(|p| (p.digest, p.clone())).collect(),
             root: plans[0].digest,
             later: harness.later.clone(),
@@ -127,17 +141,22 @@ impl<'h> World<'h> {
         world
     }
 
-    pub(super) async fn run(mut self, crash: Crash) -> Result<Run, TestError> {
+    pub(super) async fn run(mut self) -> Result<Run, TestError> {
         for plan in self.plans.values() {
             self.keep(plan).await?;
         }
         let first = self.later.pop_front().expect("invariant: the submission");
         self.tell(first).await?;
-        if !self.live(crash).await? {
+        loop {
+            match self.live().await? {
+                Life::Over => break,
+                Life::Died => self.deaths.reborn(),
+                Life::Restarted => {}
+            }
             // A dead process takes what it had in memory along.
             self.attempts = Attempts::default();
             self.parts.clear();
-            self.live(Crash::Never).await?;
+            self.parked = None;
         }
         self.result()
     }
@@ -173,13 +192,19 @@ impl<'h> World<'h> {
             frames.push((**frame).clone());
         }
         let outcome = outcome.ok_or_else(|| TestError::Stuck("it did not end".into()))?;
+        let running = self.backend.running();
+        if !running.is_empty() {
+            return Err(TestError::Stuck(format!("jobs run on: {running:?}")));
+        }
         Ok(Run {
             outcome,
             events,
             frames,
             seed: self.harness.seed,
             commits: self.commits,
-            crash_points: 0,
+            moments: self.deaths.last_life().to_vec(),
+            crash_points: BTreeMap::new(),
+            crashed_again: BTreeMap::new(),
         })
     }
 
@@ -202,15 +227,22 @@ impl<'h> World<'h> {
         Ok(())
     }
 
-    /// One life of a process; whether everything was over in the end.
-    async fn live(&mut self, crash: Crash) -> Result<bool, TestError> {
+    /// One life of a process.
+    async fn live(&mut self) -> Result<Life, TestError> {
         let lease = self.store.claim(ShardId(0), "test").await.map_err(broken)?;
         self.epoch = lease.epoch;
         let config = EngineConfig {
             epoch: lease.epoch,
+            cache: self.harness.caches,
+            plugins: vec![PluginInfo::new("harness", ["harness"])],
             snapshot_after_bytes: Some(SNAPSHOT_AFTER),
             ..EngineConfig::default()
         };
+        if self.given {
+            for plan in self.plans.values_mut() {
+                *plan = self.harness.given(plan);
+            }
+        }
         let mut shard = self.shard(config);
         let mut past = self.store.load(&lease).await.map_err(broken)?;
         let mut inbox = Vec::new();
@@ -233,7 +265,7 @@ impl<'h> World<'h> {
         self.same_state(&shard)?;
         let mut actions = Vec::new();
         shard.recover(self.clock.now(), &mut actions);
-        let over = self.work(&mut shard, &lease, inbox, actions, crash).await;
+        let over = self.work(&mut shard, &lease, inbox, actions).await;
         self.store.release(&lease).await.map_err(broken)?;
         over
     }
@@ -266,8 +298,7 @@ impl<'h> World<'h> {
         lease: &Lease,
         mut entries: Vec<InboxEntry>,
         mut queue: Vec<Action>,
-        crash: Crash,
-    ) -> Result<bool, TestError> {
+    ) -> Result<Life, TestError> {
         let mut taken = 0;
         loop {
             for entry in entries.drain(..) {
@@ -280,15 +311,17 @@ impl<'h> World<'h> {
             }
             while !queue.is_empty() {
                 for action in std::mem::take(&mut queue) {
-                    if !self.act(shard, lease, action, crash, &mut queue).await? {
-                        return Ok(false);
+                    if !self.act(shard, lease, action, &mut queue).await? {
+                        return Ok(Life::Died);
                     }
                 }
             }
             if self.commits < VALIDATED {
                 shard.state().validate().map_err(TestError::Engine)?;
             }
-            if let Some(cause) = self.parked.take() {
+            if self.later.is_empty()
+                && let Some(cause) = self.parked.take()
+            {
                 return Err(TestError::Parked(cause));
             }
             entries = self.store.inbox(lease, taken, 1024).await.map_err(broken)?;
@@ -305,7 +338,9 @@ impl<'h> World<'h> {
                     std::task::Poll::Ready(attempts.first_poll(draw, cx))
                 };
                 let polled = futures::future::poll_fn(first).await;
-                self.answered(shard, polled, &mut queue).await?;
+                if !self.answered(shard, polled, &mut queue).await? {
+                    return Ok(Life::Died);
+                }
                 continue;
             }
             let due = shard.next_timer();
@@ -315,17 +350,26 @@ impl<'h> World<'h> {
                 let attempts = &mut self.attempts;
                 let outside = futures::future::poll_fn(|cx| attempts.poll(cx));
                 if let Ok(answer) = tokio::time::timeout(grace, outside).await {
-                    self.answered(shard, Some(answer), &mut queue).await?;
+                    if !self.answered(shard, Some(answer), &mut queue).await? {
+                        return Ok(Life::Died);
+                    }
                     continue;
                 }
             }
             if let Some(body) = self.later.pop_front() {
+                // The command may be what it waits for.
+                self.parked = None;
+                let release = matches!(body, CommandBody::Release { .. });
                 self.tell(body).await?;
+                if release && self.harness.has_missing() {
+                    self.given = true;
+                    return Ok(Life::Restarted);
+                }
             } else if let Some(due) = due {
                 self.clock.advance(due.since(self.clock.now()).into());
                 shard.handle(self.clock.now(), Input::Tick, &mut queue);
             } else if shard.state().open() == 0 && shard.state().untold.is_empty() {
-                return Ok(true);
+                return Ok(Life::Over);
             } else {
                 return Err(TestError::Stuck(stuck(shard)));
             }
@@ -339,15 +383,19 @@ impl<'h> World<'h> {
         kept.map_err(broken)
     }
 
+    /// Takes what an attempt answered; `false` if the process dies before.
     async fn answered(
         &mut self,
         shard: &mut Shard,
         answer: Option<(AttemptRef, Answer)>,
         queue: &mut Vec<Action>,
-    ) -> Result<(), TestError> {
+    ) -> Result<bool, TestError> {
         let Some((at, answer)) = answer else {
-            return Ok(());
+            return Ok(true);
         };
+        if self.deaths.now(CrashKind::AfterEffect) {
+            return Ok(false);
+        }
         let input = match answer {
             Ok(Expansion::Values(row)) => Input::Ended {
                 at,
@@ -370,7 +418,7 @@ impl<'h> World<'h> {
             },
         };
         shard.handle(self.clock.now(), input, queue);
-        Ok(())
+        Ok(true)
     }
 
     /// Does what the shard asks for; `false` if the process dies here.
@@ -379,43 +427,98 @@ impl<'h> World<'h> {
         shard: &mut Shard,
         lease: &Lease,
         action: Action,
-        crash: Crash,
         next: &mut Vec<Action>,
     ) -> Result<bool, TestError> {
         let now = self.clock.now();
-        match action {
-            Action::Snapshot(plan) => {
-                let store = Arc::new(self.store.clone());
-                let taken = snapshots::take(store, lease.clone(), plan).await;
-                shard.snapshotted(Some(taken.map_err(broken)?));
-            }
+        let effect = match action {
             Action::Commit(batch, frames) => {
                 self.commits += 1;
-                if crash == Crash::Before(self.commits) {
+                if self.deaths.now(CrashKind::BeforeCommit) {
                     return Ok(false);
                 }
                 let number = batch.number;
                 self.store.commit(lease, batch).await.map_err(broken)?;
                 self.frames.extend(frames);
-                if crash == Crash::After(self.commits) {
+                if self.deaths.now(CrashKind::AfterCommit) {
                     return Ok(false);
                 }
                 shard.committed(number, next);
+                return Ok(true);
             }
-            Action::Do(Effect::Run {
+            // What the harness is told is not done by anybody.
+            Action::Do(Effect::Parked { cause, .. }) => {
+                self.parked = Some(cause);
+                return Ok(true);
+            }
+            Action::Do(Effect::Ended(_)) => return Ok(true),
+            other => other,
+        };
+        if self.deaths.now(CrashKind::BeforeEffect) {
+            return Ok(false);
+        }
+        let input = match effect {
+            Action::Observe(question) => {
+                let handles = question.handles.iter();
+                let answers = handles.map(|h| Ok(self.backend.status(h))).collect();
+                if self.deaths.now(CrashKind::AfterEffect) {
+                    return Ok(false);
+                }
+                shard.observed(now, &question, answers, next);
+                return Ok(true);
+            }
+            Action::Abort { at, handle, .. } => {
+                self.backend.abort(&handle);
+                if self.deaths.now(CrashKind::AfterEffect) {
+                    return Ok(false);
+                }
+                shard.told_to_end(now, at, true, next);
+                return Ok(true);
+            }
+            Action::Snapshot(plan) => {
+                let store = Arc::new(self.store.clone());
+                let taken = snapshots::take(store, lease.clone(), plan).await;
+                if self.deaths.now(CrashKind::AfterEffect) {
+                    return Ok(false);
+                }
+                shard.snapshotted(Some(taken.map_err(broken)?));
+                return Ok(true);
+            }
+            Action::Do(effect) => self.effect(shard, effect).await?,
+            Action::Commit(..) => unreachable!("invariant: it was taken before"),
+        };
+        if let Some(input) = input {
+            if self.deaths.now(CrashKind::AfterEffect) {
+                return Ok(false);
+            }
+            shard.handle(now, input, next);
+        }
+        Ok(true)
+    }
+
+    /// Does an effect; what it answers at once.
+    async fn effect(&mut self, shard: &Shard, effect: Effect) -> Result<Option<Input>, TestError> {
+        Ok(match effect {
+            Effect::Run {
                 at,
                 task,
                 inputs,
                 deadline,
-            }) => self.begin(shard, at, task, inputs, deadline),
-            Action::Do(Effect::Cancel { at }) => self.attempts.cancel(at),
-            Action::Do(Effect::StartChild { at, request }) => {
-                if let Err(error) = self.start_child(&request).await? {
-                    let result = Err(error);
-                    shard.handle(now, Input::ChildAnswered { at, result }, next);
-                }
+            } => {
+                self.begin(shard, at, task, inputs, deadline);
+                None
             }
-            Action::Do(Effect::EndChild { at, child, reason }) => {
+            Effect::Cancel { at } => {
+                self.attempts.cancel(at);
+                None
+            }
+            Effect::StartChild { at, request } => {
+                let refused = self.start_child(&request).await?.err();
+                refused.map(|error| Input::ChildAnswered {
+                    at,
+                    result: Err(error),
+                })
+            }
+            Effect::EndChild { at, child, reason } => {
                 if self.store.locate(&child).await.is_ok() {
                     let by = "its parent".to_owned();
                     self.tell(CommandBody::Abort {
@@ -425,9 +528,9 @@ impl<'h> World<'h> {
                     })
                     .await?;
                 }
-                shard.handle(now, Input::Finalized { at }, next);
+                Some(Input::Finalized { at })
             }
-            Action::Do(Effect::TellParent { number, untold }) => {
+            Effect::TellParent { number, untold } => {
                 self.tell(CommandBody::ChildEnded {
                     execution: untold.parent.clone(),
                     addr: untold.addr,
@@ -436,15 +539,61 @@ impl<'h> World<'h> {
                     result: untold.result,
                 })
                 .await?;
-                shard.handle(now, Input::ParentTold { number }, next);
+                Some(Input::ParentTold { number })
             }
-            Action::Do(Effect::Parked { cause, .. }) => self.parked = Some(cause),
-            Action::Do(Effect::Ended(_)) => {}
-            other => {
-                unreachable!("invariant: there is no plugin and no cache: {other:?}")
+            Effect::Launch { at, request, .. } => {
+                let name = shard.state().get(at.execution).map(|e| e.path(at.addr));
+                let task = request
+                    .template
+                    .id
+                    .as_ref()
+                    .map_or("".into(), |id| id.name.clone());
+                let job = self.harness.jobs.get(&task).cloned();
+                let call = Call::new(task, name.unwrap_or_default(), at.attempt, request.inputs);
+                let handle = self.backend.launch(&request.key, || {
+                    let job = job.expect("invariant: only jobs are launched");
+                    job(call).map(|r| r.map_err(|e| failure(&e)))
+                });
+                let result = Ok(Launched {
+                    handle,
+                    status: None,
+                });
+                Some(Input::Launched { at, result })
             }
-        }
-        Ok(true)
+            Effect::Lookup { at, request, .. } => {
+                let result = Ok(self.backend.lookup(&request.key));
+                Some(Input::Found { at, result })
+            }
+            Effect::Fetch {
+                at,
+                prefix,
+                declared,
+                failure,
+            } => {
+                let result = match (failure, self.backend.fetch(&prefix, &declared)) {
+                    (None, Some(values)) => Ok(values),
+                    (Some((error, recoverable)), _) => Err(TaskFailure {
+                        error,
+                        recoverable,
+                        retry_after: None,
+                    }),
+                    (None, None) => return Err(TestError::Stuck(format!("no files: {prefix}"))),
+                };
+                Some(Input::Fetched { at, result })
+            }
+            Effect::Finalize { at, .. } => Some(Input::Finalized { at }),
+            cached @ (Effect::CacheGet { .. }
+            | Effect::CachePut { .. }
+            | Effect::CacheExtend { .. }) => cache(&self.cache, cached).await,
+            other @ (Effect::Observe { .. }
+            | Effect::Ended(_)
+            | Effect::Parked { .. }
+            | Effect::Credits { .. }) => {
+                unreachable!(
+                    "invariant: taken before, or of shared limits, of which there are none: {other:?}"
+                )
+            }
+        })
     }
 
     fn begin(

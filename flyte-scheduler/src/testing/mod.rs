@@ -2,7 +2,8 @@
 //!
 //! The engine is the real one; store, clock and host are not. Time passes only when nothing else
 //! can happen, so that a gate of thirty days takes no time. Tasks can be replaced by closures,
-//! made to fail by node and attempt, and the process can be made to die at every commit.
+//! made to fail by node and attempt, or run as jobs that outlive the process, and the process can
+//! be made to die at every commit and every effect, and again while it recovers.
 //!
 //! ```
 //! use flyte_core::compile::{Sources, compile, single_task_workflow};
@@ -47,11 +48,15 @@
 //! ```
 
 mod attempts;
+mod backend;
+mod caching;
+mod crash;
 mod harness;
 mod life;
 mod run;
 mod seed;
 mod typed;
 
+pub use crash::CrashKind;
 pub use harness::{Call, Harness, TestError};
 pub use run::Run;

@@ -5,6 +5,7 @@ use flyte_core::id::Digest;
 use flyte_core::journal::{Change, JournalFrame, NodePhase, TaskPhase, WorkflowPhase};
 use flyte_core::literal::{Literal, Row, SignedDuration};
 
+use super::crash::CrashKind;
 use super::harness::execution;
 use crate::engine::Outcome;
 
@@ -16,7 +17,10 @@ pub struct Run {
     pub(super) frames: Vec<JournalFrame>,
     pub(super) seed: u64,
     pub(super) commits: u32,
-    pub(super) crash_points: u32,
+    /// The moments at which the process of the last life might have died.
+    pub(super) moments: Vec<CrashKind>,
+    pub(super) crash_points: BTreeMap<CrashKind, u32>,
+    pub(super) crashed_again: BTreeMap<CrashKind, u32>,
 }
 
 impl Run {
@@ -101,10 +105,24 @@ impl Run {
         self.commits
     }
 
-    /// How many crashes were tried ([`Harness::crash_at_every_commit`](super::Harness)).
+    /// How many crashes were tried ([`Harness::crash_at_every_commit`](super::Harness)), the second
+    /// ones not counted.
     #[must_use]
     pub fn crash_points(&self) -> u32 {
-        self.crash_points
+        self.crash_points.values().sum()
+    }
+
+    /// The same by kind.
+    #[must_use]
+    pub fn crash_points_by_kind(&self) -> &BTreeMap<CrashKind, u32> {
+        &self.crash_points
+    }
+
+    /// How many crashes were tried in the life after a crash, by kind
+    /// ([`Harness::crash_again`](super::Harness)).
+    #[must_use]
+    pub fn crashes_again_by_kind(&self) -> &BTreeMap<CrashKind, u32> {
+        &self.crashed_again
     }
 
     /// The same for two runs that decided the same at the same times.
@@ -131,6 +149,24 @@ impl Run {
         for e in &self.events {
             if let EventKind::Node { node, phase, .. } = &e.kind {
                 out.insert(format!("{}/{}", e.execution.name, node.path), *phase);
+            }
+        }
+        out
+    }
+
+    /// The code that each node failed with for good, by `execution/path`.
+    fn codes(&self) -> BTreeMap<String, String> {
+        let mut out = BTreeMap::new();
+        for e in &self.events {
+            if let EventKind::Node {
+                node,
+                phase: NodePhase::Failed | NodePhase::TimedOut,
+                error: Some(error),
+                ..
+            } = &e.kind
+            {
+                let path = format!("{}/{}", e.execution.name, node.path);
+                out.insert(path, error.code.to_string());
             }
         }
         out
@@ -175,6 +211,10 @@ impl Run {
         let twice = other.ended_twice();
         if !twice.is_empty() {
             return Some(format!("how often nodes ended: {twice:?}"));
+        }
+        let (mine, theirs) = (self.codes(), other.codes());
+        if mine != theirs {
+            return Some(format!("codes of failures: {mine:?} and {theirs:?}"));
         }
         let (mine, theirs) = (self.last_phases(), other.last_phases());
         if mine != theirs {

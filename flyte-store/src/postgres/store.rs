@@ -93,6 +93,7 @@ impl Store for PostgresStore {
     }
 
     async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>> {
+        commands.iter().try_for_each(Command::check)?;
         inbox::enqueue(&self.pool, shard, &commands).await
     }
 

@@ -9,9 +9,8 @@ use flyte_core::literal::Timestamp;
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::codec::{decode, encode};
-
 use super::error::classify;
+use super::sealed::{decode, encode};
 use super::writer::Writer;
 
 /// The cache beside a [`SqliteStore`](super::SqliteStore), in the same file.

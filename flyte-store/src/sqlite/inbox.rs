@@ -4,9 +4,8 @@ use flyte_core::contract::{
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::codec::{decode, encode};
-
 use super::error::classify;
+use super::sealed::{decode, decode_with, encode, encode_with};
 
 /// Judges one command inside the writer's transaction.
 pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Result<Enqueued> {
@@ -77,7 +76,7 @@ pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Resu
             |r| r.get(0),
         )
         .map_err(fail)?;
-    let body = encode(&command.body)?;
+    let body = encode_with(&id, &command.body)?;
     c.execute(
         "INSERT INTO inbox VALUES (?1, ?2, ?3, ?4)",
         params![shard.0, number, &id[..], body],
@@ -108,12 +107,13 @@ pub(super) fn entries(
         .map_err(fail)?;
     rows.map(|row| {
         let (number, id, body): (i64, Vec<u8>, Vec<u8>) = row.map_err(fail)?;
+        let body = decode_with(&id, &body)?;
         let id = id
             .try_into()
             .map_err(|_| Error::new(ErrorKind::Corrupt, "inbox", "a command's id is damaged"))?;
         let command = Command {
             id: CommandId(u128::from_le_bytes(id)),
-            body: decode(&body)?,
+            body,
         };
         Ok(InboxEntry {
             number: number as u64,

@@ -12,12 +12,13 @@ use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::codec::{decode, encode, id_of};
+use crate::codec::id_of;
 use crate::folding::{Folding, key};
 use crate::paging;
 
 use super::error::classify;
 use super::journal;
+use super::sealed::{decode, encode};
 
 /// Frames of one step.
 const STEP: usize = 16;

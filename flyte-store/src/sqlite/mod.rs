@@ -9,7 +9,9 @@ mod journal;
 mod prune;
 mod registry;
 mod schema;
+mod sealed;
 mod store;
+mod verify;
 mod writer;
 
 pub use cache::SqliteCache;

@@ -4,9 +4,10 @@ use flyte_core::id::{Identifier, ResourceType, Tenant};
 use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::codec::{decode, encode, kind_of};
+use crate::codec::kind_of;
 
 use super::error::classify;
+use super::sealed::{decode, encode};
 use super::writer::Writer;
 
 /// The registry beside a [`SqliteStore`](super::SqliteStore), in the same file.

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::classify;
+use super::sealed;
 
 /// The version of the tables; a higher one is refused by name.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Bytes of the write-ahead log that stay when it was written back.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
@@ -65,6 +66,17 @@ const AGES: &str = "
 ALTER TABLE commands ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 ";
 
+/// What version 4 changes: values end with a checksum.
+const SEALS: &str = "
+UPDATE inbox SET body = sealed(id, body);
+UPDATE executions SET submission = sealed(x'', submission);
+UPDATE cache SET parts = sealed(x'', parts), artifact = sealed(x'', artifact);
+UPDATE entities SET entity = sealed(x'', entity);
+UPDATE index_executions SET row = sealed(x'', row);
+UPDATE index_nodes SET row = sealed(x'', row);
+UPDATE index_attempts SET row = sealed(x'', row);
+";
+
 /// Opens the file, and makes the tables if it is new.
 pub(super) fn connect(path: &Path) -> Result<Connection> {
     let fail = |e| classify("open", e).with("file", path.display());
@@ -87,7 +99,10 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         return Err(Error::new(ErrorKind::NewerVersion, "open", text).with("file", path.display()));
     }
     // Each step begins where an older program left the file.
-    let steps = [TABLES, INDEX, AGES];
+    let steps = [TABLES, INDEX, AGES, SEALS];
+    if have < VERSION {
+        sealed::teach(&tx).map_err(fail)?;
+    }
     for step in steps.iter().skip(have as usize) {
         tx.execute_batch(step).map_err(fail)?;
     }

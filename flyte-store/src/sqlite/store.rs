@@ -29,6 +29,7 @@ use super::journal::{self, fence};
 use super::prune;
 use super::registry::SqliteRegistry;
 use super::schema::{VERSION, connect};
+use super::verify::verify_small;
 use super::writer::Writer;
 
 /// A store in one SQLite file, shared by the processes of one machine.
@@ -77,12 +78,16 @@ impl SqliteStore {
     ///
     /// # Errors
     /// `NewerVersion` if a later version made it; `Denied`, `Corrupt` or `Full` as the disk says.
+    /// A file of at most 4 MiB is read through, and is `Corrupt` if what matters in it is damaged.
+    /// In a larger one damage is found where it is read, if not in a key or in SQLite's own pages.
     pub fn open(path: &Path) -> Result<Arc<Self>> {
         let writer = Writer::start(connect(path)?)?;
+        let reader = connect(path)?;
+        verify_small(&reader).map_err(|e| e.with("file", path.display()))?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
             writer,
-            reader: Arc::new(Mutex::new(connect(path)?)),
+            reader: Arc::new(Mutex::new(reader)),
             leases: Mutex::default(),
             woken: Arc::default(),
             projectors: Arc::default(),
@@ -182,6 +187,7 @@ impl Store for SqliteStore {
     }
 
     async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>> {
+        commands.iter().try_for_each(Command::check)?;
         let answers = self
             .writer
             .write(Durability::Power, move |c| {

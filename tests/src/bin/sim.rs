@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Parser;
-use flyte_tests::sim::{self, Report};
+use flyte_tests::sim::{self, Mutation, Report};
 
 /// Lives through seeds and says which break a promise.
 #[derive(Parser)]
@@ -29,15 +29,27 @@ struct Args {
     /// Puts each bug of the list back and says in which seed it is found.
     #[arg(long)]
     prove: bool,
+    /// Puts this bug of the list back in every seed, by its name.
+    #[arg(long, value_parser = bug)]
+    bug: Option<Mutation>,
     /// Prints everything that happens in the first seed, and runs no other.
     #[arg(long)]
     explain: bool,
 }
 
+/// A bug by its name.
+fn bug(name: &str) -> Result<Mutation, String> {
+    let found = Mutation::ALL.iter().find(|m| m.name() == name);
+    found.copied().ok_or_else(|| {
+        let names: Vec<_> = Mutation::ALL.iter().map(|m| m.name()).collect();
+        format!("no such bug; there are {}", names.join(", "))
+    })
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if args.explain {
-        let ending = sim::explain(args.from, args.steps, None);
+        let ending = sim::explain(args.from, args.steps, args.bug);
         println!(
             "{}",
             ending.broken.as_deref().unwrap_or("nothing is broken")
@@ -52,7 +64,7 @@ fn main() -> ExitCode {
     let mut report = Report::default();
     let mut from = args.from;
     loop {
-        run(from, args.seeds, args.steps, &mut report);
+        run(&args, from, &mut report);
         from += args.seeds;
         if !args.forever || !report.broken.is_empty() {
             break;
@@ -64,15 +76,21 @@ fn main() -> ExitCode {
         false => println!("{report}"),
     }
     for (seed, text) in &report.broken {
-        let steps = sim::shrink(*seed, args.steps, None);
+        let steps = sim::shrink(*seed, args.steps, args.bug, text);
+        let bug = args.bug.map(|b| format!(" --bug {}", b.name()));
         eprintln!("\nseed {seed}: {text}");
         eprintln!(
             "again: cargo run --release -p flyte-tests --bin sim -- --from {seed} --seeds 1 \
-             --steps {steps} --explain"
+             --steps {steps} --explain{}",
+            bug.unwrap_or_default()
         );
     }
     let gaps = if args.seeds >= 500 {
-        report.gaps()
+        let mut gaps = report.gaps();
+        if args.seeds >= 2_000 && args.steps >= 10_000 {
+            gaps.extend(report.pair_gaps());
+        }
+        gaps
     } else {
         Vec::new()
     };
@@ -89,7 +107,11 @@ fn prove(args: &Args) -> ExitCode {
             |seed: &u64| Some((*seed, sim::run(*seed, args.steps, Some(*mutation)).broken?));
         match seeds.find_map(|seed| breaks(&seed)) {
             Some((seed, text)) => {
-                println!("{}: found in seed {seed}: {text:.200}", mutation.text())
+                println!(
+                    "{} ({}): found in seed {seed}: {text:.200}",
+                    mutation.text(),
+                    mutation.name()
+                );
             }
             None => {
                 missed += 1;
@@ -101,7 +123,8 @@ fn prove(args: &Args) -> ExitCode {
 }
 
 /// Runs seeds on all processors; the report takes them in their order.
-fn run(from: u64, seeds: u64, steps: u64, report: &mut Report) {
+fn run(args: &Args, from: u64, report: &mut Report) {
+    let (seeds, steps, bug) = (args.seeds, args.steps, args.bug);
     let next = AtomicU64::new(from);
     let done = Mutex::new(BTreeMap::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -113,7 +136,7 @@ fn run(from: u64, seeds: u64, steps: u64, report: &mut Report) {
                     if seed >= from + seeds {
                         return;
                     }
-                    let ending = sim::run(seed, steps, None);
+                    let ending = sim::run(seed, steps, bug);
                     let mut done = done.lock().expect("nothing panics while it is held");
                     done.insert(seed, ending);
                 }

@@ -128,7 +128,7 @@ impl Author {
             self.node(&mut nodes, shelf, wrong, depth, shape);
         }
         let output = self.number(&nodes, 2);
-        let failure = self.draw.chance(if bad { 600 } else { 150 });
+        let failure = self.draw.chance(if bad { 800 } else { 250 });
         let failure = failure.then(|| self.task(false, |t| t.arity == 1));
         Flow {
             nodes,

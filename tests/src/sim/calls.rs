@@ -44,8 +44,9 @@ impl World {
                     };
                     return self.answer(o, 20, (What::Launch, at), input);
                 }
-                let refused = self.faults.strikes(Fault::LaunchRefused);
-                if !refused {
+                let looked = tries >= TRIES;
+                let refused = !looked && self.strikes_at(Fault::LaunchRefused, o, at);
+                if !refused && !looked {
                     let task = task_number(&request.template);
                     let prefix = format!("{}|{key}", request.locations.output_prefix);
                     let job = self.job(&request.inputs, task, at, files.then_some(prefix));
@@ -59,7 +60,7 @@ impl World {
                     if !files {
                         self.pushes(o, &key);
                     }
-                    if !self.faults.strikes(Fault::ReplyLost) {
+                    if !self.strikes_at(Fault::ReplyLost, o, at) {
                         let handle = backend::handle(&key);
                         let status = self
                             .draw
@@ -67,7 +68,7 @@ impl World {
                             .then(|| self.backend.status(self.now, &key));
                         let result = Ok(Launched { handle, status });
                         let mut within = 20;
-                        if self.faults.strikes(Fault::Hang) {
+                        if self.strikes_at(Fault::Hang, o, at) {
                             within = 60_000;
                         }
                         return self.answer(
@@ -78,7 +79,8 @@ impl World {
                         );
                     }
                 }
-                if tries + 1 >= TRIES {
+                // Somebody whose reply was lost looks once more before giving up.
+                if tries >= TRIES || tries + 1 >= TRIES && refused {
                     self.taint(o, at);
                     let kind = if refused {
                         ErrorKind::Unavailable
@@ -127,7 +129,7 @@ impl World {
                 self.soon(10, pushed);
             }
             Call::Abort { at, handle } => {
-                let accepted = !self.faults.strikes(Fault::Unknown);
+                let accepted = !self.strikes_at(Fault::Unknown, o, at);
                 if accepted {
                     self.backend.abort(self.now, &backend::key(&handle));
                 }
@@ -153,7 +155,7 @@ impl World {
             } => {
                 let key = prefix.rsplit_once('|').map_or("", |p| p.1).to_owned();
                 let mut files = self.backend.files(&key);
-                if files.outputs.is_some() && self.faults.strikes(Fault::BlobMissing) {
+                if files.outputs.is_some() && self.strikes_at(Fault::BlobMissing, o, at) {
                     self.taint(o, at);
                     files = Default::default();
                 }
@@ -167,7 +169,7 @@ impl World {
                 reserve,
                 tries,
             } => {
-                if self.faults.strikes(Fault::CacheDown) {
+                if self.strikes_at(Fault::CacheDown, o, at) {
                     let input = Input::CacheLooked {
                         at,
                         answer: CacheAnswer::Unreachable,
@@ -185,7 +187,7 @@ impl World {
                         false => self.answer(o, 5, (What::CacheGet, at), input),
                     };
                 }
-                if self.cache.get(&key).is_some() && self.faults.strikes(Fault::CacheBlobGone) {
+                if self.cache.get(&key).is_some() && self.strikes_at(Fault::CacheBlobGone, o, at) {
                     self.cache.lose(&key);
                 }
                 let hit = self.cache.get(&key).map(|(a, gone)| (a.clone(), gone));
@@ -242,7 +244,7 @@ impl World {
                         }
                     }
                 }
-                let down = self.faults.strikes(Fault::CacheDown);
+                let down = self.strikes_at(Fault::CacheDown, o, at);
                 let taken = !down
                     && self
                         .cache
@@ -330,13 +332,13 @@ impl World {
 
     /// Makes a job that has just begun go wrong, now and then.
     pub(super) fn spoil(&mut self, o: &Owner, at: AttemptRef, key: &str) {
-        if self.faults.strikes(Fault::NoOutputs) {
+        if self.strikes_at(Fault::NoOutputs, o, at) {
             self.taint(o, at);
             self.backend
                 .job(key)
                 .expect("it was just started")
                 .lost_outputs = true;
-        } else if self.faults.strikes(Fault::Forgets) {
+        } else if self.strikes_at(Fault::Forgets, o, at) {
             self.taint(o, at);
             self.backend.forget(key);
         }
@@ -355,6 +357,11 @@ impl World {
     fn observe(&mut self, o: &Owner, question: Observe) {
         let mut within = 10;
         let hangs = self.faults.strikes(Fault::Hang);
+        if hangs {
+            let kinds = question.jobs.iter().flat_map(|at| self.kinds_at(o, *at));
+            let kinds = kinds.collect();
+            self.faults.meets(Fault::Hang, &kinds);
+        }
         let mut answers = Vec::with_capacity(question.jobs.len());
         for (at, handle) in question.jobs.iter().zip(&question.handles) {
             let key = backend::key(handle);
@@ -368,7 +375,7 @@ impl World {
                 )));
                 continue;
             }
-            if self.faults.strikes(Fault::Unknown) {
+            if self.strikes_at(Fault::Unknown, o, *at) {
                 let text = "the simulation";
                 answers.push(Err(Error::new(ErrorKind::Unavailable, "observe", text)));
                 continue;
@@ -385,17 +392,17 @@ impl World {
                 };
                 world.soon(within, pushed);
             };
-            if self.faults.strikes(Fault::Duplicate) {
+            if self.strikes_at(Fault::Duplicate, o, *at) {
                 push(self, 200, status.clone());
             }
             if status.phase.is_terminal() {
                 self.race(o, *at);
-                if self.faults.strikes(Fault::Late) {
+                if self.strikes_at(Fault::Late, o, *at) {
                     push(self, 300, JobStatus::new(3, JobPhase::Running));
                 }
             }
             answers.push(Ok(
-                match status.version > 1 && self.faults.strikes(Fault::Reordered) {
+                match status.version > 1 && self.strikes_at(Fault::Reordered, o, *at) {
                     true => JobStatus::new(1, JobPhase::Queued),
                     false => status,
                 },

@@ -92,13 +92,17 @@ impl World {
         }
     }
 
-    /// An abort that comes just when something ends.
-    pub(super) fn races(&mut self, id: &ExecutionId) {
-        // Every eighth execution is one that somebody may abort.
-        let abortable = hash(&id.name, self.salt()).is_multiple_of(8);
-        if abortable && self.faults.strikes(Fault::AbortRace) {
+    /// An abort that comes just when something ends; whether it does.
+    pub(super) fn races(&mut self, id: &ExecutionId, rare: bool) -> bool {
+        // Every fifth execution is one that somebody may abort, and every third with a node of a
+        // kind of which there are few.
+        let of = if rare { 3 } else { 5 };
+        let abortable = hash(&id.name, self.salt()).is_multiple_of(of);
+        let races = abortable && self.faults.strikes(Fault::AbortRace);
+        if races {
             self.aborts(self.now, id);
         }
+        races
     }
 
     /// A number of the seed that does not change.
@@ -202,6 +206,16 @@ impl World {
             && self.faults.strikes(Fault::SignalRace)
         {
             let event = self.queue.remove(&key).expect("it was just seen");
+            if let Event::Command { command, .. } = &event
+                && let CommandBody::Signal { signal, .. } = &command.body
+            {
+                let kind = match self.spec.approves(signal) {
+                    true => "gate: approve",
+                    false => "gate: signal",
+                };
+                let kinds = [kind].into_iter().collect();
+                self.faults.meets(Fault::SignalRace, &kinds);
+            }
             self.at(self.now, event);
         }
     }

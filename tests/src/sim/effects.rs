@@ -7,6 +7,7 @@ use flyte_scheduler::shard::{OBSERVE_CHUNK_MAX, Observe};
 
 use super::backend::{FILES_LIMIT, FILES_MAX};
 use super::event::{Call, Event};
+use super::fault::Fault;
 use super::owner::{Owner, What};
 use super::spec::Behaviour;
 use super::world::World;
@@ -242,7 +243,11 @@ impl World {
     pub(super) fn race(&mut self, o: &Owner, at: AttemptRef) {
         if let Some(ex) = o.shard.state().get(at.execution) {
             let id = ex.id.clone();
-            self.races(&id);
+            let kinds = self.kinds_at(o, at);
+            let rare = kinds.contains("failure node") || kinds.contains("array over tasks");
+            if self.races(&id, rare) {
+                self.faults.meets(Fault::AbortRace, &kinds);
+            }
         }
     }
 }

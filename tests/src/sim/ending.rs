@@ -19,6 +19,8 @@ pub struct Ending {
     pub snapshots: u64,
     /// How often each fault came.
     pub faults: BTreeMap<Fault, u64>,
+    /// How often each met which kind of node.
+    pub met: BTreeMap<(Fault, &'static str), u64>,
     /// The kinds of nodes that began.
     pub kinds: Vec<&'static str>,
     /// How many executions there were.
@@ -37,6 +39,7 @@ impl Ending {
             trace: Digest([0; 32]),
             snapshots: 0,
             faults: BTreeMap::new(),
+            met: BTreeMap::new(),
             kinds: Vec::new(),
             executions: 0,
             nodes: 0,

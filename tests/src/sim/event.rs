@@ -22,6 +22,10 @@ pub(super) enum Event {
     Renew(u64),
     /// A process begins again.
     Restart(usize),
+    /// A process begins again with the newest version.
+    Upgrade(usize),
+    /// Somebody repairs what the medium has of a shard.
+    Repair(ShardId),
     /// An owner makes a snapshot.
     Snapshot(u64, Box<SnapshotPlan>),
     /// An owner drops the frames before one, which the snapshot of so many bytes covers.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::draw::Draw;
+use super::struck::Kinds;
 
 macro_rules! faults {
     ($($name:ident $text:literal $rate:literal,)*) => {
@@ -28,21 +29,26 @@ macro_rules! faults {
 }
 
 faults! {
-    CrashBeforeCommit "crash before a commit" 6,
-    CrashAfterCommit "crash after a commit" 6,
-    CrashInEffects "crash between commit and effect" 4,
+    CrashBeforeCommit "crash before a commit" 8,
+    CrashAfterCommit "crash after a commit" 8,
+    CrashInEffects "crash between commit and effect" 6,
     CrashInRecovery "crash during recovery" 40,
-    FailedSync "failed sync or full disk" 8,
+    FailedSync "failed sync" 8,
+    DiskFull "disk full" 8,
     SlowDisk "slow disk" 10,
     AmbiguousDone "ambiguous commit that happened" 8,
     AmbiguousLost "ambiguous commit that did not" 8,
-    TornRead "torn frame on reading" 8,
-    LostRead "lost frame on reading" 8,
-    ReorderedRead "reordered frames on reading" 8,
-    FlippedRead "flipped bit on reading" 8,
-    CrashBeforeSnapshot "crash before a snapshot is kept" 40,
-    CrashBeforeTrim "crash between snapshot and trim" 60,
-    SnapshotFlipped "flipped bit in a snapshot on reading" 30,
+    TornWrite "torn write" 7,
+    LostWrite "lost write" 7,
+    ReorderedWrite "reordered write" 7,
+    FlippedWrite "flipped bit in a write" 7,
+    TornRead "torn frame on reading" 60,
+    LostRead "lost frame on reading" 60,
+    ReorderedRead "reordered frames on reading" 65,
+    FlippedRead "flipped bit on reading" 70,
+    CrashBeforeSnapshot "crash before a snapshot is kept" 120,
+    CrashBeforeTrim "crash between snapshot and trim" 150,
+    SnapshotFlipped "flipped bit in a snapshot on reading" 80,
     StoreOutage "store outage" 60,
     LeaseLost "lease lost while working" 0,
     TwoOwners "two owners" 0,
@@ -51,23 +57,27 @@ faults! {
     Pause "process paused" 60,
     HandOver "graceful hand-over" 60,
     LacksPlugin "host without a plugin, later upgraded" 60,
+    Upgraded "process that begins again with a newer version" 250,
+    SetBack "process that begins again with an older version" 250,
+    NewerShard "shard of a newer version than its process reads" 0,
     CreditLost "answer about a limit that is lost" 60,
     ReplyLost "reply lost after the launch happened" 60,
-    LaunchRefused "launch that failed" 20,
+    LaunchRefused "launch that failed" 25,
     Duplicate "duplicate status" 60,
     Late "late status, after the end" 60,
     Reordered "reordered status" 60,
     Unknown "backend that cannot be asked" 40,
     Hang "plugin call that hangs" 20,
-    Forgets "plugin that forgets a job" 4,
-    NoOutputs "success without outputs" 10,
-    BlobMissing "blob missing" 10,
+    Forgets "plugin that forgets a job" 24,
+    NoOutputs "success without outputs" 36,
+    BlobMissing "blob missing" 120,
+    WrongDigest "blob with a wrong digest" 60,
     CacheDown "cache that cannot be asked" 20,
     CacheBlobGone "cache entry without its blob" 80,
     HolderSilent "reservation holder silent past its ttl" 0,
-    AbortRace "abort racing with success" 300,
+    AbortRace "abort racing with success" 450,
     SignalRace "signal racing with a timeout or an abort" 100,
-    EntryTwice "inbox entry delivered twice" 30,
+    EntryTwice "inbox entry delivered twice" 80,
     CommandTwice "command given twice" 100,
 }
 
@@ -79,6 +89,8 @@ pub(super) struct Faults {
     pub(super) on: bool,
     /// How often each did.
     pub(super) counts: BTreeMap<Fault, u64>,
+    /// How often each met which kind of node.
+    pub(super) met: BTreeMap<(Fault, &'static str), u64>,
 }
 
 impl Faults {
@@ -89,12 +101,18 @@ impl Faults {
             draw: Draw::new(seed, 2),
             on: true,
             counts: BTreeMap::new(),
+            met: BTreeMap::new(),
         }
     }
 
     /// Whether it comes here; then it is counted.
     pub(super) fn strikes(&mut self, fault: Fault) -> bool {
-        let strikes = self.on && self.draw.chance(fault.rate());
+        self.strikes_more(fault, 1)
+    }
+
+    /// The same, so many times as often.
+    pub(super) fn strikes_more(&mut self, fault: Fault, times: u64) -> bool {
+        let strikes = self.on && self.draw.chance((fault.rate() * times).min(500));
         if strikes {
             self.count(fault);
         }
@@ -104,6 +122,13 @@ impl Faults {
     /// Counts one that came by itself.
     pub(super) fn count(&mut self, fault: Fault) {
         *self.counts.entry(fault).or_default() += 1;
+    }
+
+    /// Counts the kinds of nodes that one met.
+    pub(super) fn meets(&mut self, fault: Fault, kinds: &Kinds) {
+        for kind in kinds.iter().filter(|k| fault.meets().contains(k)) {
+            *self.met.entry((fault, kind)).or_default() += 1;
+        }
     }
 }
 
@@ -117,6 +142,12 @@ macro_rules! mutations {
         impl Mutation {
             /// All of them.
             pub const ALL: &'static [Mutation] = &[$(Mutation::$name,)*];
+
+            /// Its name, for the command line.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Mutation::$name => stringify!($name),)* }
+            }
 
             /// What is wrong.
             #[must_use]
@@ -136,5 +167,6 @@ mutations! {
     StalePublisher "the cache takes a result under a stale token",
     CommitTwice "a repeated commit is appended again",
     RunsAgain "an attempt that succeeded is begun once more by the next owner",
+    NoVersionCheck "the store gives a shard of a newer version to an older process",
     SnapshotForgets "a snapshot lacks the records of the last frame that it includes",
 }

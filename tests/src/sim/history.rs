@@ -12,6 +12,7 @@ use flyte_core::plan::Plan;
 use super::oracle::Oracle;
 use super::run::{Opening, Run, Verdict};
 use super::spec::Spec;
+use super::struck::Kinds;
 
 /// Judges what was recorded and done, from the stored bytes alone: it has no line in common with
 /// the engine. The first thing that must not be is a text.
@@ -32,6 +33,8 @@ pub(super) struct History {
     pub(super) limited: bool,
     /// The kinds of nodes that began.
     pub(super) kinds: BTreeSet<&'static str>,
+    /// How many frames became durable.
+    pub(super) frames: u64,
     /// What clients should hear of.
     pub(super) news: Vec<News>,
 }
@@ -67,6 +70,7 @@ impl History {
             slots: false,
             limited: false,
             kinds: BTreeSet::new(),
+            frames: 0,
             news: Vec::new(),
         }
     }
@@ -106,6 +110,7 @@ impl History {
             epoch: frame.epoch,
             at: Some(frame.at),
         };
+        self.frames += 1;
         for record in &frame.records {
             if record.execution > 0 {
                 self.record((shard, record.execution), &record.change)
@@ -159,6 +164,7 @@ impl History {
                 let plan = match plan {
                     Some(digest) => {
                         self.kinds.insert("dynamic expansion");
+                        run.node(*parent).expanded = true;
                         let plan = plans
                             .get(digest)
                             .ok_or("a plan that nobody stored")?
@@ -446,6 +452,26 @@ impl History {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// The kinds of the nodes that are in flight in a shard.
+    #[must_use]
+    pub(super) fn in_flight(&self, shard: ShardId) -> Kinds {
+        let mut out = Kinds::new();
+        let runs = self.runs.range((shard, 0)..=(shard, u64::MAX));
+        for (_, run) in runs.filter(|(_, r)| r.ended.is_none()) {
+            let live = run.nodes.iter().filter(|(_, n)| n.live && n.over.is_none());
+            live.for_each(|(addr, _)| out.extend(run.node_kinds(&self.spec, *addr)));
+        }
+        out
+    }
+
+    /// The kinds of a node; none if its execution or its frame is not recorded (yet).
+    #[must_use]
+    pub(super) fn kinds_of(&self, key: (ShardId, u64), addr: NodeAddr) -> Vec<&'static str> {
+        let run = self.runs.get(&key);
+        let run = run.filter(|r| r.has(addr));
+        run.map_or_else(Vec::new, |r| r.node_kinds(&self.spec, addr))
     }
 
     /// Whether an execution is known and not over.

@@ -9,6 +9,7 @@ use flyte_core::plan::{Plan, Target};
 use flyte_core::template::GateCondition;
 
 use super::spec::Spec;
+use super::table::NODE_KINDS;
 
 /// An execution.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Node {
     pub(super) succeeded: Option<u32>,
     /// Whether something runs inside it, whose failure becomes its own.
     pub(super) framed: bool,
+    /// Whether its task answered with a workflow.
+    pub(super) expanded: bool,
     pub(super) user: u32,
     pub(super) system: u32,
 }
@@ -110,6 +113,22 @@ impl Run {
         graph.settings_of(place).attempts_max.max(1)
     }
 
+    /// Whether there is such a node, as far as is recorded.
+    pub(super) fn has(&self, addr: NodeAddr) -> bool {
+        let frame = self.frames.get(addr.frame.0 as usize);
+        frame.is_some_and(|f| f.items || (addr.node.0 as usize) < f.parents.len())
+    }
+
+    /// The same without what only its place makes of it.
+    pub(super) fn node_kinds(&self, spec: &Spec, addr: NodeAddr) -> Vec<&'static str> {
+        let mut kinds = self.kinds(spec, addr);
+        kinds.retain(|k| NODE_KINDS.contains(k));
+        if self.nodes.get(&addr).is_some_and(|n| n.expanded) {
+            kinds.push("dynamic expansion");
+        }
+        kinds
+    }
+
     /// What a node that begins is.
     pub(super) fn kinds(&self, spec: &Spec, addr: NodeAddr) -> Vec<&'static str> {
         let frame = &self.frames[addr.frame.0 as usize];
@@ -144,6 +163,9 @@ impl Run {
             }),
             Target::Array(_) => {}
             Target::LaunchPlan(_) => out.push("child execution"),
+        }
+        if graph.failure_node == Some(place) && !frame.items {
+            out.push("failure node");
         }
         let parents = frame.parents[place as usize].len();
         if parents == 1 {

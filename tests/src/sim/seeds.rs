@@ -41,4 +41,15 @@ pub const FAILED_ONCE: &[(u64, u64, &str)] = &[
         2_500,
         "items of an array that were told to begin while it was parked did not begin later",
     ),
+    (
+        955,
+        3_000,
+        "a node of a frame that handled its failure was given a key late, prolonged it for ever, \
+         and the failure node waited for that key",
+    ),
+    (
+        127,
+        4_140,
+        "a launch whose last reply was lost left its job running beside that of the next attempt",
+    ),
 ];

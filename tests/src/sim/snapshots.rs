@@ -22,7 +22,7 @@ impl World {
         plan: SnapshotPlan,
         _: &mut Vec<Action>,
     ) -> bool {
-        if self.faults.strikes(Fault::CrashBeforeSnapshot) {
+        if self.strikes_shard(Fault::CrashBeforeSnapshot, o.lease.shard) {
             self.crash(o.process);
             return false;
         }
@@ -52,7 +52,7 @@ impl World {
     }
 
     pub(super) fn trim(&mut self, o: &mut Owner, before: u64, bytes: u64) -> bool {
-        if self.faults.strikes(Fault::CrashBeforeTrim) {
+        if self.strikes_shard(Fault::CrashBeforeTrim, o.lease.shard) {
             self.crash(o.process);
             return false;
         }
@@ -64,7 +64,28 @@ impl World {
 
     fn make(&mut self, shard: ShardId, plan: SnapshotPlan) -> Result<Bytes, Error> {
         let through = plan.head.through;
-        let (older, tail) = self.store.tail(self.now, shard, through)?;
+        let (older, mut tail) = self.store.tail(self.now, shard, through)?;
+        let missed = || Error::new(ErrorKind::Unavailable, "snapshot", "the medium is damaged");
+        let damaged = self.decay(shard, &mut tail).map_err(|()| missed())?;
+        let written = self.write(plan, older, tail);
+        match damaged {
+            true if written.is_ok() => {
+                let text = format!("{shard}: a snapshot was made of damaged frames");
+                self.breaks(Err(text));
+                written
+            }
+            true => Err(missed()),
+            false => written,
+        }
+    }
+
+    fn write(
+        &self,
+        plan: SnapshotPlan,
+        older: Option<Snapshot>,
+        tail: Vec<Bytes>,
+    ) -> Result<Bytes, Error> {
+        let through = plan.head.through;
         let mut writer = SnapshotWriter::new(plan.head, plan.open);
         if let Some(older) = older {
             SnapshotFrames::open(&older.bytes)?.try_for_each(|f| writer.older(f?))?;
@@ -101,11 +122,11 @@ impl World {
     }
 
     /// Flips a bit of a snapshot that is read; whether it did.
-    pub(super) fn damage_snapshot(&mut self, snapshot: &mut Option<Snapshot>) -> bool {
+    pub(super) fn damage_snapshot(&mut self, s: ShardId, snapshot: &mut Option<Snapshot>) -> bool {
         let Some(snapshot) = snapshot else {
             return false;
         };
-        if !self.faults.strikes(Fault::SnapshotFlipped) {
+        if !self.strikes_shard(Fault::SnapshotFlipped, s) {
             return false;
         }
         let bit = self.draw.below(snapshot.bytes.len() as u64 * 8) as usize;

@@ -34,6 +34,9 @@ struct StoreShard {
     next: u64,
     seen: BTreeSet<CommandId>,
     last: Option<CommitBatch>,
+    /// The version of the owner's binary, and the highest under which something was written.
+    writer: u16,
+    version: u16,
     snapshot: Option<Snapshot>,
     /// Frames up to here are gone for everybody but the checker.
     trimmed: u64,
@@ -120,14 +123,30 @@ impl SimStore {
     /// Takes a shard.
     ///
     /// # Errors
-    /// `Held`, or `Unavailable` in an outage.
-    pub(super) fn claim(&mut self, now: u64, id: ShardId, owner: &str) -> Result<Lease> {
+    /// `Held`; `NewerVersion` if a version wrote to it that `reads` does not read; `Unavailable`
+    /// in an outage.
+    pub(super) fn claim(
+        &mut self,
+        now: u64,
+        id: ShardId,
+        owner: &str,
+        reads: u16,
+    ) -> Result<Lease> {
         self.reach(now)?;
+        let checks = self.mutation != Some(Mutation::NoVersionCheck);
         let shard = self.shard(id, now);
         if shard.owner.is_some() {
             return Err(Error::new(ErrorKind::Held, "claim", "somebody has it"));
         }
+        if shard.version > reads && checks {
+            let text = format!(
+                "{id} was written as version {}, this process reads up to {reads}",
+                shard.version
+            );
+            return Err(Error::new(ErrorKind::NewerVersion, "claim", text));
+        }
         shard.epoch += 1;
+        shard.writer = reads;
         shard.owner = Some(owner.into());
         shard.expires = now + LEASE_TTL;
         shard.last = None;
@@ -138,6 +157,11 @@ impl SimStore {
         })
     }
 
+    /// The highest version under which something was written to a shard.
+    pub(super) fn version(&self, id: ShardId) -> u16 {
+        self.shards.get(&id).map_or(0, |s| s.version)
+    }
+
     /// Prolongs a lease.
     ///
     /// # Errors
@@ -145,6 +169,13 @@ impl SimStore {
     pub(super) fn renew(&mut self, now: u64, lease: &Lease) -> Result<()> {
         self.held(lease, now)?.expires = now + LEASE_TTL;
         Ok(())
+    }
+
+    /// Prolongs a lease again and again until a time.
+    pub(super) fn keep(&mut self, now: u64, lease: &Lease, until: u64) {
+        if let Ok(shard) = self.held(lease, now) {
+            shard.expires = until + LEASE_TTL;
+        }
     }
 
     /// Gives a shard back.
@@ -212,6 +243,7 @@ impl SimStore {
         shard.frames.extend(batch.frames.iter().cloned());
         shard.inbox.retain(|e| e.number > batch.consumed);
         if fenced {
+            shard.version = shard.version.max(shard.writer);
             shard.last = Some(batch.clone());
         }
         Ok(true)

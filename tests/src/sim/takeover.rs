@@ -19,12 +19,24 @@ use super::world::World;
 impl World {
     pub(super) fn commit(&mut self, owner: u64, lease: Lease, batch: CommitBatch, tries: u32) {
         let lost = |text| Error::new(ErrorKind::Timeout, "commit", text);
-        let result = if self.faults.strikes(Fault::FailedSync) {
+        let writes = self.store.holds(&lease, self.now) && self.store.reach(self.now).is_ok();
+        let result = if self.strikes_commit(Fault::DiskFull, &lease, &batch) {
             Err(Error::new(ErrorKind::Full, "commit", "the disk is full"))
-        } else if self.faults.strikes(Fault::AmbiguousLost) {
+        } else if self.strikes_commit(Fault::AmbiguousLost, &lease, &batch) {
             Err(lost("never came"))
+        } else if writes && self.spoils_write(&lease, &batch) == Some(true) {
+            if let Some(o) = self.owners.get(&owner) {
+                let process = o.process;
+                self.crash(process);
+            }
+            return;
         } else {
-            let done = self.store.commit(self.now, &lease, &batch);
+            let unsynced = self.strikes_commit(Fault::FailedSync, &lease, &batch);
+            let done = match unsynced && self.draw.chance(500) {
+                // What was written may be there or not.
+                true => Err(lost("the disk failed to sync")),
+                false => self.store.commit(self.now, &lease, &batch),
+            };
             if let Ok(true) = done {
                 for bytes in &batch.frames {
                     let verdict = self.history.frame(lease.shard, bytes);
@@ -43,7 +55,10 @@ impl World {
                 }
             }
             match done {
-                Ok(_) if self.faults.strikes(Fault::AmbiguousDone) => Err(lost("the answer")),
+                Ok(_) if unsynced => Err(lost("the disk failed to sync")),
+                Ok(_) if self.strikes_commit(Fault::AmbiguousDone, &lease, &batch) => {
+                    Err(lost("the answer"))
+                }
                 other => other.map(|_| ()),
             }
         };
@@ -52,6 +67,7 @@ impl World {
             Err(e) if e.retry() == Retry::Never || tries >= 5 => {
                 if e.kind() == ErrorKind::StaleLease {
                     self.faults.count(Fault::LeaseLost);
+                    self.meets_shards(Fault::LeaseLost, [lease.shard]);
                 }
                 // Late answers find nobody.
                 self.owners.remove(&owner);
@@ -79,6 +95,7 @@ impl World {
         match self.store.renew(self.now, &lease) {
             Err(e) if e.kind() == ErrorKind::StaleLease => {
                 self.faults.count(Fault::LeaseLost);
+                self.meets_shards(Fault::LeaseLost, [lease.shard]);
                 self.owners.remove(&id);
             }
             _ => {
@@ -108,11 +125,17 @@ impl World {
             if self.owners.values().any(mine) {
                 continue;
             }
-            if let Ok(lease) = self.store.claim(self.now, shard, &name) {
-                if self.owners.values().any(|o| o.lease.shard == shard) {
-                    self.faults.count(Fault::TwoOwners);
+            let reads = self.processes[p].reads;
+            match self.store.claim(self.now, shard, &name, reads) {
+                Ok(lease) => {
+                    if self.owners.values().any(|o| o.lease.shard == shard) {
+                        self.faults.count(Fault::TwoOwners);
+                        self.meets_shards(Fault::TwoOwners, [shard]);
+                    }
+                    return self.take_over(p, lease);
                 }
-                return self.take_over(p, lease);
+                Err(e) if e.kind() == ErrorKind::NewerVersion => self.refused(p, shard),
+                Err(_) => {}
             }
         }
     }
@@ -121,7 +144,13 @@ impl World {
         let Ok((mut snapshot, mut frames, _)) = self.store.load(self.now, &lease) else {
             return self.store.release(self.now, &lease);
         };
-        let damaged = self.damage_snapshot(&mut snapshot) || self.damage(&mut frames);
+        let read = self.store.version(lease.shard) <= self.processes[p].reads;
+        let Ok(decayed) = self.decay(lease.shard, &mut frames) else {
+            return self.store.release(self.now, &lease);
+        };
+        let damaged = decayed
+            || self.damage_snapshot(lease.shard, &mut snapshot)
+            || self.damage(lease.shard, &mut frames);
         let config = EngineConfig {
             cache: true,
             epoch: lease.epoch,
@@ -137,7 +166,14 @@ impl World {
         };
         let policy = Box::<FairShare>::default();
         let mut shard = Shard::new(lease.shard, config, policy, Durability::Power);
-        let lacks = self.faults.strikes(Fault::LacksPlugin);
+        let lacks = self.strikes_shard(Fault::LacksPlugin, lease.shard);
+        if !read {
+            // The last line of defence: each frame says its version.
+            super::versions::stamp(&mut frames);
+        }
+        if self.plan_spoiled(lease.shard) {
+            return self.store.release(self.now, &lease);
+        }
         let restored = snapshot.map(|s| self.restore(&mut shard, &s, lacks));
         let folded = frames.iter().enumerate().map(|(i, bytes)| (i, Some(bytes)));
         let all = restored.is_some().then_some((usize::MAX, None));
@@ -156,13 +192,13 @@ impl World {
                 Err(e) => return self.breaks(Err(format!("{}: {e}", lease.shard))),
             }
         }
-        if damaged {
+        if damaged || !read {
             return self.breaks(Err(format!(
                 "{}: damage was read and not noticed",
                 lease.shard
             )));
         }
-        if self.faults.strikes(Fault::CrashInRecovery) {
+        if self.strikes_shard(Fault::CrashInRecovery, lease.shard) {
             return self.crash(p);
         }
         self.owners_made += 1;
@@ -192,7 +228,7 @@ impl World {
             let now = w.wall(o.process);
             o.shard.recover(now, out);
             o.deaf = w.mutation == Some(Mutation::LostTimers) && o.shard.next_timer().is_some();
-            if w.faults.strikes(Fault::CrashInRecovery) {
+            if w.strikes_shard(Fault::CrashInRecovery, o.lease.shard) {
                 w.crash(o.process);
                 return false;
             }
@@ -254,19 +290,19 @@ impl World {
 
     /// Damages what is read; whether it did. The first and the last frame stay: that they are
     /// missing shows in nothing.
-    pub(super) fn damage(&mut self, frames: &mut Vec<Bytes>) -> bool {
+    pub(super) fn damage(&mut self, shard: ShardId, frames: &mut Vec<Bytes>) -> bool {
         if frames.len() < 3 {
             return false;
         }
         let i = 1 + self.draw.below(frames.len() as u64 - 2) as usize;
-        if self.faults.strikes(Fault::TornRead) {
+        if self.strikes_shard(Fault::TornRead, shard) {
             let keep = self.draw.below(frames[i].len() as u64) as usize;
             frames[i].truncate(keep);
-        } else if self.faults.strikes(Fault::LostRead) {
+        } else if self.strikes_shard(Fault::LostRead, shard) {
             frames.remove(i);
-        } else if self.faults.strikes(Fault::ReorderedRead) {
+        } else if self.strikes_shard(Fault::ReorderedRead, shard) {
             frames.swap(i, i + 1);
-        } else if self.faults.strikes(Fault::FlippedRead) {
+        } else if self.strikes_shard(Fault::FlippedRead, shard) {
             let bit = self.draw.below(frames[i].len() as u64 * 8) as usize;
             let mut bytes = frames[i].to_vec();
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -282,6 +318,7 @@ impl World {
             Ok(entries) => entries,
             Err(e) if e.kind() == ErrorKind::StaleLease => {
                 self.faults.count(Fault::LeaseLost);
+                self.meets_shards(Fault::LeaseLost, [o.lease.shard]);
                 return false;
             }
             Err(_) => {
@@ -299,7 +336,7 @@ impl World {
                 CommandBody::Submit(s) => self.plans.get(&s.plan).map(|p| seen_by(o.lacks, p)),
                 _ => None,
             };
-            if self.faults.strikes(Fault::EntryTwice) {
+            if self.strikes_shard(Fault::EntryTwice, o.lease.shard) {
                 o.shard.inbox(now, entry.clone(), plan.clone(), out);
             }
             o.shard.inbox(now, entry, plan, out);
@@ -313,14 +350,15 @@ impl World {
         let jump = self.draw.range(1, far) as i64;
         if self.faults.strikes(Fault::StoreOutage) {
             self.store.down_until = self.now + self.draw.range(100, 20_000);
+            self.meets_shards(Fault::StoreOutage, (0..self.shards).map(ShardId));
         }
-        if self.faults.strikes(Fault::ClockForward) {
+        if self.strikes_process(Fault::ClockForward, p) {
             self.processes[p].skew += jump;
         }
-        if self.faults.strikes(Fault::ClockBack) {
+        if self.strikes_process(Fault::ClockBack, p) {
             self.processes[p].skew -= jump;
         }
-        if self.faults.strikes(Fault::Pause) {
+        if self.strikes_process(Fault::Pause, p) {
             self.processes[p].paused_until = self.now + self.draw.range(100, 3 * LEASE_TTL);
         }
         let owner = self
@@ -330,7 +368,7 @@ impl World {
             .map(|o| o.id);
         if let Some(id) = owner
             && self.processes[p].paused_until <= self.now
-            && self.faults.strikes(Fault::HandOver)
+            && self.strikes_process(Fault::HandOver, p)
         {
             self.with(id, |w, o, out| {
                 o.running.clear();

@@ -17,12 +17,20 @@ use super::ending::Ending;
 use super::event::{Call, Event};
 use super::fault::{Fault, Faults, Mutation};
 use super::history::History;
+use super::medium::Decay;
 use super::owner::{Owner, What};
 use super::spec::Spec;
 use super::store::{LEASE_TTL, SimStore};
+use super::versions::{NEWEST, OLDER};
 
 /// When the simulation begins, in milliseconds of Unix time.
 const EPOCH: i64 = 1_700_000_000_000;
+
+/// Events without faults after which a life must be over.
+const CALM_STEPS_MAX: u64 = 2_000_000;
+/// Milliseconds without faults in which something must be recorded: the longest gate waits a day,
+/// by a clock that may have been hours ahead.
+const CALM_MS_MAX: u64 = 5 * 86_400_000;
 
 /// Everything that a seed is about.
 #[derive(Debug)]
@@ -60,6 +68,10 @@ pub(super) struct World {
     pub(super) slots: Option<u32>,
     /// Whether limits are shared by all shards.
     pub(super) limited: bool,
+    /// Frames that the medium does not have as they were written.
+    pub(super) decayed: Vec<Decay>,
+    /// When a record became durable last.
+    pub(super) recorded: u64,
     /// Whether everything is printed.
     pub(super) verbose: bool,
 }
@@ -73,6 +85,10 @@ pub(super) struct Process {
     pub(super) paused_until: u64,
     /// How far its clock is off, in milliseconds.
     pub(super) skew: i64,
+    /// Up to which version its binary reads, and as which it writes.
+    pub(super) reads: u16,
+    /// Whether it was refused a shard, and is to be upgraded.
+    pub(super) behind: bool,
 }
 
 impl World {
@@ -82,7 +98,11 @@ impl World {
         let spec = Arc::new(Author::write(seed));
         let mut draw = Draw::new(seed, 3);
         let shards = draw.range(1, 3) as u32;
-        let processes = (0..draw.range(2, 3)).map(|_| Process::default()).collect();
+        let process = |_| Process {
+            reads: OLDER,
+            ..Process::default()
+        };
+        let processes = (0..draw.range(2, 3)).map(process).collect();
         let mut store = SimStore::default();
         store.mutation = mutation;
         let mut cache = SimCache::default();
@@ -112,7 +132,9 @@ impl World {
             steps: 0,
             snapshots: 0,
             slots: Draw::new(seed, 4).chance(250).then_some(2),
-            limited: Draw::new(seed, 5).chance(450),
+            limited: Draw::new(seed, 5).chance(550),
+            decayed: Vec::new(),
+            recorded: 0,
             verbose: false,
         };
         (0..world.processes.len()).for_each(|p| world.soon(5, Event::Claim(p)));
@@ -130,14 +152,7 @@ impl World {
             }
         }
         self.calm();
-        let limit = self.steps + 40 * steps.max(5_000);
-        while !self.is_over() && self.broken.is_none() {
-            if self.steps > limit || !self.step() {
-                let why = self.history.unfinished().unwrap_or_default();
-                let text = format!("nothing goes on, and {why}\n{}", causes::describe(&self));
-                self.broken.get_or_insert(text);
-            }
-        }
+        self.end();
         if self.broken.is_none() {
             self.judge();
         }
@@ -155,7 +170,37 @@ impl World {
             nodes: nodes.max().unwrap_or(0),
             snapshots: self.snapshots,
             faults: self.faults.counts,
+            met: self.faults.met,
             broken: self.broken,
+        }
+    }
+
+    /// Lives on without faults until everything is over, as long as it goes on.
+    fn end(&mut self) {
+        // The same bounds for a life of any length, so that a shorter one breaks the same promise.
+        let limit = self.steps + CALM_STEPS_MAX;
+        let mut frames = self.history.frames;
+        while !self.is_over() && self.broken.is_none() {
+            if std::mem::replace(&mut frames, self.history.frames) != self.history.frames {
+                self.recorded = self.now;
+            }
+            let problem = if self.now - self.recorded > CALM_MS_MAX {
+                "nothing is recorded for days"
+            } else if self.steps > limit {
+                "it goes on and on"
+            } else if !self.step() {
+                "nothing goes on"
+            } else {
+                continue;
+            };
+            let why = self.history.unfinished().unwrap_or_default();
+            let text = format!(
+                "{problem}, at {} ms, step {}, and {why}\n{}",
+                self.now,
+                self.steps,
+                causes::describe(self)
+            );
+            self.broken.get_or_insert(text);
         }
     }
 
@@ -216,7 +261,11 @@ impl World {
             self.breaks(Err(text));
         }
         let silent = std::mem::take(&mut self.cache.silent);
-        (0..silent).for_each(|_| self.faults.count(Fault::HolderSilent));
+        for _ in 0..silent {
+            self.faults.count(Fault::HolderSilent);
+            let kinds = ["serialised cached task"].into_iter().collect();
+            self.faults.meets(Fault::HolderSilent, &kinds);
+        }
         self.hear();
         true
     }
@@ -247,7 +296,7 @@ impl World {
             owners.push(o.lease.clone());
         }
         for lease in owners {
-            let _held = self.store.renew(next - 1, &lease);
+            self.store.keep(self.now, &lease, next - 1);
         }
         let keys: Vec<_> = self.queue.range(..(next, 0)).map(|(k, _)| *k).collect();
         for key in keys {
@@ -290,9 +339,15 @@ impl World {
         match event {
             Event::Claim(p) => self.claim(p),
             Event::Restart(p) => {
-                self.processes[p].dead = false;
+                self.restart(p);
                 self.soon(20, Event::Claim(p));
             }
+            Event::Upgrade(p) => {
+                self.processes[p].reads = NEWEST;
+                self.processes[p].behind = false;
+                self.crash(p);
+            }
+            Event::Repair(shard) => self.repair(shard),
             Event::Renew(id) => self.renew(id),
             Event::Poll(id) => self.with(id, Self::poll),
             Event::Snapshot(id, plan) => self.with(id, |w, o, out| w.snapshot(o, *plan, out)),
@@ -321,7 +376,7 @@ impl World {
                 tries,
             } => self.commit(owner, lease, batch, tries),
             Event::Committed(id, number) => self.with(id, |w, o, out| {
-                if w.faults.strikes(Fault::CrashAfterCommit) {
+                if w.strikes_shard(Fault::CrashAfterCommit, o.lease.shard) {
                     w.crash(o.process);
                     return false;
                 }
@@ -449,7 +504,7 @@ impl World {
             while let Some(action) = queue.pop_front() {
                 match action {
                     Action::Commit(batch, _) => {
-                        if self.faults.strikes(Fault::CrashBeforeCommit) {
+                        if self.strikes_commit(Fault::CrashBeforeCommit, &o.lease, &batch) {
                             self.crash(o.process);
                             return false;
                         }
@@ -459,7 +514,7 @@ impl World {
                         }
                         o.committing = Some(batch.clone());
                         let mut takes = self.draw.range(1, 6);
-                        if self.faults.strikes(Fault::SlowDisk) {
+                        if self.strikes_commit(Fault::SlowDisk, &o.lease, &batch) {
                             takes = self.draw.range(100, 15_000);
                         }
                         let (owner, lease) = (o.id, o.lease.clone());
@@ -478,7 +533,9 @@ impl World {
                         self.soon(500, Event::Snapshot(o.id, Box::new(plan)));
                     }
                     Action::Do(effect) => {
-                        if !effect.is_read() && self.faults.strikes(Fault::CrashInEffects) {
+                        if !effect.is_read()
+                            && self.strikes_shard(Fault::CrashInEffects, o.lease.shard)
+                        {
                             self.crash(o.process);
                             return false;
                         }
@@ -513,10 +570,13 @@ impl World {
         // Hosts without a plugin are upgraded.
         self.owners.retain(|_, o| !o.lacks);
         self.store.down_until = 0;
+        self.decayed.clear();
+        self.recorded = self.now;
         for p in 0..self.processes.len() {
             let process = &mut self.processes[p];
             process.paused_until = 0;
             process.skew = 0;
+            process.reads = NEWEST;
             // Sooner than its restart, which then changes nothing.
             self.soon(100, Event::Restart(p));
         }

@@ -3,6 +3,7 @@
 //! What [`to_json`] prints, [`from_json`] reads back to the same value of the same type.
 
 mod read;
+mod required;
 mod text;
 mod write;
 

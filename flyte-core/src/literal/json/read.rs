@@ -6,6 +6,7 @@ use rmpv::Value;
 use serde_json::Value as Json;
 
 use super::JsonError;
+use super::required::complete;
 use super::text::{duration, timestamp};
 use crate::limits::{DOCUMENT_DEPTH_MAX, LITERAL_DEPTH_MAX};
 use crate::literal::attr::encode_msgpack;
@@ -207,6 +208,9 @@ fn simple(json: &Json, s: SimpleType, t: &LiteralType) -> Result<Literal, JsonEr
         }
         SimpleType::Struct => {
             let value = encode_msgpack(&structure(json, Shape::of(t), 0)?);
+            if let Some(schema) = &t.metadata {
+                complete(json, schema)?;
+            }
             Ok(Literal::Binary(Arc::new(Binary {
                 value,
                 tag: MSGPACK_TAG.into(),

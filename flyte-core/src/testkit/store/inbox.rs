@@ -1,4 +1,6 @@
 use super::*;
+use crate::limits::VALUES_BYTES_MAX;
+use crate::literal::{Literal, Row};
 
 pub(super) async fn enqueue_kinds(h: &dyn StoreHarness) -> Outcome {
     let s = h.fresh().await;
@@ -63,6 +65,30 @@ pub(super) async fn enqueue_order(h: &dyn StoreHarness) -> Outcome {
     let rest = s.inbox(&lease, open[9].number, 4).await?;
     let rest: Vec<u128> = rest.iter().map(|e| e.command.id.0).collect();
     ensure!(rest == [10, 11, 12, 13], "4 after the tenth are {rest:?}");
+    Ok(())
+}
+
+pub(super) async fn enqueue_bounded(h: &dyn StoreHarness) -> Outcome {
+    let s = h.fresh().await;
+    let mut long = submit(2, "b", 1);
+    if let CommandBody::Submit(s) = &mut long.body {
+        let value = Literal::string("x".repeat(VALUES_BYTES_MAX as usize));
+        s.inputs = Row::from_pairs([("x", value)]);
+    }
+    let nameless = submit(3, "", 1);
+    for (bad, kind) in [(long, ErrorKind::Limit), (nameless, ErrorKind::Invalid)] {
+        let refused = s.enqueue(SHARD, vec![submit(1, "a", 1), bad]).await;
+        let got = refused.as_ref().err().map(crate::Error::kind);
+        ensure!(got == Some(kind), "{kind:?} was expected: {refused:?}");
+    }
+    let lease = s.claim(SHARD, "kit").await?;
+    let open = s.inbox(&lease, 0, 10).await?;
+    ensure!(
+        open.is_empty(),
+        "{} commands of refused calls are there",
+        open.len()
+    );
+    ask(&s, SHARD, submit(1, "a", 1)).await?;
     Ok(())
 }
 

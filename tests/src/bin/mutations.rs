@@ -1,0 +1,47 @@
+//! Runs the bodies of `fuzz/` over seeded mutations for some time, where there is no cargo-fuzz.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use flyte_tests::fuzz::{TARGETS, run};
+
+/// Runs readers over changed bytes.
+#[derive(Parser)]
+struct Args {
+    /// How long each, in seconds.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 100)]
+    seed: u64,
+    /// Which; all if none is given.
+    targets: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut good = true;
+    let chosen = |name: &str| args.targets.is_empty() || args.targets.iter().any(|t| t == name);
+    for (name, body) in TARGETS.iter().filter(|t| chosen(t.0)) {
+        let until = Instant::now() + Duration::from_secs(args.seconds);
+        let (mut seed, mut inputs) = (args.seed, 0);
+        while Instant::now() < until {
+            match run(name, *body, 10_000, seed) {
+                Ok(ran) => inputs += ran,
+                Err(e) => {
+                    good = false;
+                    eprintln!("seed {seed}: {e}");
+                    break;
+                }
+            }
+            seed += 1;
+        }
+        println!(
+            "{name:<10} {inputs:>12} inputs, seeds {} to {seed}",
+            args.seed
+        );
+    }
+    ExitCode::from(u8::from(!good))
+}

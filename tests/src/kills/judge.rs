@@ -1,0 +1,193 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use flyte_host::core::contract::{JournalPosition, Query, ShardId, Store};
+use flyte_host::core::id::{ExecutionId, NodeAddr};
+use flyte_host::core::journal::{Change, Charge, ExecutionRow, IndexRow, JournalFrame};
+
+use super::shapes::ends;
+use super::table::Table;
+use super::witness::{Name, Witness};
+
+/// What was recorded, read from the journals and not from the index.
+#[derive(Debug, Default)]
+struct Recorded {
+    names: BTreeMap<(ShardId, u64), ExecutionId>,
+    succeeded: BTreeMap<(String, NodeAddr), u32>,
+    /// Outcomes that are there twice.
+    twice: Vec<String>,
+    host_lost: u64,
+    /// How an execution may be called by its attempts.
+    parked: u64,
+}
+
+/// Reads a store and what attempts said, and adds what is wrong to the table. `acknowledged` are
+/// the names that were told to whoever submitted.
+pub(super) async fn judge(
+    store: &dyn Store,
+    acknowledged: &BTreeSet<String>,
+    witness: &Path,
+    table: &mut Table,
+) -> Result<(), String> {
+    let mut said = Witness::default();
+    said.read(witness)?;
+    let recorded = recorded(store).await?;
+    table.acknowledged += acknowledged.len() as u64;
+    table.host_lost += recorded.host_lost;
+    table.parked += recorded.parked;
+    table.twice.extend(recorded.twice.iter().cloned());
+    let rows = executions(store).await?;
+    table.executions += rows.len() as u64;
+    let known: BTreeSet<&str> = rows.iter().map(|e| &*e.id.name).collect();
+    let lost = acknowledged.iter().filter(|n| !known.contains(n.as_str()));
+    table.lost.extend(lost.cloned());
+    for row in &rows {
+        let name = &row.id.name;
+        if !row.phase.is_terminal() {
+            let cause = row.parked.as_deref().unwrap_or("no cause is named");
+            table
+                .stuck
+                .push(format!("{name} is {}: {cause}", row.phase));
+        } else if let Some(shape) = shape(name)
+            && row.phase != ends(shape)
+        {
+            let why = row.error.as_ref().map(|e| format!(": {}", e.message));
+            let why = why.unwrap_or_default();
+            table
+                .wrong
+                .push(format!("{name} ended as {}{why}", row.phase));
+        }
+    }
+    let success = |name: &Name<'_>| {
+        let mut parts = name.node.split(':').skip(1);
+        let (execution, addr) = (parts.next()?.to_owned(), parts.next()?);
+        let (frame, node) = addr.split_once('.')?;
+        let addr = NodeAddr::new(frame.parse().ok()?, node.parse().ok()?);
+        recorded.succeeded.get(&(execution, addr)).copied()
+    };
+    table.again.extend(said.again(success));
+    for (_, name, _) in said.attempts() {
+        match name.rust {
+            true => table.functions += 1,
+            false => table.processes += 1,
+        }
+    }
+    Ok(())
+}
+
+/// The workflow in an execution's name, `SHAPE-…`; children have other names.
+fn shape(name: &str) -> Option<&str> {
+    let (shape, _) = name.split_once('-')?;
+    let known = super::shapes::HOSTED.contains(&shape) || super::shapes::PYTHON.contains(&shape);
+    known.then_some(shape)
+}
+
+/// All executions of a store.
+pub(super) async fn executions(store: &dyn Store) -> Result<Vec<ExecutionRow>, String> {
+    let mut out = Vec::new();
+    for tenant in store.tenants().await.map_err(|e| e.to_string())? {
+        let mut from = None;
+        loop {
+            let query = Query::Executions {
+                tenant: tenant.clone(),
+                open_only: false,
+                limit: 1000,
+                from,
+            };
+            let page = store.query(&query).await.map_err(|e| e.to_string())?;
+            out.extend(page.items.into_iter().filter_map(|r| match r {
+                IndexRow::Execution(e) => Some(*e),
+                _ => None,
+            }));
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(out)
+}
+
+async fn recorded(store: &dyn Store) -> Result<Recorded, String> {
+    let mut out = Recorded::default();
+    for (shard, _) in store.shards().await.map_err(|e| e.to_string())? {
+        // Ends of nodes, of attempts and of executions, each once.
+        let mut seen = BTreeSet::new();
+        let mut at = JournalPosition { shard, sequence: 1 };
+        loop {
+            let frames = store.frames(at, 1000).await.map_err(|e| e.to_string())?;
+            let Some(last) = frames.last() else { break };
+            let next = last.position.sequence + 1;
+            if at.sequence == 1 {
+                // What a snapshot stands for may have been dropped.
+                at.sequence = frames[0].position.sequence;
+            }
+            for stored in &frames {
+                if stored.position.sequence != at.sequence {
+                    return Err(format!("{shard} has no frame {}", at.sequence));
+                }
+                at.sequence += 1;
+                let frame = JournalFrame::decode(&stored.bytes).map_err(|e| e.to_string())?;
+                for r in &frame.records {
+                    out.take(shard, r.execution, &r.change, &mut seen);
+                }
+            }
+            at.sequence = next;
+        }
+    }
+    Ok(out)
+}
+
+/// What may be recorded once only.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Node(NodeAddr),
+    Attempt(NodeAddr, u32),
+    Execution,
+}
+
+impl Recorded {
+    fn take(
+        &mut self,
+        shard: ShardId,
+        number: u64,
+        change: &Change,
+        seen: &mut BTreeSet<(u64, End)>,
+    ) {
+        if let Change::Opened(opened) = change {
+            let id = opened.submission.id.clone();
+            self.names.insert((shard, number), id);
+        }
+        let name = match self.names.get(&(shard, number)) {
+            Some(id) => id.name.to_string(),
+            None => number.to_string(),
+        };
+        let mut once = |end: End| {
+            if !seen.insert((number, end.clone())) {
+                self.twice.push(format!("{name}: {end:?}"));
+            }
+        };
+        match change {
+            Change::Succeeded { addr, attempt, .. } => {
+                once(End::Node(*addr));
+                once(End::Attempt(*addr, *attempt));
+                self.succeeded.insert((name, *addr), *attempt);
+            }
+            Change::AttemptFailed {
+                addr,
+                attempt,
+                charge,
+                ..
+            } => {
+                once(End::Attempt(*addr, *attempt));
+                self.host_lost += u64::from(*charge == Charge::Nothing);
+            }
+            Change::Failed { addr, .. }
+            | Change::Skipped { addr }
+            | Change::Aborted { addr, .. } => once(End::Node(*addr)),
+            Change::Ended { .. } => once(End::Execution),
+            Change::Parked { .. } => self.parked += 1,
+            _ => {}
+        }
+    }
+}

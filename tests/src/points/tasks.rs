@@ -1,0 +1,159 @@
+//! What the workflows of the table call.
+
+// A function that is not `async` gets a thread, and the harness has one.
+#![allow(clippy::unused_async)]
+
+use std::time::Duration;
+
+use flyte_host::core::author::ForeignTask;
+use flyte_host::core::id::{Identifier, ResourceType};
+use flyte_host::core::journal::ErrorOrigin;
+use flyte_host::core::literal::{LiteralType, SimpleType};
+use flyte_host::core::template::{TaskTemplate, TypedInterface, Variable};
+use flyte_host::prelude::*;
+
+#[task]
+pub(super) async fn inc(n: i64) -> i64 {
+    n + 1
+}
+
+#[task]
+pub(super) async fn add(a: i64, b: i64) -> i64 {
+    a + b
+}
+
+#[task]
+pub(super) async fn sum(all: Vec<i64>) -> i64 {
+    all.iter().sum()
+}
+
+#[task]
+pub(super) async fn count(all: Vec<Option<i64>>) -> i64 {
+    all.iter().flatten().count() as i64
+}
+
+#[task]
+pub(super) async fn pair(n: i64) -> (i64, i64) {
+    (n / 10, n % 10)
+}
+
+/// Not another time: what is odd is refused.
+#[task]
+pub(super) async fn half(n: i64) -> Result<i64, String> {
+    match n % 2 {
+        0 => Ok(n / 2),
+        _ => Err(format!("{n} is odd")),
+    }
+}
+
+/// The first two attempts fail.
+#[task]
+pub(super) async fn shaky(cx: Cx<shaky>, n: i64) -> Result<i64, TaskError> {
+    match cx.attempt() {
+        0 | 1 => Err(TaskError::new("not yet").recoverable()),
+        _ => Ok(n + 1),
+    }
+}
+
+#[task]
+pub(super) async fn hopeless(n: i64) -> Result<i64, TaskError> {
+    Err(TaskError::new(format!("never {n}")).recoverable())
+}
+
+/// The first attempt fails for a reason that is not the user's.
+#[task]
+pub(super) async fn unlucky(cx: Cx<unlucky>, n: i64) -> Result<i64, TaskError> {
+    match cx.attempt() {
+        0 => Err(TaskError::new("the machine is gone")
+            .with_origin(ErrorOrigin::System)
+            .recoverable()),
+        _ => Ok(n + 1),
+    }
+}
+
+#[task]
+pub(super) async fn doomed(n: i64) -> Result<i64, TaskError> {
+    let error = TaskError::new(format!("the machine of {n} is gone"));
+    Err(error.with_origin(ErrorOrigin::System).recoverable())
+}
+
+#[task]
+pub(super) async fn panics(cx: Cx<panics>, n: i64) -> i64 {
+    assert!(cx.attempt() > 0, "the first one panics");
+    n + 1
+}
+
+/// The first attempt asks for a pause.
+#[task]
+pub(super) async fn later(cx: Cx<later>, n: i64) -> Result<i64, TaskError> {
+    match cx.attempt() {
+        0 => Err(TaskError::new("too many requests").retry_after(Duration::from_secs(60))),
+        _ => Ok(n + 1),
+    }
+}
+
+#[task]
+pub(super) async fn hangs(n: i64) -> i64 {
+    std::future::pending::<()>().await;
+    n
+}
+
+/// The first attempt does not end.
+#[task]
+pub(super) async fn slow(cx: Cx<slow>, n: i64) -> i64 {
+    if cx.attempt() == 0 {
+        std::future::pending::<()>().await;
+    }
+    n + 1
+}
+
+#[task(cache = "1")]
+pub(super) async fn known(n: i64) -> i64 {
+    n * 10
+}
+
+#[task(cache = "1", cache_serialize)]
+pub(super) async fn alone(n: i64) -> i64 {
+    n * 100
+}
+
+#[task]
+pub(super) async fn clean(n: i64, err: Option<FlyteError>) -> Result<(), String> {
+    match err {
+        Some(_) => Ok(()),
+        None => Err(format!("nobody said what went wrong with {n}")),
+    }
+}
+
+/// A sum of ones, each made by a task of its own.
+#[dynamic]
+pub(super) async fn grow(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
+    let ones: Vec<_> = (0..n).map(|_| wf.call(inc(0))).collect();
+    wf.call(sum(ones))
+}
+
+#[dynamic]
+pub(super) async fn fibonacci(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
+    if n < 2 {
+        return wf.constant(n);
+    }
+    let (a, b) = (wf.call(fibonacci(n - 1)), wf.call(fibonacci(n - 2)));
+    wf.call(add(a, b))
+}
+
+#[dynamic]
+pub(super) async fn grows_and_fails(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
+    wf.call(half(n))
+}
+
+/// A task that a plugin runs.
+pub(super) fn job(name: &str) -> ForeignTask<i64, i64> {
+    let int = || Variable::new(LiteralType::simple(SimpleType::Integer));
+    let interface = TypedInterface {
+        inputs: [("n".into(), int())].into(),
+        outputs: [("o0".into(), int())].into(),
+    };
+    let id = Identifier::new(ResourceType::Task, name, "1");
+    let template = TaskTemplate::new(id, "harness", interface);
+    ForeignTask::new(template, ["n"]).expect("the types are those above")
+}
