@@ -149,13 +149,11 @@ impl Scheduler {
     /// }).unwrap();
     /// let scheduler = Scheduler::builder().build().await.unwrap();
     /// let order = scheduler.launch(&wf, 7).await.unwrap();
-    /// let cause = loop {
-    ///     match scheduler.explain(order.id(), "n0").await.unwrap() {
-    ///         WaitCause::NotBegun | WaitCause::Turn => tokio::task::yield_now().await,
-    ///         cause => break cause,
-    ///     }
-    /// };
-    /// assert_eq!(cause.to_string(), "waits for the signal `paid`");
+    /// let paid = WaitCause::Signal { signal: "paid".into() };
+    /// // At first it is on its way to the gate.
+    /// while scheduler.explain(order.id(), "n0").await.unwrap() != paid {
+    ///     tokio::task::yield_now().await;
+    /// }
     /// let after = scheduler.explain(order.id(), "n1").await.unwrap();
     /// assert_eq!(after, WaitCause::Predecessors(vec!["n0".into()]));
     /// # });
