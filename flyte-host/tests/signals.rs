@@ -116,10 +116,11 @@ fn on_a_terminal(f: &Folder, no_color: bool) -> String {
 fn a_terminal_shows_what_runs_now() {
     let f = Folder::with(
         "task.py",
-        "from flytekit import task, workflow\n\n\
-         @task\ndef one(n: int) -> int:\n    return n + 1\n\n\
+        "import time\nfrom flytekit import task, workflow\n\n\
+         @task\ndef one(n: int) -> int:\n    time.sleep(1)\n    return n + 1\n\n\
          @workflow\ndef wf(n: int = 1) -> int:\n    return one(n=one(n=n))\n",
     );
+    // What is over before the commit of its beginning is durable is never seen running.
     let shown = on_a_terminal(&f, false);
     assert!(shown.contains("1 running · of 2"), "{shown}");
     assert!(shown.contains("n0  one"), "{shown}");
