@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}
-shift || true
+[ $# -eq 0 ] || shift
 all=(frames plans protobuf literals msgpack json paths)
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=("${all[@]}")

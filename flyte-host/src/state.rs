@@ -71,7 +71,12 @@ impl State {
 
     /// Where files of executions are: `--blobs`, or the variable `FLYTE_BLOBS`, or a folder here.
     pub(crate) fn blobs(&self, wish: Option<&str>) -> Result<Blobs> {
-        let variable = std::env::var("FLYTE_BLOBS").ok();
+        let variable = match std::env::var("FLYTE_BLOBS") {
+            Err(std::env::VarError::NotUnicode(_)) if wish.is_none() => {
+                return Err(Refusal::new("Invalid", "it is no text").at("FLYTE_BLOBS"));
+            }
+            variable => variable.ok(),
+        };
         let (place, wish) = match wish {
             Some(wish) => ("--blobs", Some(wish)),
             None => ("FLYTE_BLOBS", variable.as_deref()),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use common::call::{Call, Calls, submit};
-use flyte_core::contract::{ShardId, TaskError};
+use flyte_core::contract::{CreditRequest, ShardId, Store, TaskError};
 use flyte_core::journal::WorkflowPhase;
 use flyte_core::memory::MemoryStore;
 use flyte_core::plan::{NodeSettings, Plan};
@@ -49,7 +49,10 @@ fn wide(name: &str, n: usize, key: &str, value: &str) -> Arc<Plan> {
 }
 
 async fn pair(calls: &Calls, limit: &Limit) -> [Scheduler; 2] {
-    let store: Arc<MemoryStore> = Arc::default();
+    pair_over(&Arc::default(), calls, limit).await
+}
+
+async fn pair_over(store: &Arc<MemoryStore>, calls: &Calls, limit: &Limit) -> [Scheduler; 2] {
     let one = async |shard| {
         let b = Scheduler::builder().store(store.clone());
         let b = b.shard(ShardId(shard)).resource(calls.clone());
@@ -159,7 +162,8 @@ async fn a_rate_key_that_a_task_closes_is_closed_everywhere() {
             })
             .with("other", |_| async { Ok(()) })
     };
-    let [a, b] = pair(&calls, &Limit::rate("api")).await;
+    let store: Arc<MemoryStore> = Arc::default();
+    let [a, b] = pair_over(&store, &calls, &Limit::rate("api")).await;
     let settings = NodeSettings {
         attempts_max: 2,
         ..NodeSettings::default()
@@ -173,8 +177,16 @@ async fn a_rate_key_that_a_task_closes_is_closed_everywhere() {
     while first.load(SeqCst) == 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // The other one has never asked, so that it hears of it before it begins.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // Whoever asks the store now hears that the key is taken.
+    let lease = store.claim(ShardId(2), "a test").await.unwrap();
+    let look = CreditRequest {
+        pool: "rate/api".into(),
+        capacity: 1,
+        want: 0,
+    };
+    while store.credits(&lease, &look).await.unwrap().free > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let mut handles = vec![busy];
     for (i, scheduler) in [&a, &b].into_iter().enumerate() {
         let plan = wide("other", 3, RATE_KEYS, "api");

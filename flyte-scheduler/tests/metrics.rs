@@ -29,6 +29,13 @@ type Values = BTreeMap<String, (&'static str, Vec<String>, f64)>;
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Values>>);
 
+impl Seen {
+    /// Whether it was ever above zero.
+    fn emitted(&self, name: &str) -> bool {
+        self.0.lock().unwrap().get(name).is_some_and(|v| v.2 > 0.0)
+    }
+}
+
 struct Series(Seen, Key, &'static str);
 
 impl Series {
@@ -125,8 +132,8 @@ impl Policy for Panics {
     }
 }
 
-fn calls(slow: &Arc<AtomicBool>) -> Calls {
-    let slow = slow.clone();
+fn calls(slow: &Arc<AtomicBool>, seen: &Seen) -> Calls {
+    let (slow, seen) = (slow.clone(), seen.clone());
     let computes = move |_| {
         let begun = Instant::now();
         while slow.load(Ordering::SeqCst) && begun.elapsed() < Duration::from_millis(100) {}
@@ -135,13 +142,17 @@ fn calls(slow: &Arc<AtomicBool>) -> Calls {
     Calls::default()
         .with("computes", computes)
         .with("fails", |_| async { Err(TaskError::new("no")) })
-        .with("blocks", |cx| async move {
-            while !cx.is_cancelled() {
-                std::thread::yield_now();
+        .with("blocks", move |_| {
+            let seen = seen.clone();
+            async move {
+                // Its attempt is over by then, and that it blocks still was measured.
+                let begun = Instant::now();
+                while !seen.emitted("flyte_still_blocking_functions") {
+                    assert!(begun.elapsed() < Duration::from_secs(20));
+                    std::thread::yield_now();
+                }
+                Ok(())
             }
-            // A while longer, so that it is seen to block still.
-            std::thread::sleep(Duration::from_millis(50));
-            Ok(())
         })
 }
 
@@ -165,7 +176,7 @@ async fn each_is_emitted() {
     let b = Scheduler::builder().store(Arc::new(store)).open_max(1);
     let b = b
         .policy(move || Panics(policy.clone()))
-        .resource(calls(&slow));
+        .resource(calls(&slow, &seen));
     let b = b.plugin(Scripted::plugin(&Arc::new(AtomicBool::new(true))));
     let scheduler = b.build().await.unwrap();
     let run = async |call: &Call, name: &str, settings: NodeSettings| {
@@ -218,8 +229,7 @@ async fn each_is_emitted() {
     for handle in futures::future::join_all(both).await {
         handle.unwrap().await.unwrap();
     }
-    let emitted = |name: &str| seen.0.lock().unwrap().get(name).is_some_and(|v| v.2 > 0.0);
-    until(|| METRICS.iter().all(|m| emitted(m.name))).await;
+    until(|| METRICS.iter().all(|m| seen.emitted(m.name))).await;
     let seen = seen.0.lock().unwrap();
     for m in METRICS {
         let Some((kind, labels, value)) = seen.get(m.name) else {

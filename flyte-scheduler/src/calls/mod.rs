@@ -14,5 +14,7 @@ mod world;
 pub(crate) use children::Children;
 pub(crate) use plans::{PlanCache, missing, taker};
 pub(crate) use pushed::watch;
+#[cfg(feature = "testing")]
+pub(crate) use results::{missed, publish};
 pub(crate) use store::{commit, pump};
 pub(crate) use world::World;

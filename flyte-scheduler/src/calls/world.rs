@@ -8,6 +8,7 @@ use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::object_store::{ObjectStore, path::Path};
 use flyte_core::{Error, ErrorKind};
 
+use super::results::publish;
 use crate::engine::{Effect, Input, TaskFailure};
 use crate::mail::{Mailbox, Message};
 use crate::outcome::judge;
@@ -125,7 +126,8 @@ impl World {
                 owner,
             } => {
                 let options = PutOptions::default().with_overwrite(overwrite);
-                let status = self.publish(&key, &artifact, options, token, owner).await;
+                let cache = self.cache.as_deref().expect("invariant: only with a cache");
+                let status = publish(cache, &key, &artifact, options, token, owner).await;
                 self.tell(Input::Published { at, status });
             }
             Effect::CacheExtend { key, token, ttl } => {

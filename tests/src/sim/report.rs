@@ -43,25 +43,10 @@ impl Default for Report {
 }
 
 impl Report {
-    /// Every kind of node, and what goes with it, that the engine runs.
-    pub const KINDS: &'static [&'static str] = &[
-        "task in process",
-        "plugin task",
-        "plugin task with files",
+    /// What goes with nodes, beside their kinds.
+    const TRAITS: &'static [&'static str] = &[
         "chain",
         "fan-out",
-        "sub-workflow",
-        "branch",
-        "gate: sleep",
-        "gate: signal",
-        "gate: approve",
-        "array over tasks",
-        "array over sub-workflows",
-        "dynamic expansion",
-        "failure node",
-        "child execution",
-        "cached task",
-        "serialised cached task",
         "cache hit",
         "timeout",
         "retry",
@@ -73,6 +58,11 @@ impl Report {
         "abort",
         "parked",
     ];
+
+    /// Every kind of node, and what goes with it, that the engine runs.
+    pub fn kinds() -> impl Iterator<Item = &'static str> {
+        NODE_KINDS.iter().chain(Self::TRAITS).copied()
+    }
 
     /// In how many of 100 seeds each kind must be.
     pub const SHARE: u64 = 15;
@@ -112,7 +102,7 @@ impl Report {
     pub fn gaps(&self) -> Vec<String> {
         let mut out = Vec::new();
         let share = |n: u64| n * 100 / self.seeds.max(1);
-        for kind in Self::KINDS {
+        for kind in Self::kinds() {
             let n = share(self.kinds.get(kind).copied().unwrap_or(0));
             if n < Self::SHARE {
                 out.push(format!(
@@ -232,7 +222,7 @@ impl fmt::Display for Report {
         }
         self.pairs(f)?;
         writeln!(f, "node kinds, in % of the seeds:")?;
-        for kind in Self::KINDS {
+        for kind in Self::kinds() {
             let n = self.kinds.get(kind).copied().unwrap_or(0);
             writeln!(f, "  {:>9} {kind}", share(n))?;
         }

@@ -54,16 +54,8 @@ const CACHED: &[&str] = &[
 /// Nodes that reserve what they compute.
 const SERIAL: &[&str] = &["serialised cached task"];
 
-/// Nodes that run a task.
-const TASKS: &[&str] = &[
-    "task in process",
-    "plugin task",
-    "plugin task with files",
-    "array over tasks",
-    "failure node",
-    "cached task",
-    "serialised cached task",
-];
+/// Nodes that run a task: each may be cached.
+const TASKS: &[&str] = CACHED;
 
 /// Nodes that wait for a person.
 const SIGNALS: &[&str] = &["gate: signal", "gate: approve"];
