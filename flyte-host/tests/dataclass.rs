@@ -1,18 +1,19 @@
 //! Structs of Rust are dataclasses of flytekit, and back.
 
 mod common;
+#[path = "common/foreign.rs"]
+mod foreign;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use flyte_core::author::{ForeignTask, LiteralValue};
 use flyte_core::literal::{SignedDuration, Timestamp, castable, infer};
 use flyte_host::prelude::*;
 use flyte_idl::Message;
-use flyte_idl::convert::{decode, literal_from_pb, literal_to_pb, task_from_pb, type_from_pb};
-use flyte_plugins::process::{ProcessOptions, ProcessPlugin};
+use flyte_idl::convert::{decode, literal_from_pb, literal_to_pb, type_from_pb};
+use foreign::Place;
 
 #[derive(Clone, Copy, Debug, PartialEq, LiteralEnum)]
 enum Color {
@@ -185,27 +186,11 @@ type Models = (Model, Vec<Model>, BTreeMap<String, Model>);
 
 #[tokio::test]
 async fn one_workflow_of_rust_and_python_tasks() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| {
-        let path = folder.path().join(name);
-        std::fs::create_dir(&path).unwrap();
-        path
-    };
-    let (types, code, data) = (path("types"), path("code"), path("data"));
+    let place = Place::new();
+    let types = place.folder.path().join("types");
+    std::fs::create_dir(&types).unwrap();
     python(&[&types], "types");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dataclass.py");
-    std::fs::copy(script, code.join("shapes.py")).unwrap();
-    let template = decode(&std::fs::read(types.join("task")).unwrap()).unwrap();
-    let mut template = task_from_pb(&template).unwrap();
-    let Some(flyte_core::template::TaskTarget::Container(c)) = &mut template.target else {
-        panic!("a task of flytekit is a container");
-    };
-    // The script ran as `__main__`.
-    for a in &mut c.args {
-        if a == "__main__" || a == "dataclass" {
-            *a = "shapes".into();
-        }
-    }
+    let template = place.task("dataclass", "shapes", &types.join("task"));
     let inputs = ["model", "models", "by"];
     let turn = ForeignTask::<Models, Models>::new(template, inputs).unwrap();
     let wf = Workflow::<i64, _>::build("both", |wf, n| {
@@ -218,20 +203,7 @@ async fn one_workflow_of_rust_and_python_tasks() {
         )
     })
     .unwrap();
-    let options = ProcessOptions {
-        path_prepend: vec![common::python().parent().unwrap().to_owned()],
-        working_dir: Some(code),
-        ..ProcessOptions::default()
-    };
-    let scheduler = Scheduler::builder()
-        .blobs(
-            flyte_store::local_blobs(&data).unwrap(),
-            data.to_string_lossy(),
-        )
-        .plugin(Arc::new(ProcessPlugin::new(options)))
-        .build()
-        .await
-        .unwrap();
+    let scheduler = place.scheduler().await;
     let run = scheduler.launch(&wf, 5).await.unwrap();
     let (same, n, color) = run.await.unwrap();
     assert!(same);

@@ -1,16 +1,15 @@
 //! Files that tasks in Rust write and read, alone and with those of flytekit.
 
 mod common;
+#[path = "common/foreign.rs"]
+mod foreign;
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use flyte_core::author::ForeignTask;
-use flyte_core::template::TaskTarget;
 use flyte_host::prelude::*;
-use flyte_idl::convert::{decode, task_from_pb};
-use flyte_plugins::process::{ProcessOptions, ProcessPlugin};
+use foreign::Place;
 
 #[task]
 async fn write(cx: Cx<write>, text: String) -> Result<File, TaskError> {
@@ -53,17 +52,11 @@ async fn a_file_goes_from_task_to_task_and_no_further_than_the_root() {
 
 #[tokio::test]
 async fn a_file_goes_to_flytekit_and_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| {
-        let path = folder.path().join(name);
-        std::fs::create_dir(&path).unwrap();
-        path
-    };
-    let (code, data) = (path("code"), path("data"));
+    let place = Place::new();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files.py");
-    let template = folder.path().join("task");
+    let written = place.folder.path().join("task");
     let ran = Command::new(common::python())
-        .args([&script, &template])
+        .args([&script, &written])
         .output()
         .unwrap();
     assert!(
@@ -71,18 +64,7 @@ async fn a_file_goes_to_flytekit_and_back() {
         "{}",
         String::from_utf8_lossy(&ran.stderr)
     );
-    std::fs::copy(script, code.join("uppers.py")).unwrap();
-    let template = decode(&std::fs::read(template).unwrap()).unwrap();
-    let mut template = task_from_pb(&template).unwrap();
-    let Some(TaskTarget::Container(c)) = &mut template.target else {
-        panic!("a task of flytekit is a container");
-    };
-    // The script ran as `__main__`.
-    for a in &mut c.args {
-        if a == "__main__" || a == "files" {
-            *a = "uppers".into();
-        }
-    }
+    let template = place.task("files", "uppers", &written);
     let upper = ForeignTask::<File, File>::new(template, ["f"]).unwrap();
     let wf = Workflow::<String, _>::build("both", |wf, text| {
         let file = wf.call(write(text));
@@ -90,20 +72,7 @@ async fn a_file_goes_to_flytekit_and_back() {
         wf.call(read(file))
     })
     .unwrap();
-    let options = ProcessOptions {
-        path_prepend: vec![common::python().parent().unwrap().to_owned()],
-        working_dir: Some(code),
-        ..ProcessOptions::default()
-    };
-    let scheduler = Scheduler::builder()
-        .blobs(
-            flyte_store::local_blobs(&data).unwrap(),
-            data.to_string_lossy(),
-        )
-        .plugin(Arc::new(ProcessPlugin::new(options)))
-        .build()
-        .await
-        .unwrap();
+    let scheduler = place.scheduler().await;
     let run = scheduler.launch(&wf, "a file".to_owned()).await.unwrap();
     assert_eq!(run.await.unwrap(), "A FILE");
 }

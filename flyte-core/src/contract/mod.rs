@@ -8,6 +8,7 @@
 
 mod cache;
 mod clock;
+mod command;
 mod event;
 mod expansion;
 mod files;
@@ -17,12 +18,17 @@ mod registry;
 mod secrets;
 mod store;
 mod task;
+mod task_context;
+mod task_error;
 
 pub use cache::{
     Artifact, Cache, CacheExplanation, CacheKey, CacheLookup, PutOptions, Reservation,
     ReservationToken, ReserveOutcome, SweepReport,
 };
 pub use clock::{Clock, ManualClock};
+pub use command::{
+    Command, CommandBody, CommandId, Enqueued, ExecutionOptions, InboxEntry, Submission,
+};
 pub use event::{Event, EventCursor, EventItem, EventKind, EventSource, EventStream, NodeRef};
 pub use expansion::Expansion;
 pub use plugin::{
@@ -34,11 +40,9 @@ pub use policy::{FairShare, Policy, QueueHead};
 pub use registry::{Entity, ListQuery, Registered, Registry};
 pub use secrets::{EnvironmentSecrets, SecretValue, Secrets};
 pub use store::{
-    Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Durability, Enqueued,
-    ExecutionOptions, InboxEntry, JournalPosition, Lease, LoadItem, Page, Prune, Pruned, Query,
-    ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame, Submission,
+    CommitBatch, Credit, CreditRequest, Durability, JournalPosition, Lease, LoadItem, Page, Prune,
+    Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame,
 };
-pub use task::{
-    HostResources, Progress, RawTask, TASK_TYPE, Task, TaskContext, TaskContextParts, TaskError,
-    TaskResultExt,
-};
+pub use task::{HostResources, Progress, RawTask, TASK_TYPE, Task};
+pub use task_context::{TaskContext, TaskContextParts};
+pub use task_error::{TaskError, TaskResultExt};

@@ -124,6 +124,21 @@ fn assert_one_after_the_other(written: &[(u64, u64)]) {
     }
 }
 
+/// Ends or stops the owner while it writes; whoever waits has the shard within the bound, and writes.
+fn follow(schema: &str, owner: &Member, signal: Signal, bound: Duration) -> Member {
+    let next = Member::start(schema, &["hold", "0"]);
+    next.says("waits");
+    owner.says("committed");
+    owner.signal(signal);
+    let begun = Instant::now();
+    next.says("claimed");
+    let took = begun.elapsed();
+    println!("taken over after {took:?}");
+    assert!(took < bound + SLACK, "{took:?}");
+    next.says("committed 3");
+    next
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_owner_is_followed_within_the_lease() {
     let Some((schema, _client)) = fresh("killed").await else {
@@ -132,17 +147,7 @@ async fn a_killed_owner_is_followed_within_the_lease() {
     let mut owner = Member::start(&schema, &["hold", "0"]);
     owner.says("claimed");
     for _ in 0..3 {
-        let next = Member::start(&schema, &["hold", "0"]);
-        next.says("waits");
-        owner.says("committed");
-        owner.signal(Signal::KILL);
-        let killed = Instant::now();
-        next.says("claimed");
-        let took = killed.elapsed();
-        println!("taken over after {took:?}");
-        assert!(took < TTL + SLACK, "{took:?}");
-        next.says("committed 3");
-        owner = next;
+        owner = follow(&schema, &owner, Signal::KILL, TTL);
     }
     drop(owner);
     let written = written(&schema).await;
@@ -158,18 +163,9 @@ async fn an_owner_that_slept_past_its_lease_cannot_write() {
     let mut owner = Member::start(&schema, &["hold", "0"]);
     owner.says("claimed");
     for _ in 0..3 {
-        let next = Member::start(&schema, &["hold", "0"]);
-        next.says("waits");
-        owner.says("committed");
-        // Wherever it is just now, in the middle of a transaction with its locks, too.
-        owner.signal(Signal::STOP);
-        let stopped = Instant::now();
-        next.says("claimed");
-        let took = stopped.elapsed();
-        println!("taken over after {took:?}");
-        // A transaction that stands still is ended after half of a lease.
-        assert!(took < TTL + TTL / 2 + SLACK, "{took:?}");
-        next.says("committed 3");
+        // Wherever it is just now, in the middle of a transaction with its locks, too: one that
+        // stands still is ended after half of a lease.
+        let next = follow(&schema, &owner, Signal::STOP, TTL + TTL / 2);
         owner.signal(Signal::CONT);
         let noticed = loop {
             let line = owner.lines.recv_timeout(Duration::from_secs(60)).unwrap();

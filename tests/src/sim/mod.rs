@@ -14,6 +14,7 @@ mod effects;
 mod ending;
 mod event;
 mod fault;
+mod happen;
 mod history;
 mod judge;
 mod medium;
