@@ -2,39 +2,54 @@ use flyte_core::contract::Credit;
 use flyte_core::id::{NodeAddr, Str};
 use flyte_core::journal::Change;
 use flyte_core::literal::{SignedDuration, Timestamp};
+use flyte_core::plan::Target;
 
 use super::timer::Timer;
 use super::{AttemptRef, Effect, Engine, Queue};
 
 impl Engine {
-    /// The queue in which a ready node waits: for room, a slot, or the first limit that has no unit
-    /// for it. A node that waits holds nothing.
-    pub(super) fn held_up(&mut self, number: u64, addr: NodeAddr, local: bool) -> Option<Queue> {
-        let ex = self.open_execution(number);
-        if !ex.has_room() {
-            return Some(if local { Queue::Slot } else { Queue::Room });
+    /// Whether a ready node may begin: the limits that it takes a unit of, or the queue in which it
+    /// waits for room, a slot, or the first limit that has no unit for it. A node that waits holds
+    /// nothing.
+    pub(super) fn admits(
+        &mut self,
+        number: u64,
+        addr: NodeAddr,
+        local: bool,
+    ) -> Result<Vec<u32>, Queue> {
+        if !self.open_execution(number).has_room() {
+            return Err(if local { Queue::Slot } else { Queue::Room });
         }
         if local && !self.has_slot() {
-            return Some(Queue::Slot);
+            return Err(Queue::Slot);
         }
-        if self.admission.is_off() {
-            return None;
+        let accounts = self.accounts_of(number, addr);
+        match self.admission.lacking(&accounts, self.now) {
+            Some(account) => Err(Queue::Limit(account)),
+            None => Ok(accounts),
         }
-        let (tenant, task) = (ex.id.tenant.clone(), ex.template(addr));
-        let accounts = self.admission.accounts_of(&tenant, &task);
-        self.admission
-            .lacking(&accounts, self.now)
-            .map(Queue::Limit)
     }
 
-    /// An attempt begins, or did before this lease.
-    pub(super) fn occupy(&mut self, at: AttemptRef) {
+    /// The limits that concern the task of a node.
+    fn accounts_of(&mut self, number: u64, addr: NodeAddr) -> Vec<u32> {
         if self.admission.is_off() {
-            return;
+            return Vec::new();
         }
-        let ex = self.open_execution(at.execution);
-        let (tenant, task) = (ex.id.tenant.clone(), ex.template(at.addr));
-        let accounts = self.admission.accounts_of(&tenant, &task);
+        let ex = self
+            .state
+            .get(number)
+            .expect("invariant: the caller looked");
+        let frame = ex.frame(addr.frame);
+        let Target::Task(t) = frame.target(addr.node.0) else {
+            unreachable!("invariant: only tasks are admitted")
+        };
+        let task = &frame.loaded.plan.tasks[t as usize];
+        self.admission.accounts_of(&ex.id.tenant, task)
+    }
+
+    /// An attempt that began before this lease goes on.
+    pub(super) fn occupy_again(&mut self, at: AttemptRef) {
+        let accounts = self.accounts_of(at.execution, at.addr);
         self.admission.occupy(at, accounts);
     }
 

@@ -128,7 +128,7 @@ impl Engine {
                 // An abort of a job that ended is no error; one that was not asked for yet is due.
                 let abort = Some("the attempt is over".into());
                 let plugin = *plugin;
-                self.occupy(at);
+                self.occupy_again(at);
                 self.effects.push(Effect::Finalize {
                     at,
                     plugin,
@@ -186,7 +186,7 @@ impl Engine {
         match ex.kind(addr) {
             Some(TaskKind::Plugin(plugin)) => {
                 let plugin = *plugin;
-                self.occupy(at);
+                self.occupy_again(at);
                 let deadline = self.set_deadlines(at);
                 let ex = self.open_execution(number);
                 let handle = ex.jobs.get(&addr).and_then(|j| j.handle.clone());

@@ -108,7 +108,7 @@ impl Execution {
     }
 
     /// The task of a node with what the node changes about it.
-    pub(super) fn template(&self, addr: NodeAddr) -> Arc<TaskTemplate> {
+    fn template(&self, addr: NodeAddr) -> Arc<TaskTemplate> {
         let frame = self.frame(addr.frame);
         let Target::Task(t) = frame.target(addr.node.0) else {
             unreachable!("invariant: only task nodes have a template")
@@ -173,7 +173,7 @@ impl Execution {
 }
 
 /// Two characters that spread raw outputs over folders, as Flyte chooses them.
-pub(crate) fn shard_of(name: &str) -> String {
+fn shard_of(name: &str) -> String {
     const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let hash = name.bytes().fold(0x811c_9dc5_u32, |h, b| {
         (h ^ u32::from(b)).wrapping_mul(0x0100_0193)

@@ -150,15 +150,18 @@ impl Engine {
         if !self.cache_lets_start(number, addr, &inputs) {
             return;
         }
-        if let Some(queue) = self.held_up(number, addr, local) {
-            self.unreserve(number, addr);
-            self.wait(number, addr, queue);
-            return;
-        }
-        self.start(number, addr, inputs);
+        let units = match self.admits(number, addr, local) {
+            Ok(units) => units,
+            Err(queue) => {
+                self.unreserve(number, addr);
+                self.wait(number, addr, queue);
+                return;
+            }
+        };
+        self.start(number, addr, inputs, units);
     }
 
-    fn start(&mut self, number: u64, addr: NodeAddr, inputs: Row) {
+    fn start(&mut self, number: u64, addr: NodeAddr, inputs: Row, units: Vec<u32>) {
         let ex = self
             .state
             .get(number)
@@ -169,7 +172,7 @@ impl Engine {
             addr,
             attempt,
         };
-        self.occupy(at);
+        self.admission.occupy(at, units);
         self.emit(number, Change::Started { addr, attempt });
         let deadline = self.set_deadlines(at);
         let ex = self
