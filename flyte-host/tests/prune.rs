@@ -43,10 +43,8 @@ impl Task for Write {
         if what == Literal::string("wait") {
             std::future::pending::<()>().await;
         }
-        let (blobs, folder) = cx.outputs();
-        blobs
-            .put(&folder.clone().join("file"), PutPayload::from("some bytes"))
-            .await?;
+        let bytes = PutPayload::from("some bytes");
+        cx.outputs().put(&"file".into(), bytes).await?;
         Ok(Row::from_pairs([("o0", what)]))
     }
 }

@@ -117,8 +117,7 @@ async fn executions_never_share_a_folder() {
         Calls::default().with("where", move |cx| {
             let paths = paths.clone();
             async move {
-                let (_, path) = cx.raw();
-                paths.lock().unwrap().push(path.to_string());
+                paths.lock().unwrap().push(cx.raw().uri().to_owned());
                 Ok::<_, TaskError>(())
             }
         })

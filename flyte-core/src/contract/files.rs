@@ -1,12 +1,10 @@
 //! Files of tasks in Rust, where the tasks of flytekit have theirs.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStoreExt, PutPayload};
 
-use super::TaskContext;
+use super::{Place, TaskContext};
 use crate::author::File;
 use crate::{Error, ErrorKind, Result};
 
@@ -19,8 +17,8 @@ impl TaskContext {
     /// that, the file is there whole or not at all. The same name again replaces the file; other
     /// attempts have folders of their own.
     ///
-    /// What is too big for memory is written by the store itself: [`TaskContext::raw`] and
-    /// [`TaskContext::file_at`].
+    /// What is too big for memory is written through [`TaskContext::raw`], and named by
+    /// [`Place::file_at`].
     ///
     /// ```
     /// use flyte_core::contract::TaskContext;
@@ -39,23 +37,24 @@ impl TaskContext {
             let text = format!("`{name}` is no name of a file: one that is not empty, without `/`");
             return Err(Error::new(ErrorKind::Invalid, FILE, text));
         }
-        let (store, folder) = self.raw();
-        let path = folder.join(name);
-        let written = store.put(&path, bytes.into()).await;
-        written.map_err(|e| failed(FILE, path.as_ref(), e))?;
-        Ok(self.file_at(&path))
+        let (raw, path) = (self.raw(), Path::from(name));
+        let file = raw.file_at(&path);
+        let written = raw.put(&path, bytes.into()).await;
+        written.map_err(|e| failed(FILE, &file.uri, e))?;
+        Ok(file)
     }
 
     /// Reads a file whole. It may be one of another task, also of flytekit's, or an input of the
-    /// execution: whatever lies in the scheduler's store of files. May be dropped and called again.
+    /// execution: whatever lies in the scheduler's store of files, since who has a uri may read
+    /// what it names. May be dropped and called again.
     ///
     /// # Errors
     /// `Invalid` if it lies elsewhere, or has more than [`TaskContext::OPEN_BYTES_MAX`] bytes;
     /// `NotFound` if it is not there; what the store says, as `Denied` or `Unavailable`.
     pub async fn open(&self, file: &File) -> Result<Bytes> {
-        let (store, path) = self.locate(&file.uri)?;
         let failed = |e| failed(OPEN, &file.uri, e);
-        let found = store.get(&path).await.map_err(failed)?;
+        let there = self.locate(&file.uri)?;
+        let found = there.get(&Path::ROOT).await.map_err(failed)?;
         if found.meta.size > Self::OPEN_BYTES_MAX {
             let text = format!(
                 "`{}` has {} bytes, and {} is the most that is read whole: stream it from what \
@@ -69,24 +68,28 @@ impl TaskContext {
         found.bytes().await.map_err(failed)
     }
 
-    /// The store and the path of what a uri names, to read parts of it, stream it, or list a
-    /// folder. It asks nobody whether there is something.
+    /// What a uri names, to read parts of it, stream it, or list a folder. The place cannot be
+    /// written and has nothing but that: a file is at the empty path, what is in a folder at the
+    /// paths inside it. It asks nobody whether there is something.
     ///
     /// ```
     /// use flyte_core::contract::TaskContext;
-    /// use flyte_core::object_store::ObjectStoreExt;
+    /// use flyte_core::object_store::{ObjectStoreExt, path::Path};
     /// # futures::executor::block_on(async {
     /// let cx = TaskContext::test();
     /// let file = cx.file("letters", "abcdef").await?;
-    /// let (store, path) = cx.locate(&file.uri)?;
-    /// assert_eq!(store.get_range(&path, 2..4).await.unwrap(), "cd");
+    /// let there = cx.locate(&file.uri)?;
+    /// assert_eq!(there.get_range(&Path::ROOT, 2..4).await.unwrap(), "cd");
+    /// let folder = cx.locate(cx.raw().uri())?;
+    /// assert_eq!(folder.get_range(&"letters".into(), 2..4).await.unwrap(), "cd");
     /// assert!(cx.locate("https://example.org/letters").is_err());
     /// # Ok::<_, flyte_core::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// `Invalid` if it does not lie under the root of the scheduler's store of files.
-    pub fn locate(&self, uri: &str) -> Result<(Arc<dyn ObjectStore>, Path)> {
+    /// `Invalid` if it does not lie under the root of the scheduler's store of files, or is that
+    /// root.
+    pub fn locate(&self, uri: &str) -> Result<Place> {
         let (store, root) = self.files();
         let local = match root.contains("://") {
             true => None,
@@ -110,14 +113,11 @@ impl TaskContext {
         };
         let path = Path::parse(inner)
             .map_err(|e| Error::new(ErrorKind::Invalid, OPEN, format!("`{uri}`: {e}")))?;
-        Ok((store.clone(), path))
-    }
-
-    /// The value that names a file which was written through the store itself, for instance below
-    /// [`TaskContext::raw`]. It asks nobody whether the file is there.
-    #[must_use]
-    pub fn file_at(&self, path: &Path) -> File {
-        File::at(format!("{}/{path}", self.files().1))
+        if path.is_root() {
+            let text = format!("`{uri}` is all of the scheduler's files: name one, or a folder");
+            return Err(Error::new(ErrorKind::Invalid, OPEN, text));
+        }
+        Ok(Place::new(store, root, &path).read_only())
     }
 }
 
@@ -136,6 +136,8 @@ fn failed(operation: &'static str, uri: &str, e: object_store::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures::executor::block_on;
     use object_store::memory::InMemory;
 
@@ -183,6 +185,8 @@ mod tests {
             "/database/x",
             "/etc/passwd",
             "/data",
+            "/data/",
+            "/data//",
             "/data/../etc/passwd",
             "s3://bucket/x",
             "file:///etc/passwd",
@@ -199,5 +203,32 @@ mod tests {
         let file = block_on(cx.file("x", "y")).unwrap();
         let file = File::at(format!("file://{}", file.uri));
         assert_eq!(block_on(cx.open(&file)).unwrap(), "y");
+    }
+
+    #[test]
+    fn what_is_located_is_read_and_not_written() {
+        let cx = context("/data");
+        let file = block_on(cx.file("x", "y")).unwrap();
+        for uri in [&*file.uri, cx.raw().uri()] {
+            let there = cx.locate(uri).unwrap();
+            let e = block_on(there.put(&"z".into(), "mine now".into())).unwrap_err();
+            assert!(e.to_string().contains("for reading"), "{e}");
+        }
+        assert_eq!(block_on(cx.open(&file)).unwrap(), "y");
+    }
+
+    #[test]
+    fn an_attempt_reads_the_checkpoint_before_and_writes_its_own() {
+        let parts = context("/data").parts().clone();
+        let at = |n| TaskContext::new(parts.clone(), NodeAddr::default(), n, None, None);
+        assert!(at(0).previous_checkpoint().is_none());
+        block_on(at(0).checkpoint().put(&"at".into(), "7".into())).unwrap();
+        let before = at(1).previous_checkpoint().unwrap();
+        let read = block_on(async { before.get(&"at".into()).await?.bytes().await });
+        assert_eq!(read.unwrap(), "7");
+        let written = block_on(before.put(&"at".into(), "8".into()));
+        assert!(written.is_err(), "the attempt before is over");
+        assert_eq!(before.uri(), at(0).checkpoint().uri());
+        assert!(block_on(at(1).checkpoint().get(&"at".into())).is_err());
     }
 }

@@ -12,8 +12,10 @@ mod command;
 mod event;
 mod expansion;
 mod files;
+mod place;
 mod plugin;
 mod policy;
+mod read_only;
 mod registry;
 mod secrets;
 mod store;
@@ -31,6 +33,7 @@ pub use command::{
 };
 pub use event::{Event, EventCursor, EventItem, EventKind, EventSource, EventStream, NodeRef};
 pub use expansion::Expansion;
+pub use place::Place;
 pub use plugin::{
     AttemptLocations, JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest,
     Launched, LookupRequest, Plugin, PluginCapabilities, PluginInfo, PollInterval, Prepared,

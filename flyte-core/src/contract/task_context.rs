@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use super::{HostResources, Progress};
+use super::{HostResources, Place, Progress};
 use crate::id::{AttemptKey, ExecutionId, NodeAddr};
 use crate::literal::Timestamp;
 use crate::{Error, ErrorKind, Result};
@@ -125,31 +125,53 @@ impl TaskContext {
         self.parts.epoch
     }
 
-    /// A place for this attempt's results: a store and a prefix that no other attempt shares.
+    /// A place for this attempt's results, which no other attempt shares.
     #[must_use]
-    pub fn outputs(&self) -> (Arc<dyn ObjectStore>, Path) {
-        (self.parts.blobs.clone(), self.place("outputs"))
+    pub fn outputs(&self) -> Place {
+        self.place(self.attempt, "outputs")
     }
 
-    /// A place for this attempt's raw data; [`TaskContext::file`] writes there.
+    /// A place for this attempt's raw data, which no other attempt shares; [`TaskContext::file`]
+    /// writes there.
     #[must_use]
-    pub fn raw(&self) -> (Arc<dyn ObjectStore>, Path) {
-        (self.parts.blobs.clone(), self.place("raw"))
+    pub fn raw(&self) -> Place {
+        self.place(self.attempt, "raw")
     }
 
-    /// Where this attempt's checkpoint goes, and where the previous attempt's is.
+    /// Where this attempt leaves how far it came, for the next one.
     #[must_use]
-    pub fn checkpoint(&self) -> (Arc<dyn ObjectStore>, Path, Option<Path>) {
-        let of = |attempt: u32| {
-            self.node_place()
-                .join(attempt.to_string())
-                .join("_flytecheckpoints")
-        };
-        (
-            self.parts.blobs.clone(),
-            of(self.attempt),
-            self.attempt.checked_sub(1).map(of),
-        )
+    pub fn checkpoint(&self) -> Place {
+        self.place(self.attempt, CHECKPOINT)
+    }
+
+    /// What the attempt before this one left at its [`TaskContext::checkpoint`], to read: it may
+    /// be nothing. `None` for the first attempt.
+    ///
+    /// ```
+    /// use flyte_core::contract::{TaskContext, TaskError};
+    /// use flyte_core::object_store::{Error, ObjectStoreExt};
+    ///
+    /// async fn count(cx: &TaskContext) -> Result<u64, TaskError> {
+    ///     let mut done = 0;
+    ///     if let Some(before) = cx.previous_checkpoint() {
+    ///         match before.get(&"done".into()).await {
+    ///             Ok(found) => done = std::str::from_utf8(&found.bytes().await?)?.parse()?,
+    ///             Err(Error::NotFound { .. }) => {}
+    ///             Err(e) => return Err(e.into()),
+    ///         }
+    ///     }
+    ///     done += 1;
+    ///     cx.checkpoint().put(&"done".into(), done.to_string().into()).await?;
+    ///     Ok(done)
+    /// }
+    /// # futures::executor::block_on(async {
+    /// assert_eq!(count(&TaskContext::test()).await.unwrap(), 1);
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn previous_checkpoint(&self) -> Option<Place> {
+        let before = self.attempt.checked_sub(1)?;
+        Some(self.place(before, CHECKPOINT).read_only())
     }
 
     /// A value of the host.
@@ -188,15 +210,17 @@ impl TaskContext {
         (&self.parts.blobs, &self.parts.root)
     }
 
-    fn node_place(&self) -> Path {
-        self.parts
-            .prefix
-            .clone()
-            .join(self.addr.frame.0.to_string())
-            .join(self.addr.node.0.to_string())
+    #[cfg(test)]
+    pub(super) fn parts(&self) -> &Arc<TaskContextParts> {
+        &self.parts
     }
 
-    fn place(&self, kind: &'static str) -> Path {
-        self.node_place().join(self.attempt.to_string()).join(kind)
+    fn place(&self, attempt: u32, kind: &'static str) -> Place {
+        let parts = [self.addr.frame.0, self.addr.node.0, attempt];
+        let node = self.parts.prefix.clone();
+        let folder = parts.iter().fold(node, |at, n| at.join(n.to_string()));
+        Place::new(&self.parts.blobs, &self.parts.root, &folder.join(kind))
     }
 }
+
+const CHECKPOINT: &str = "_flytecheckpoints";

@@ -102,7 +102,7 @@ pub struct Entry {
     pub fencing_token: u64,
     /// When it will be ended.
     pub deadline: Option<Timestamp>,
-    /// Its places: outputs, raw data, checkpoint.
+    /// The uris of its places: outputs, raw data, checkpoint.
     pub places: Vec<String>,
     /// What it found at the checkpoint of the attempt before.
     pub found: Option<String>,
@@ -178,26 +178,24 @@ impl Task for Actor {
 
     async fn run(&self, cx: &TaskContext, _: Row) -> Result<Row, TaskError> {
         let diary = cx.resource::<Diary>()?;
-        let (blobs, checkpoint, before) = cx.checkpoint();
-        let found = match before {
-            Some(place) => {
-                let bytes = blobs.get(&place.join("note")).await?.bytes().await?;
+        let checkpoint = cx.checkpoint();
+        let found = match cx.previous_checkpoint() {
+            Some(before) => {
+                let bytes = before.get(&"note".into()).await?.bytes().await?;
                 Some(String::from_utf8_lossy(&bytes).into_owned())
             }
             None => None,
         };
         let note = format!("attempt {} was here", cx.attempt());
-        blobs
-            .put(&checkpoint.clone().join("note"), note.into())
-            .await?;
-        let places = [cx.outputs().1, cx.raw().1, checkpoint];
+        checkpoint.put(&"note".into(), note.into()).await?;
+        let places = [cx.outputs(), cx.raw(), checkpoint];
         let entry = Entry {
             begun: Instant::now(),
             attempt: cx.attempt(),
             key: cx.key(),
             fencing_token: cx.fencing_token(),
             deadline: cx.deadline(),
-            places: places.map(|p| p.to_string()).into(),
+            places: places.map(|p| p.uri().to_owned()).into(),
             found,
             ended: false,
         };
