@@ -28,6 +28,15 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 pub const NAME_BYTES_MAX: usize = 255;
 /// Bytes of one journal frame.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of a file of a cached result whose digest is taken and compared; of a longer one the
+/// length is.
+pub const CACHE_DIGEST_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of all files of a cached result together whose digests are taken; of the files beyond
+/// the length is compared.
+pub const CACHE_DIGEST_SUM_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Files of a cached result, those of its folders together, that are compared; a folder that has
+/// more must be there.
+pub const CACHE_FILES_MAX: usize = 1_000;
 /// Attempts of one node, all kinds of failure together.
 pub const ATTEMPTS_MAX: u32 = 1_000;
 /// Bytes of one snapshot of a shard; with more open than that the journal stays as it is.

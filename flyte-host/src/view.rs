@@ -111,11 +111,11 @@ impl Live {
                     *self.phases.entry(phase.as_str()).or_default() += 1;
                 }
             }
-            EventKind::Parked { cause } => {
-                let text = format!("parked: {cause}");
-                self.bar.suspend(|| tell!("{text}"));
+            kind => {
+                if let Some(text) = told(kind) {
+                    self.bar.suspend(|| tell!("{text}"));
+                }
             }
-            _ => {}
         }
         self.draw();
     }
@@ -167,7 +167,27 @@ fn plain(kind: &EventKind) {
             };
             tell!("{:<24} {phase}{cached}", node.path);
         }
-        EventKind::Parked { cause } => tell!("parked: {cause}"),
-        _ => {}
+        kind => {
+            if let Some(text) = told(kind) {
+                tell!("{text}");
+            }
+        }
+    }
+}
+
+/// What is worth a line that stays: what waits for somebody, and what is said of an attempt.
+fn told(kind: &EventKind) -> Option<String> {
+    match kind {
+        EventKind::Parked { cause } => Some(format!("parked: {cause}")),
+        // Its end repeats what was said last.
+        EventKind::Task {
+            node,
+            phase,
+            reason,
+            ..
+        } if !reason.is_empty() && !phase.is_terminal() => {
+            Some(format!("{:<24} {reason}", node.path))
+        }
+        _ => None,
     }
 }

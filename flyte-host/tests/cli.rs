@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -90,6 +91,105 @@ fn a_cached_file_that_is_gone_is_made_anew() {
     assert_eq!(third["nodes"][0]["attempts"], 1, "{third}");
     assert_eq!(third["nodes"][0]["cache"], "CACHE_POPULATED");
     assert_eq!(run()["nodes"][0]["cache"], "CACHE_HIT");
+}
+
+/// A file and a folder that are outputs of a cached task.
+const KEEPS: &str = r#"
+import os, tempfile
+from flytekit import task, workflow
+from flytekit.types.directory import FlyteDirectory
+from flytekit.types.file import FlyteFile
+
+@task(cache=True, cache_version="1")
+def make() -> tuple[FlyteFile, FlyteDirectory]:
+    with open("/tmp/flyte-rs-test-COUNTER", "a") as f:
+        f.write("x")
+    path, folder = os.path.join(tempfile.mkdtemp(), "f"), tempfile.mkdtemp()
+    open(path, "w").write("text")
+    os.makedirs(os.path.join(folder, "inner"))
+    for name in ["one", "inner/two"]:
+        open(os.path.join(folder, name), "w").write(name)
+    return FlyteFile(path), FlyteDirectory(folder)
+
+@workflow
+def wf() -> tuple[FlyteFile, FlyteDirectory]:
+    return make()
+"#;
+
+/// Does something to the file or the folder.
+type Damage = fn(&Path, &Path);
+
+#[test]
+fn a_cached_file_that_was_changed_is_made_anew() {
+    let f = Folder::with("keeps.py", KEEPS);
+    let made = json(&f.run(&["--json", "keeps.py", "wf"]));
+    assert_eq!(made["nodes"][0]["cache"], "CACHE_POPULATED", "{made}");
+    let hit = |what: &str| {
+        let (runs, shown) = (f.counter(), json(&f.run(&["--json", "keeps.py", "wf"])));
+        assert_eq!(shown["nodes"][0]["cache"], "CACHE_HIT", "{what}: {shown}");
+        assert_eq!(f.counter(), runs, "{what}");
+        // Where they are now.
+        ["o0", "o1"].map(|o| PathBuf::from(shown["outputs"][o].as_str().unwrap()))
+    };
+    let misses: [(&str, Damage, &str); 7] = [
+        (
+            "the same length",
+            |file, _| std::fs::write(file, "tExt").unwrap(),
+            "has other bytes than it had",
+        ),
+        (
+            "longer",
+            |file, _| std::fs::write(file, "texts").unwrap(),
+            "has 5 bytes, and had 4",
+        ),
+        (
+            "gone",
+            |file, _| std::fs::remove_file(file).unwrap(),
+            "is gone",
+        ),
+        (
+            "a file of the folder",
+            |_, folder| std::fs::write(folder.join("inner/two"), "INNER/TWO").unwrap(),
+            "has a file `inner/two` that has other bytes than it had",
+        ),
+        (
+            "a file less in the folder",
+            |_, folder| std::fs::remove_file(folder.join("one")).unwrap(),
+            "lost its file `one`",
+        ),
+        (
+            "a file more in the folder",
+            |_, folder| std::fs::write(folder.join("three"), "").unwrap(),
+            "has a new file `three`",
+        ),
+        (
+            "a file where the folder was",
+            |_, folder| {
+                std::fs::remove_dir_all(folder).unwrap();
+                std::fs::write(folder, "a file").unwrap();
+            },
+            "was a folder, and is a file",
+        ),
+    ];
+    for (what, change, why) in misses {
+        let [file, folder] = hit(what);
+        change(&file, &folder);
+        let runs = f.counter();
+        let o = f.run(&["keeps.py", "wf"]);
+        let told = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert_eq!(o.status.code(), Some(0), "{what}: {told}");
+        assert_eq!(f.counter(), runs + 1, "{what}: it is computed once more");
+        let place = match why.contains("file `") || why.contains("folder") {
+            true => folder,
+            false => file,
+        };
+        let wanted = format!(
+            "the cached result is of no use: `{}` {why}",
+            place.display()
+        );
+        assert_eq!(told.matches(&wanted).count(), 1, "{what}: {told}");
+    }
+    hit("at the end");
 }
 
 #[test]

@@ -122,6 +122,7 @@ async fn the_command_deletes_rows_names_journal_and_files() {
             attempt: 0,
         },
         created_at: Timestamp::UNIX_EPOCH,
+        blobs: Vec::new(),
     };
     let key = CacheKey {
         tenant: id("b").tenant,

@@ -4,9 +4,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::Artifact;
 use crate::Result;
-use crate::id::{AttemptKey, Digest, Str, Tenant};
-use crate::literal::{Row, Timestamp};
+use crate::id::{Digest, Str, Tenant};
+use crate::literal::Timestamp;
 
 /// Results of tasks by what went into them.
 ///
@@ -14,7 +15,8 @@ use crate::literal::{Row, Timestamp};
 /// own clock.
 ///
 /// A cache does not read blobs. Whoever uses a hit looks whether what its outputs point at is
-/// still there and whole; if not, it reports that, counts it as a miss, and replaces the entry.
+/// still there and as [`Artifact::blobs`] says; if not, it reports that, counts it as a miss, and
+/// replaces the entry. A cache stores [`Artifact::to_bytes`].
 /// A cache that stays unreachable is no reason to fail: the task runs, and its record says that
 /// the lookup failed.
 ///
@@ -49,7 +51,8 @@ use crate::literal::{Row, Timestamp};
 ///     attempt: 0,
 /// };
 /// let outputs = Row::from_pairs([("o0", Literal::Integer(42))]);
-/// let artifact = Artifact { outputs, producer, created_at: Timestamp::UNIX_EPOCH };
+/// let created_at = Timestamp::UNIX_EPOCH;
+/// let artifact = Artifact { outputs, producer, created_at, blobs: Vec::new() };
 /// cache.put(&key, &artifact, &PutOptions::default().with_token(mine.token)).await?;
 /// assert_eq!(cache.get(&key).await?, CacheLookup::Hit(Box::new(artifact)));
 ///
@@ -63,7 +66,7 @@ pub trait Cache: Debug + Send + Sync {
     /// Looks a result up.
     ///
     /// - MUST [cache.get.hit]: what was `put` under an equal key is returned unchanged, producer
-    ///   included.
+    ///   and blobs included.
     /// - MUST [cache.get.parts]: keys that differ in any part never meet.
     async fn get(&self, key: &CacheKey) -> Result<CacheLookup>;
 
@@ -171,30 +174,6 @@ impl CacheKey {
         let differ = |n: &&&Str| digest(self, n) != digest(other, n);
         out.extend(names.iter().filter(differ).map(|n| format!("inputs.{n}")));
         out
-    }
-}
-
-/// A stored result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Artifact {
-    /// The outputs.
-    pub outputs: Row,
-    /// Which attempt made it.
-    pub producer: AttemptKey,
-    /// When.
-    pub created_at: Timestamp,
-}
-
-impl Artifact {
-    /// Sets `found` for each text that its outputs contain, also inside of documents.
-    pub fn mark(&self, texts: &[String], found: &mut [bool]) {
-        let bytes =
-            postcard::to_allocvec(&self.outputs).expect("invariant: no type that postcard refuses");
-        // Texts are stored as they are, by this library and by MessagePack.
-        let all = String::from_utf8_lossy(&bytes);
-        for (text, found) in texts.iter().zip(found).filter(|(_, found)| !**found) {
-            *found = all.contains(text.as_str());
-        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! Invariant: every trait here is object-safe, `Debug + Send + Sync` and takes `&self`
 //! (a [`Policy`] is one shard's own and takes `&mut self`).
 
+mod artifact;
 mod cache;
 mod clock;
 mod command;
@@ -23,9 +24,10 @@ mod task;
 mod task_context;
 mod task_error;
 
+pub use artifact::{Artifact, ArtifactBlob, ArtifactFile};
 pub use cache::{
-    Artifact, Cache, CacheExplanation, CacheKey, CacheLookup, PutOptions, Reservation,
-    ReservationToken, ReserveOutcome, SweepReport,
+    Cache, CacheExplanation, CacheKey, CacheLookup, PutOptions, Reservation, ReservationToken,
+    ReserveOutcome, SweepReport,
 };
 pub use clock::{Clock, ManualClock};
 pub use command::{

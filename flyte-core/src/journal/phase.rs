@@ -115,6 +115,17 @@ flyte_enum! {
     }
 }
 
+impl TaskPhase {
+    /// Whether the attempt is over.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            Self::Succeeded | Self::Failed | Self::Aborted | Self::RetryableFailed
+        )
+    }
+}
+
 flyte_enum! {
     /// `flyteidl.core.CatalogCacheStatus`.
     #[allow(missing_docs)] // The names say it all.

@@ -230,10 +230,7 @@ impl Out {
             return;
         };
         row.phase = phase;
-        if matches!(
-            phase,
-            TaskPhase::Succeeded | TaskPhase::Failed | TaskPhase::Aborted
-        ) {
+        if phase.is_terminal() {
             row.ended_at = Some(self.at);
         }
         let kind = EventKind::Task {

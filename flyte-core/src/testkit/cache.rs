@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use super::{Case, Failure, Outcome, Report, begin, not_applicable, run};
 use crate::contract::{
-    Artifact, Cache, CacheExplanation, CacheKey, CacheLookup, PutOptions, ReservationToken,
-    ReserveOutcome,
+    Artifact, ArtifactBlob, ArtifactFile, Cache, CacheExplanation, CacheKey, CacheLookup,
+    PutOptions, ReservationToken, ReserveOutcome,
 };
 use crate::id::{AttemptKey, Digest, ExecutionId, NodeAddr, Tenant};
 use crate::literal::{Literal, Row, Timestamp};
@@ -95,6 +95,14 @@ fn artifact(n: i64) -> Artifact {
             attempt: 3,
         },
         created_at: Timestamp::from_unix_millis(1_000 + n),
+        blobs: vec![ArtifactBlob {
+            uri: "/data/ü".into(),
+            files: vec![ArtifactFile {
+                path: "".into(),
+                bytes: 1 << 40,
+                digest: Some(Digest::of("testkit", b"file")),
+            }],
+        }],
     }
 }
 

@@ -1,9 +1,8 @@
 //! What tasks left in files.
 
-use flyte_core::literal::{Literal, Row};
-use flyte_core::object_store::{self, ObjectStore, ObjectStoreExt};
+use flyte_core::object_store::path::Path;
+use flyte_core::object_store::{self, ObjectStoreExt};
 use flyte_core::{Error, ErrorKind};
-use futures::StreamExt;
 
 use super::world::World;
 use crate::outcome::Files;
@@ -34,47 +33,13 @@ impl World {
             futures: read("futures.pb").await?.is_some(),
         })
     }
-
-    /// The first file or folder of ours that outputs point at and that is not there any more.
-    pub(super) async fn gone(&self, outputs: &Row) -> Result<Option<String>, Error> {
-        for uri in outputs.values().iter().flat_map(uris) {
-            if self.root.is_empty() || !uri.starts_with(&self.root) {
-                continue;
-            }
-            let path = self.path(&uri)?;
-            let there = match self.blobs.head(&path).await {
-                Ok(_) => true,
-                // It may be a folder.
-                Err(object_store::Error::NotFound { .. }) => {
-                    let first = self.blobs.list(Some(&path)).next().await;
-                    first
-                        .transpose()
-                        .map_err(|e| blob_error("cache", e))?
-                        .is_some()
-                }
-                Err(e) => return Err(blob_error("cache", e)),
-            };
-            if !there {
-                return Ok(Some(uri));
-            }
-        }
-        Ok(None)
-    }
 }
 
-/// The files and folders that a value points at.
-fn uris(value: &Literal) -> Vec<String> {
-    match value {
-        Literal::Blob(b) => vec![b.uri.to_string()],
-        Literal::Schema(s) => vec![s.uri.to_string()],
-        Literal::StructuredDataset(d) => vec![d.uri.to_string()],
-        Literal::Offloaded(o) => vec![o.uri.to_string()],
-        Literal::Union(u) => uris(&u.value),
-        Literal::Annotated(_) => uris(value.value()),
-        Literal::Collection(items) => items.iter().flat_map(uris).collect(),
-        Literal::Map(entries) => entries.values().flat_map(uris).collect(),
-        _ => Vec::new(),
-    }
+/// The path of a uri in the store whose uris begin with `root`.
+pub(super) fn path_of(root: &str, uri: &str) -> Result<Path, Error> {
+    let inner = uri.strip_prefix(root).unwrap_or(uri);
+    Path::parse(inner.trim_start_matches('/'))
+        .map_err(|e| Error::new(ErrorKind::Invalid, "blobs", format!("`{uri}`: {e}")))
 }
 
 pub(super) fn blob_error(operation: &'static str, e: object_store::Error) -> Error {

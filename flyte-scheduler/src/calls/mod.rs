@@ -1,6 +1,7 @@
 //! Calls of the contracts on behalf of a driver: of plugins, the cache, files and the store. Each is
 //! repeated here as often as its error says that this is safe, and answers by a message.
 
+mod blobs;
 mod children;
 mod files;
 mod jobs;

@@ -8,6 +8,7 @@ use flyte_core::contract::{
 };
 use flyte_core::journal::CacheStatus;
 
+use super::blobs::ResultFiles;
 use super::world::{TRIES, World};
 use crate::engine::{CacheAnswer, CacheOwner};
 
@@ -18,13 +19,16 @@ impl World {
         reserve: Option<CacheOwner>,
     ) -> CacheAnswer {
         let cache = self.cache.as_ref().expect("invariant: only with a cache");
+        let mut lost = None;
         for i in 0..TRIES {
             let miss = match cache.get(key).await {
-                Ok(CacheLookup::Hit(artifact)) => match self.gone(&artifact.outputs).await {
+                Ok(CacheLookup::Hit(artifact)) => match self.result_files().lost(&artifact).await {
                     Ok(None) => return CacheAnswer::Hit(artifact),
-                    // What its outputs point at is gone: the result is computed and stored anew.
-                    Ok(Some(uri)) => {
-                        tracing::warn!(uri, task = %key.task, "a cached result lost its data");
+                    // What its outputs point at is gone or another: the result is computed and
+                    // stored anew.
+                    Ok(Some(why)) => {
+                        tracing::warn!(why, task = %key.task, "a cached result lost its data");
+                        lost = Some(why);
                         cache.invalidate(key).await.is_ok()
                     }
                     Err(e) => {
@@ -40,13 +44,55 @@ impl World {
             };
             if miss {
                 match missed(&**cache, key, reserve.as_ref()).await {
-                    Ok(answer) => return answer,
+                    Ok(answer) => return after(lost, answer),
                     Err(e) => tracing::warn!(error = %e, "the cache cannot be asked"),
                 }
             }
             tokio::time::sleep(Duration::from_millis(20 << i)).await;
         }
-        CacheAnswer::Unreachable
+        after(lost, CacheAnswer::Unreachable)
+    }
+
+    fn result_files(&self) -> ResultFiles<'_> {
+        ResultFiles::new(&self.blobs, &self.root)
+    }
+
+    /// Publishes a result together with what its files are.
+    pub(super) async fn cache_put(
+        &self,
+        key: &CacheKey,
+        mut artifact: Artifact,
+        options: PutOptions,
+        mut token: Option<ReservationToken>,
+        owner: Option<CacheOwner>,
+    ) -> CacheStatus {
+        let cache = self.cache.as_deref().expect("invariant: only with a cache");
+        match self.result_files().note(&artifact.outputs).await {
+            Ok(blobs) => artifact.blobs = blobs,
+            Err(e) => {
+                tracing::warn!(error = %e, "a result was not published: its files cannot be read");
+                if let Some(t) = token {
+                    let _expires_anyway = cache.release(key, t).await;
+                }
+                return CacheStatus::PutFailure;
+            }
+        }
+        if !artifact.blobs.is_empty() && owner.is_some() {
+            // Reading may have taken longer than the reservation lasts: it is asked for again.
+            token = None;
+        }
+        publish(cache, key, &artifact, options, token, owner).await
+    }
+}
+
+/// An answer, after a result that was of no use.
+fn after(lost: Option<String>, answer: CacheAnswer) -> CacheAnswer {
+    match lost {
+        None => answer,
+        Some(why) => CacheAnswer::Lost {
+            why: why.into(),
+            then: Box::new(answer),
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::object_store::{ObjectStore, path::Path};
 use flyte_core::{Error, ErrorKind};
 
-use super::results::publish;
+use super::files::path_of;
 use crate::engine::{Effect, Input, TaskFailure};
 use crate::mail::{Mailbox, Message};
 use crate::outcome::judge;
@@ -66,9 +66,7 @@ impl World {
     }
 
     pub(super) fn path(&self, uri: &str) -> Result<Path, Error> {
-        let inner = uri.strip_prefix(&self.root).unwrap_or(uri);
-        Path::parse(inner.trim_start_matches('/'))
-            .map_err(|e| Error::new(ErrorKind::Invalid, "blobs", format!("`{uri}`: {e}")))
+        path_of(&self.root, uri)
     }
 
     /// Does everything that is not run in this process.
@@ -126,8 +124,7 @@ impl World {
                 owner,
             } => {
                 let options = PutOptions::default().with_overwrite(overwrite);
-                let cache = self.cache.as_deref().expect("invariant: only with a cache");
-                let status = publish(cache, &key, &artifact, options, token, owner).await;
+                let status = self.cache_put(&key, *artifact, options, token, owner).await;
                 self.tell(Input::Published { at, status });
             }
             Effect::CacheExtend { key, token, ttl } => {

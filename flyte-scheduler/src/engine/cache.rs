@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use flyte_core::contract::{Artifact, CacheKey, ReservationToken};
 use flyte_core::id::{AttemptKey, NodeAddr, Str};
-use flyte_core::journal::{CacheStatus, Change, OutputValues, Producer};
+use flyte_core::journal::{CacheStatus, Change, OutputValues, Producer, TaskPhase};
 use flyte_core::literal::{Row, SignedDuration, Timestamp, cache_digest, interface_digest};
 use flyte_core::plan::{NodeSettings, Target};
 use flyte_core::template::TaskTemplate;
 
 use super::resolve::inputs_of;
 use super::timer::Timer;
-use super::{AttemptRef, CacheAnswer, CacheOwner, Effect, Engine, Execution, NodeState};
+use super::{AttemptRef, CacheAnswer, CacheOwner, Effect, Engine, Execution, NodeState, TaskKind};
 
 /// What the cache has said of a ready node. Not durable: it is asked again after a crash.
 #[derive(Debug)]
@@ -21,8 +21,13 @@ pub(super) enum Looked {
         holder: String,
         ask_again: Timestamp,
     },
-    /// It has nothing; the node may begin.
-    Miss(CacheStatus, Option<(CacheKey, ReservationToken)>),
+    /// It has nothing; the node may begin. What it had was of no use, if there is a text that says
+    /// why.
+    Miss(
+        CacheStatus,
+        Option<(CacheKey, ReservationToken)>,
+        Option<Str>,
+    ),
 }
 
 /// How a node uses the cache.
@@ -144,6 +149,10 @@ impl Engine {
         if frame.closed || frame.ending || ex.node(at.addr) != NodeState::Ready {
             return;
         }
+        let (answer, lost) = match answer {
+            CacheAnswer::Lost { why, then } => (*then, Some(why)),
+            answer => (answer, None),
+        };
         let status = match answer {
             CacheAnswer::Hit(artifact) => match self.hit(at, &artifact) {
                 Some(outputs) => {
@@ -163,10 +172,10 @@ impl Engine {
                     );
                 }
                 // A stored row that does not fit the interface any more is no result.
-                None => Looked::Miss(CacheStatus::Miss, None),
+                None => Looked::Miss(CacheStatus::Miss, None, None),
             },
-            CacheAnswer::Miss => Looked::Miss(CacheStatus::Miss, None),
-            CacheAnswer::Unreachable => Looked::Miss(CacheStatus::LookupFailure, None),
+            CacheAnswer::Miss => Looked::Miss(CacheStatus::Miss, None, lost),
+            CacheAnswer::Unreachable => Looked::Miss(CacheStatus::LookupFailure, None, lost),
             CacheAnswer::Reserved(token) => {
                 let inputs = inputs_of(ex, at.addr).ok();
                 let key = inputs.and_then(|row| ex.cache_key(at.addr, &row));
@@ -174,8 +183,9 @@ impl Engine {
                 let due = self.now.saturating_add(SignedDuration::from_millis(third));
                 self.timers
                     .insert((due, at.execution, at.addr, Timer::Extend));
-                Looked::Miss(CacheStatus::Miss, key.map(|k| (k, token)))
+                Looked::Miss(CacheStatus::Miss, key.map(|k| (k, token)), lost)
             }
+            CacheAnswer::Lost { .. } => unreachable!("invariant: one answer follows a loss"),
             CacheAnswer::Held { holder, ask_again } => {
                 // The time is the cache's: by a clock that is ahead of it the engine would ask
                 // without a pause, by one that is behind it would wait for more than the ttl.
@@ -191,6 +201,35 @@ impl Engine {
         };
         self.looked.insert(slot, status);
         self.ready(at.execution, at.addr);
+    }
+
+    /// Says of an attempt that began why it does not have the result that was stored.
+    pub(super) fn report_lost(&mut self, at: AttemptRef) {
+        let looked = self.looked.get_mut(&(at.execution, at.addr));
+        let Some(Looked::Miss(_, _, lost)) = looked else {
+            return;
+        };
+        let Some(why) = lost.take() else {
+            return;
+        };
+        let ex = self
+            .state
+            .get(at.execution)
+            .expect("invariant: the caller looked");
+        // A plugin says by itself when its job runs.
+        let phase = match ex.kind(at.addr) {
+            Some(TaskKind::Plugin(_)) => TaskPhase::Queued,
+            _ => TaskPhase::Running,
+        };
+        let progressed = Change::Progressed {
+            addr: at.addr,
+            attempt: at.attempt,
+            phase,
+            phase_version: 1,
+            reason: format!("the cached result is of no use: {why}").into(),
+            logs: Vec::new(),
+        };
+        self.emit(at.execution, progressed);
     }
 
     fn hit(&self, at: AttemptRef, artifact: &Artifact) -> Option<OutputValues> {
@@ -223,7 +262,7 @@ impl Engine {
             _ => false,
         };
         match self.looked.get(&(number, addr)) {
-            Some(Looked::Miss(_, Some((key, token)))) if waits => {
+            Some(Looked::Miss(_, Some((key, token)), _)) if waits => {
                 let ttl = Duration::from_millis(self.config.reservation_ttl_ms);
                 let key = Box::new(key.clone());
                 self.effects.push(Effect::CacheExtend {
@@ -235,7 +274,7 @@ impl Engine {
                 let due = self.now.saturating_add(SignedDuration::from_millis(third));
                 self.timers.insert((due, number, addr, Timer::Extend));
             }
-            Some(Looked::Miss(_, Some(_))) => self.unreserve(number, addr),
+            Some(Looked::Miss(_, Some(_), _)) => self.unreserve(number, addr),
             _ => {}
         }
     }
@@ -244,10 +283,10 @@ impl Engine {
     /// waits for may need the same key. It asks again when it has room.
     pub(super) fn unreserve(&mut self, number: u64, addr: NodeAddr) {
         let slot = (number, addr);
-        if !matches!(self.looked.get(&slot), Some(Looked::Miss(_, Some(_)))) {
+        if !matches!(self.looked.get(&slot), Some(Looked::Miss(_, Some(_), _))) {
             return;
         }
-        if let Some(Looked::Miss(_, Some((key, token)))) = self.looked.remove(&slot) {
+        if let Some(Looked::Miss(_, Some((key, token)), _)) = self.looked.remove(&slot) {
             self.effects.push(Effect::CacheExtend {
                 key: Box::new(key),
                 token,
@@ -267,7 +306,7 @@ impl Engine {
             return CacheStatus::Disabled;
         }
         match self.looked.get(&(at.execution, at.addr)) {
-            Some(Looked::Miss(status, _)) => *status,
+            Some(Looked::Miss(status, ..)) => *status,
             _ if ex.submission.options.overwrite_cache => CacheStatus::Skipped,
             _ => CacheStatus::Miss,
         }
@@ -301,12 +340,14 @@ impl Engine {
             outputs,
             producer,
             created_at: self.now,
+            // Whoever tells the cache looks at them.
+            blobs: Vec::new(),
         });
         let overwrite = ex.submission.options.overwrite_cache;
         let serialised = ex.caching(at.addr).is_some_and(|c| c.serializable) && !overwrite;
         let owner = serialised.then(|| ex.owner(at, self.config.reservation_ttl_ms));
         let token = match looked {
-            Some(Looked::Miss(_, Some((_, token)))) => Some(token),
+            Some(Looked::Miss(_, Some((_, token)), _)) => Some(token),
             _ => None,
         };
         let key = Box::new(key);

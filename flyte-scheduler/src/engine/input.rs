@@ -156,6 +156,13 @@ pub enum CacheAnswer {
     },
     /// It could not be asked, again and again.
     Unreachable,
+    /// It had a result whose files are gone or changed, which it was told to forget.
+    Lost {
+        /// What is wrong with which file, for people.
+        why: Str,
+        /// What it answered then.
+        then: Box<CacheAnswer>,
+    },
 }
 
 /// Why an attempt failed.

@@ -174,6 +174,7 @@ impl Engine {
         };
         self.admission.occupy(at, units);
         self.emit(number, Change::Started { addr, attempt });
+        self.report_lost(at);
         let deadline = self.set_deadlines(at);
         let ex = self
             .state

@@ -49,13 +49,17 @@ impl Cache for PostgresCache {
             RETURNING artifact, set_config('synchronous_commit', 'off', true)";
         let digest = key.digest().0;
         match self.change("get", text, &[&&digest[..]]).await?.first() {
-            Some(row) => Ok(CacheLookup::Hit(Box::new(decode(row.get(0))?))),
+            Some(row) => {
+                let artifact = Artifact::from_bytes(row.get(0))?;
+                Ok(CacheLookup::Hit(Box::new(artifact)))
+            }
             None => Ok(CacheLookup::Miss),
         }
     }
 
     async fn put(&self, key: &CacheKey, artifact: &Artifact, options: &PutOptions) -> Result<()> {
-        let (digest, parts, bytes) = (key.digest().0, encode(key)?, encode(artifact)?);
+        let (digest, parts) = (key.digest().0, encode(key)?);
+        let bytes = artifact.to_bytes();
         let (digest, t) = (&digest[..], &key.tenant);
         let text = match options.overwrite {
             true => {
@@ -193,7 +197,7 @@ impl Cache for PostgresCache {
                 "SELECT digest, artifact FROM cache WHERE digest > $1 ORDER BY digest LIMIT 256";
             let rows = session.query(text, &[&after]).await?;
             for row in &rows {
-                let artifact: Artifact = decode(row.get(1))?;
+                let artifact = Artifact::from_bytes(row.get(1))?;
                 artifact.mark(texts, &mut found);
             }
             match rows.last() {

@@ -10,7 +10,7 @@ use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::classify;
-use super::sealed::{decode, encode};
+use super::sealed::{decode, encode, open_bytes, seal_bytes};
 use super::writer::Writer;
 
 /// The cache beside a [`SqliteStore`](super::SqliteStore), in the same file.
@@ -81,7 +81,7 @@ impl Cache for SqliteCache {
                     params![&digest[..], now_ms()],
                 )
                 .map_err(fail)?;
-                let artifact = decode(&bytes)?;
+                let artifact = Artifact::from_bytes(open_bytes(&bytes)?)?;
                 Ok(CacheLookup::Hit(Box::new(artifact)))
             })
             .await
@@ -89,7 +89,8 @@ impl Cache for SqliteCache {
 
     async fn put(&self, key: &CacheKey, artifact: &Artifact, options: &PutOptions) -> Result<()> {
         let (key, options) = (key.clone(), options.clone());
-        let (digest, parts, bytes) = (key.digest().0, encode(&key)?, encode(artifact)?);
+        let (digest, parts) = (key.digest().0, encode(&key)?);
+        let bytes = seal_bytes(artifact.to_bytes());
         self.change(move |c| {
             if let Some(token) = options.token {
                 let held = holder(c, &digest)?;
@@ -239,7 +240,7 @@ impl Cache for SqliteCache {
             };
             after = last.clone();
             for (_, artifact) in &page {
-                let artifact: Artifact = decode(artifact)?;
+                let artifact = Artifact::from_bytes(open_bytes(artifact)?)?;
                 artifact.mark(texts, &mut found);
             }
         }

@@ -11,6 +11,11 @@ pub(super) fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>> {
     encode_with(&[], value)
 }
 
+/// The same, of what has a stored form of its own.
+pub(super) fn seal_bytes(bytes: Vec<u8>) -> Vec<u8> {
+    seal(&[], bytes)
+}
+
 /// The same; the checksum holds for `key`, too, which lies in a column of its own.
 pub(super) fn encode_with(key: &[u8], value: &impl serde::Serialize) -> Result<Vec<u8>> {
     Ok(seal(key, codec::encode(value)?))
@@ -20,7 +25,16 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> 
     decode_with(&[], bytes)
 }
 
+/// What was sealed, if it is whole.
+pub(super) fn open_bytes(bytes: &[u8]) -> Result<&[u8]> {
+    open(&[], bytes)
+}
+
 pub(super) fn decode_with<T: serde::de::DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T> {
+    codec::decode(open(key, bytes)?)
+}
+
+fn open<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8]> {
     let damaged = |text: &str| {
         let text = format!("{text}; the store is damaged: restore it from a backup");
         Error::new(ErrorKind::Corrupt, "decode", text)
@@ -31,7 +45,7 @@ pub(super) fn decode_with<T: serde::de::DeserializeOwned>(key: &[u8], bytes: &[u
     if checksum(key, value) != u32::from_le_bytes(*sum) {
         return Err(damaged("a stored value does not have its checksum"));
     }
-    codec::decode(value)
+    Ok(value)
 }
 
 fn seal(key: &[u8], mut value: Vec<u8>) -> Vec<u8> {

@@ -94,6 +94,7 @@ pub async fn sample(folder: &Path) -> Fallible<(Vec<u8>, Known)> {
             attempt: 0,
         },
         created_at: Timestamp::UNIX_EPOCH,
+        blobs: Vec::new(),
     };
     let cache = store.cache();
     cache.put(&key, &artifact, &PutOptions::default()).await?;

@@ -197,7 +197,7 @@ impl World {
                         if other.is_some() {
                             self.cache.invalidate(&key);
                         }
-                        match &reserve {
+                        let answer = match &reserve {
                             None => CacheAnswer::Miss,
                             Some(who) => match self.reserve(&key, who) {
                                 Reserved::Yours(token) => CacheAnswer::Reserved(token),
@@ -214,6 +214,13 @@ impl World {
                                         ask_again: wall.saturating_add(wait),
                                     }
                                 }
+                            },
+                        };
+                        match other {
+                            None => answer,
+                            Some(_) => CacheAnswer::Lost {
+                                why: "its file is gone".into(),
+                                then: Box::new(answer),
                             },
                         }
                     }
