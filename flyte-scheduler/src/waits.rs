@@ -1,7 +1,9 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use flyte_core::contract::{CommandBody, InboxEntry};
 use flyte_core::id::ExecutionId;
 use tokio::sync::watch;
 
@@ -75,6 +77,17 @@ impl Waits {
         was
     }
 
+    /// The executions whose parking ends with what waits in an inbox.
+    pub(crate) fn freed_by(inbox: &[InboxEntry]) -> HashSet<ExecutionId> {
+        let freed = |entry: &InboxEntry| match &entry.command.body {
+            CommandBody::Release { execution } | CommandBody::Abort { execution, .. } => {
+                Some(execution.clone())
+            }
+            _ => None,
+        };
+        inbox.iter().filter_map(freed).collect()
+    }
+
     /// The shard is lost: from now on only the store knows.
     pub(crate) fn elsewhere(&self) {
         self.away.store(true, Ordering::SeqCst);
@@ -84,8 +97,9 @@ impl Waits {
     }
 
     /// The shard is this scheduler's, with this state. What is not open there ended elsewhere, or
-    /// is in the inbox: those who wait go on to ask the store until they are told.
-    pub(crate) fn here(&self, state: &State) {
+    /// is in the inbox: those who wait go on to ask the store until they are told. Of those that
+    /// are `freed` it says what comes of that, and not why they were parked.
+    pub(crate) fn here(&self, state: &State, freed: &HashSet<ExecutionId>) {
         self.away.store(false, Ordering::SeqCst);
         for wait in &self.by_id {
             if state.number(wait.key()).is_some() {
@@ -99,7 +113,9 @@ impl Waits {
             }
         }
         for ex in state.iter() {
-            if let Some(cause) = &ex.parked {
+            if let Some(cause) = &ex.parked
+                && !freed.contains(&ex.id)
+            {
                 self.parked(&ex.id, cause.into());
             }
         }

@@ -10,13 +10,15 @@ use common::call::{Call, Calls, id, submit};
 use common::store::Hooked;
 use common::{drops, until};
 use flyte_core::contract::{
-    ExecutionOptions, FairShare, ManualClock, Policy, Query, QueueHead, Store,
+    Command, CommandBody, CommandId, ExecutionOptions, FairShare, ManualClock, Policy, Query,
+    QueueHead, ShardId, Store, Submission,
 };
 use flyte_core::journal::{IndexRow, WorkflowPhase};
+use flyte_core::literal::{Row, Timestamp};
 use flyte_core::memory::MemoryStore;
-use flyte_core::plan::NodeSettings;
+use flyte_core::plan::{NodeSettings, Plan};
 use flyte_core::{Error, ErrorKind};
-use flyte_scheduler::{ParkKind, Scheduler, Submit, WaitError};
+use flyte_scheduler::{ParkKind, Scheduler, Submit, WaitCause, WaitError};
 use futures::FutureExt;
 
 /// The first attempt hangs until it is dropped; later ones succeed.
@@ -174,10 +176,14 @@ impl Panics {
     }
 
     async fn scheduler(&self) -> Scheduler {
+        self.scheduler_on(Arc::new(MemoryStore::default())).await
+    }
+
+    async fn scheduler_on(&self, store: Arc<dyn Store>) -> Scheduler {
         let policy = self.clone();
         let quick = Calls::default().with("quick", |_| async { Ok(()) });
         let b = Scheduler::builder().policy(move || policy.clone());
-        b.resource(quick).build().await.unwrap()
+        b.store(store).resource(quick).build().await.unwrap()
     }
 }
 
@@ -222,6 +228,75 @@ async fn the_third_panic_quarantines_one_execution_and_the_others_go_on() {
     scheduler.release(&id("poison")).await.unwrap();
     assert!(poison.await.is_ok());
     assert!(scheduler.health().await.is_well());
+}
+
+/// The old cause is no answer to who asks after the release, which takes its time.
+#[tokio::test]
+async fn a_release_that_waits_for_an_owner_is_heard_before_the_old_cause() {
+    let panics = Panics::times(3);
+    let inner = MemoryStore::default();
+    let scheduler = panics.scheduler_on(Arc::new(inner.clone())).await;
+    let poison = two(&scheduler, "poison").await;
+    assert!(matches!(poison.wait().await, Err(WaitError::Parked(_))));
+    scheduler.shutdown(Duration::from_secs(5)).await;
+
+    // A submission comes before it, whose plan cannot be read yet.
+    let plan = Call::new("quick").alone();
+    let bytes = plan.to_bytes();
+    let digest = Plan::digest_of(&bytes);
+    inner.put_plan(digest, bytes.into()).await.unwrap();
+    let submission = Submission {
+        id: id("other"),
+        plan: digest,
+        entity: plan.id.clone(),
+        inputs: Row::default(),
+        options: ExecutionOptions::default(),
+        submitted_at: Timestamp::UNIX_EPOCH,
+        parent: None,
+    };
+    let bodies = [
+        CommandBody::Submit(Box::new(submission)),
+        CommandBody::Release {
+            execution: id("poison"),
+        },
+    ];
+    let command = |(n, body)| Command {
+        id: CommandId(n),
+        body,
+    };
+    let commands = (1..).zip(bodies).map(command).collect();
+    inner.enqueue(ShardId(0), commands).await.unwrap();
+    let (asked, open) = (
+        Arc::new(AtomicU32::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let before = {
+        let (asked, open) = (asked.clone(), open.clone());
+        move |call: &'static str| {
+            // The first plan is that of what is loaded.
+            let stop = call == "get_plan" && asked.fetch_add(1, Ordering::SeqCst) > 0;
+            let open = open.clone();
+            async move {
+                if stop {
+                    until(|| open.load(Ordering::SeqCst)).await;
+                }
+                Ok(())
+            }
+            .boxed()
+        }
+    };
+    let after = |_| async { Ok(()) }.boxed();
+    let store = Arc::new(Hooked::new(inner, before, after));
+    let scheduler = panics.scheduler_on(store).await;
+    let poison = scheduler.attach(&id("poison")).await.unwrap();
+    // Whoever answers this has begun.
+    let why = scheduler.explain(&id("poison"), "b").await.unwrap();
+    assert!(matches!(why, WaitCause::Parked(_)), "{why}");
+    until(|| asked.load(Ordering::SeqCst) > 1).await;
+    let told = poison.wait().now_or_never();
+    assert!(told.is_none(), "{told:?}");
+    open.store(true, Ordering::SeqCst);
+    assert!(poison.await.is_ok());
 }
 
 #[tokio::test]

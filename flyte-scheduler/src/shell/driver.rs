@@ -16,6 +16,7 @@ use crate::parked::Parked;
 use crate::shard::{Action, Shard};
 use crate::tasks::{Run, Runs};
 use crate::telemetry::{Gauges, Spans};
+use crate::waits::Waits;
 
 /// Messages that are taken at once.
 const MAIL_OF_A_TURN: usize = 4096;
@@ -74,12 +75,13 @@ impl Driver {
 
     /// Runs until it is told to leave, or the lease is lost. It blocks its thread.
     pub(crate) fn live(&mut self, mail: &Reader, inbox: Vec<InboxEntry>) -> End {
+        let freed = Waits::freed_by(&inbox);
         self.begin(inbox);
         self.spans.recovered(self.shard.state());
         let mut actions = Vec::new();
         self.shard.recover(self.now(), &mut actions);
         self.act(&mut actions);
-        self.shared.client.waits.here(self.shard.state());
+        self.shared.client.waits.here(self.shard.state(), &freed);
         let (mut batch, mut done) = (Vec::new(), Vec::new());
         loop {
             if !self.receive(mail, &mut batch) {
