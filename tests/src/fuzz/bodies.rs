@@ -42,8 +42,7 @@ fn frames(bytes: &[u8]) {
         if let Ok(frame) = JournalFrame::decode(&bytes) {
             let again = frame.encode().expect("what was read can be written");
             let read = JournalFrame::decode(&again);
-            // Not by `==`: a float may be no number.
-            assert_eq!(format!("{:?}", read.ok()), format!("{:?}", Some(frame)));
+            same(&read.ok(), &Some(frame));
         }
     }
 }
@@ -70,7 +69,7 @@ fn sealed(bytes: &[u8]) -> Vec<u8> {
 fn plans(bytes: &[u8]) {
     if let Ok(plan) = Plan::from_bytes(bytes) {
         let again = Plan::from_bytes(&plan.to_bytes());
-        assert_eq!(again.ok().as_ref(), Some(&plan));
+        same(&again.ok().as_ref(), &Some(&plan));
         for graph in &plan.graphs {
             for node in 0..graph.len() as u32 {
                 let _there = (
@@ -95,7 +94,7 @@ fn protobuf(bytes: &[u8]) {
     {
         let again = again.encode_to_vec();
         let again = decode::<pb::TaskTemplate>(&again).expect("it was just written");
-        assert_eq!(task_from_pb(&again).ok(), Some(task));
+        same(&task_from_pb(&again).ok(), &Some(task));
     }
     if let Ok(message) = decode::<pb::WorkflowTemplate>(bytes)
         && let Ok(workflow) = workflow_from_pb(&message)
@@ -103,7 +102,7 @@ fn protobuf(bytes: &[u8]) {
     {
         let again = again.encode_to_vec();
         let again = decode::<pb::WorkflowTemplate>(&again).expect("it was just written");
-        assert_eq!(workflow_from_pb(&again).ok(), Some(workflow));
+        same(&workflow_from_pb(&again).ok(), &Some(workflow));
     }
     if let Ok(closure) = decode::<pb::CompiledWorkflowClosure>(bytes)
         && let Some(template) = closure.primary.and_then(|w| w.template)
@@ -125,8 +124,7 @@ fn protobuf(bytes: &[u8]) {
 fn literals(bytes: &[u8]) {
     if let Ok(row) = decode_literal_map(bytes) {
         let again = decode_literal_map(&encode_literal_map(&row)).expect("it was just written");
-        // Not by `==`: a float may be no number.
-        assert_eq!(format!("{again:?}"), format!("{row:?}"));
+        same(&again, &row);
         row.values().iter().for_each(used);
     }
     let _refused = error_document(bytes);
@@ -215,6 +213,11 @@ pub(super) fn zipped(bytes: &[u8]) -> Vec<u8> {
     let mut out = GzEncoder::new(Vec::new(), flate2::Compression::fast());
     out.write_all(bytes).expect("it is in memory");
     out.finish().expect("it is in memory")
+}
+
+/// Not by `==`: a float may be no number.
+fn same(left: &impl std::fmt::Debug, right: &impl std::fmt::Debug) {
+    assert_eq!(format!("{left:?}"), format!("{right:?}"));
 }
 
 fn used(literal: &Literal) {
