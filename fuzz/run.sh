@@ -6,12 +6,13 @@ set -euo pipefail
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-all=(frames plans protobuf literals msgpack json paths)
+all=(frames plans protobuf literals msgpack json paths packages)
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=("${all[@]}")
 if cargo +nightly --version > /dev/null 2>&1 && cargo +nightly fuzz --version > /dev/null 2>&1; then
+    # What people and programs write is where to begin.
+    (cd .. && cargo run --quiet -p flyte-tests --bin mutations -- --corpus fuzz/corpus)
     for target in "${targets[@]}"; do
-        mkdir -p "corpus/$target"
         cargo +nightly fuzz run "$target" -- -max_total_time="$seconds" -max_len=65536
     done
 else

@@ -1,3 +1,5 @@
+//! Packages as `pyflyte package` makes them, unpacked from an archive that nobody here wrote.
+
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
@@ -5,57 +7,100 @@ use std::path::{Component, Path, PathBuf};
 use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
-use crate::fail::{Refusal, Result};
-
 /// Files and folders of one archive.
-const ENTRIES_MAX: usize = 10_000;
+pub const ENTRIES_MAX: usize = 10_000;
 /// Bytes of one archive, unpacked.
-const BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub const UNPACKED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Unpacks a `.tgz` that somebody else made into the new folder `out`: regular files and folders
-/// only, nothing outside of `out`, and only so much. Gives the names of the files.
-pub(crate) fn unpack(path: &Path, out: &Path) -> Result<Vec<PathBuf>> {
-    let bad = |m: String| Refusal::new("BadPackage", m).at(path.display());
-    let io = |e: io::Error| match e.kind() {
-        io::ErrorKind::StorageFull => bad(e.to_string()).remedy("make room on the disk"),
-        _ => bad(format!("no readable .tgz: {e}")).remedy("make it anew with pyflyte package"),
-    };
-    let file = fs::File::open(path).map_err(io)?;
+/// Why an archive was not unpacked, or not to its end: what is in the folder then is of no use.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnpackError {
+    /// No gzip, no tar, or an end too early.
+    #[error("no readable .tgz: {0}")]
+    Unreadable(#[source] io::Error),
+    /// The disk took no more.
+    #[error("{0}")]
+    DiskFull(#[source] io::Error),
+    /// An entry could not be written: it comes twice, or its name is no name here.
+    #[error("`{entry}`: {source}")]
+    Entry {
+        /// The entry's name.
+        entry: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A path with `..`, or from the root.
+    #[error("`{0}` leads out of the package")]
+    Outside(String),
+    /// A link, a device, a pipe.
+    #[error("`{0}` is no file and no folder (links are not followed)")]
+    Kind(String),
+    /// More than [`ENTRIES_MAX`].
+    #[error("it has more than {ENTRIES_MAX} entries")]
+    Entries,
+    /// More than [`UNPACKED_BYTES_MAX`].
+    #[error("it unpacks to more than {} MiB", UNPACKED_BYTES_MAX >> 20)]
+    Bytes,
+}
+
+impl From<io::Error> for UnpackError {
+    fn from(e: io::Error) -> Self {
+        match e.kind() {
+            io::ErrorKind::StorageFull => Self::DiskFull(e),
+            _ => Self::Unreadable(e),
+        }
+    }
+}
+
+/// Unpacks a `.tgz` that somebody else made into the folder `out`, which is made: regular files
+/// and folders only, nothing outside of `out`, nothing over what is there. Gives the names of the
+/// files, in order.
+///
+/// ```
+/// # use flyte_host::archive::{UnpackError, unpack};
+/// let folder = tempfile::tempdir()?;
+/// let refused = unpack(&b"no archive"[..], &folder.path().join("out"));
+/// assert!(matches!(refused, Err(UnpackError::Unreadable(_))));
+/// # Ok::<_, std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// [`UnpackError`]; files that came before the fault stay in `out`.
+pub fn unpack(archive: impl Read, out: &Path) -> Result<Vec<PathBuf>, UnpackError> {
     // One byte more than allowed tells a bomb from a large package.
-    let mut archive = Archive::new(GzDecoder::new(file).take(2 * BYTES_MAX));
-    let (mut files, mut left, mut entries) = (Vec::new(), BYTES_MAX, 0);
-    for entry in archive.entries().map_err(io)? {
-        let mut entry = entry.map_err(io)?;
+    let mut archive = Archive::new(GzDecoder::new(archive).take(2 * UNPACKED_BYTES_MAX));
+    let (mut files, mut left, mut entries) = (Vec::new(), UNPACKED_BYTES_MAX, 0);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
         let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         entries += 1;
         if entries > ENTRIES_MAX {
-            return Err(bad(format!("it has more than {ENTRIES_MAX} entries")));
+            return Err(UnpackError::Entries);
         }
         let kind = entry.header().entry_type();
         if matches!(kind, EntryType::XGlobalHeader | EntryType::XHeader) {
             continue;
         }
-        let inner = inside(&entry.path().map_err(io)?)
-            .ok_or_else(|| bad(format!("`{shown}` leads out of the package")))?;
+        let Some(inner) = inside(&entry.path()?) else {
+            return Err(UnpackError::Outside(shown));
+        };
         let target = out.join(&inner);
         match kind {
-            EntryType::Directory => fs::create_dir_all(&target).map_err(io)?,
+            EntryType::Directory => fs::create_dir_all(&target)?,
             EntryType::Regular | EntryType::Continuous => {
                 if let Some(parent) = target.parent() {
-                    fs::create_dir_all(parent).map_err(io)?;
+                    fs::create_dir_all(parent)?;
                 }
-                let mut file =
-                    fs::File::create_new(&target).map_err(|e| bad(format!("`{shown}`: {e}")))?;
-                let wrote = io::copy(&mut entry.by_ref().take(left + 1), &mut file).map_err(io)?;
-                left = left.checked_sub(wrote).ok_or_else(|| {
-                    bad(format!("it unpacks to more than {} MiB", BYTES_MAX >> 20))
+                let mut file = fs::File::create_new(&target).map_err(|source| {
+                    let entry = shown;
+                    UnpackError::Entry { entry, source }
                 })?;
+                let wrote = io::copy(&mut entry.by_ref().take(left + 1), &mut file)?;
+                left = left.checked_sub(wrote).ok_or(UnpackError::Bytes)?;
                 files.push(inner);
             }
-            _ => {
-                let text = format!("`{shown}` is no file and no folder (links are not followed)");
-                return Err(bad(text));
-            }
+            _ => return Err(UnpackError::Kind(shown)),
         }
     }
     files.sort();
@@ -110,7 +155,7 @@ mod tests {
         let plain = package();
         let whole = zipped(&plain);
         let root = tempfile::tempdir().unwrap();
-        let (file, mut state) = (root.path().join("p.tgz"), 1_u64);
+        let mut state = 1_u64;
         let mut draw = move |below: usize| {
             state ^= state << 13;
             state ^= state >> 7;
@@ -130,9 +175,8 @@ mod tests {
                 }
             }
             let bytes = if inside { zipped(&bytes) } else { bytes };
-            fs::write(&file, bytes).unwrap();
             let out = root.path().join("out");
-            match unpack(&file, &out) {
+            match unpack(&bytes[..], &out) {
                 Ok(files) => {
                     read += 1;
                     files
@@ -142,7 +186,7 @@ mod tests {
                 Err(_) => refused += 1,
             }
             let left: Vec<_> = fs::read_dir(root.path()).unwrap().collect();
-            assert!(left.len() <= 2, "{left:?}");
+            assert!(left.len() <= 1, "{left:?}");
             let _none = fs::remove_dir_all(&out);
         }
         println!("{read} read, {refused} refused");

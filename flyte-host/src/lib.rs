@@ -16,6 +16,7 @@
 //! nothing to a durable service.
 #![deny(missing_docs)]
 
+pub mod archive;
 #[cfg(feature = "sqlite")]
 mod open;
 #[cfg(feature = "otel")]

@@ -4,7 +4,6 @@
 #[macro_use]
 mod write;
 
-mod archive;
 mod cli;
 mod code;
 mod commands;

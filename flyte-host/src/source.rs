@@ -1,8 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use flyte_core::id::{Digest, Tenant};
+use flyte_host::archive::{self, UnpackError};
 
-use crate::archive::unpack;
 use crate::code::{files_under, snapshot};
 use crate::fail::{Refusal, Result};
 use crate::package::Package;
@@ -81,7 +81,7 @@ fn load(
                 environment: None,
             })
         }
-        Kind::Archive => archive(state, file, code, tenant),
+        Kind::Archive => packaged(state, file, code, tenant),
     }
 }
 
@@ -172,7 +172,7 @@ fn written(
 }
 
 /// A package that `pyflyte package` made; with `--copy` it holds its code as `fast….tar.gz`.
-fn archive(state: &State, file: &Path, code: Option<&Path>, tenant: &Tenant) -> Result<Source> {
+fn packaged(state: &State, file: &Path, code: Option<&Path>, tenant: &Tenant) -> Result<Source> {
     let out = state.temporary()?;
     let files = unpack(file, out.path())?;
     let fast = files.iter().find(|f| {
@@ -203,6 +203,16 @@ fn archive(state: &State, file: &Path, code: Option<&Path>, tenant: &Tenant) -> 
         package: Package::read(out.path(), tenant, &version)?,
         code,
         environment: None,
+    })
+}
+
+/// Unpacks an archive into the new folder `out`; the names of its files.
+fn unpack(file: &Path, out: &Path) -> Result<Vec<PathBuf>> {
+    let bad = |m: String| Refusal::new("BadPackage", m).at(file.display());
+    let archive = std::fs::File::open(file).map_err(|e| bad(e.to_string()))?;
+    archive::unpack(archive, out).map_err(|e| match e {
+        UnpackError::DiskFull(_) => bad(e.to_string()).remedy("make room on the disk"),
+        _ => bad(e.to_string()),
     })
 }
 

@@ -1,7 +1,9 @@
-//! The same on a folder, on S3 and on Azure, whose emulators `scripts/with-clouds` starts. There is
-//! none to be had for Google's that takes the requests by which files are written there: what is
-//! tested of it is how it is opened.
+//! The same on a folder, on S3 and on Azure, whose emulators `scripts/with-clouds` starts, and on a
+//! server that speaks Google's protocol: there is no emulator to be had that takes the requests by
+//! which files are written there.
 
+#[path = "clouds/gcs.rs"]
+mod gcs;
 #[path = "clouds/places.rs"]
 mod places;
 #[path = "clouds/proxy.rs"]
@@ -11,6 +13,7 @@ use flyte_core::ErrorKind;
 use flyte_core::contract::Durability;
 use flyte_store::{BlobOptions, Blobs};
 use futures::{StreamExt, TryStreamExt};
+use gcs::Gcs;
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use places::{Place, place};
@@ -110,6 +113,11 @@ async fn azure_behaves() {
     behaves(&place!("AZURE")).await;
 }
 
+#[tokio::test]
+async fn gcs_behaves() {
+    behaves(&Place::gcs(Gcs::start().await)).await;
+}
+
 /// The connection is cut in the middle of an upload.
 async fn cut(at: &Place) {
     let direct = at.options().open().unwrap();
@@ -166,18 +174,29 @@ async fn a_cut_upload_to_azure_is_no_result() {
 }
 
 #[tokio::test]
-async fn a_missing_bucket_is_named() {
-    let at = place!("S3");
-    let missing = at
-        .options_at("s3://there-is-no-such-bucket/x")
-        .open()
-        .unwrap();
+async fn a_cut_upload_to_gcs_is_no_result() {
+    cut(&Place::gcs(Gcs::start().await)).await;
+}
+
+async fn names_a_missing_bucket(at: &Place, url: &str) {
+    let missing = at.options_at(url).open().unwrap();
     let refused = missing.check().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused}");
     assert!(
         refused.to_string().contains("there-is-no-such-bucket"),
         "{refused}"
     );
+}
+
+#[tokio::test]
+async fn a_missing_bucket_of_s3_is_named() {
+    names_a_missing_bucket(&place!("S3"), "s3://there-is-no-such-bucket/x").await;
+}
+
+#[tokio::test]
+async fn a_missing_bucket_of_gcs_is_named() {
+    let at = Place::gcs(Gcs::start().await);
+    names_a_missing_bucket(&at, "gs://there-is-no-such-bucket/x").await;
 }
 
 #[test]

@@ -416,11 +416,11 @@ impl Execution {
         let frame = self.frame(addr.frame);
         let gate = matches!(frame.target(addr.node.0), Target::Gate(_));
         if gate || frame.settings(addr.node.0).timeout.is_some() {
-            let times = self.times.entry(addr).or_insert(Times {
+            let first = Times {
                 queued_at: at,
                 started_at: at,
-            });
-            times.started_at = at;
+            };
+            self.times.get_or_insert(addr, first).started_at = at;
         }
     }
 

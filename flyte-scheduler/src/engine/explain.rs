@@ -152,7 +152,7 @@ impl Execution {
                 WaitCause::Signal { signal }
             }
             GateCondition::Sleep { duration } => {
-                let began = self.times[&addr].started_at;
+                let began = self.began(addr);
                 let until = began.saturating_add(duration.unwrap_or(SignedDuration::ZERO));
                 WaitCause::Time { until }
             }

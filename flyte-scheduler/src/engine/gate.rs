@@ -44,7 +44,7 @@ impl Engine {
         };
         let outputs = match &frame.loaded.plan.gates[gate as usize] {
             GateCondition::Sleep { duration } => {
-                let began = ex.times[&addr].started_at;
+                let began = ex.began(addr);
                 let due = began.saturating_add(duration.unwrap_or(SignedDuration::ZERO));
                 if self.now < due {
                     self.timers.insert((due, number, addr, Timer::Wake));
@@ -84,9 +84,9 @@ impl Engine {
     /// A signal was given: gates that wait for it are looked at.
     pub(super) fn signalled(&mut self, number: u64, signal: &Str) {
         let ex = self.open_execution(number);
-        let waits = |addr: &&NodeAddr| {
+        let waits = |addr: &NodeAddr| {
             let frame = ex.frame(addr.frame);
-            if frame.closed || ex.node(**addr) != NodeState::Gated {
+            if frame.closed || ex.node(*addr) != NodeState::Gated {
                 return false;
             }
             let Target::Gate(gate) = frame.target(addr.node.0) else {
@@ -100,7 +100,7 @@ impl Engine {
             }
         };
         // A gate that waits has an entry in `times`.
-        let gates: Vec<NodeAddr> = ex.times.keys().filter(waits).copied().collect();
+        let gates: Vec<NodeAddr> = ex.times.keys().filter(waits).collect();
         for addr in gates {
             self.look_at_gate(number, addr);
         }

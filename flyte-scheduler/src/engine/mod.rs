@@ -18,6 +18,7 @@ mod dynamic;
 mod effect;
 mod explain;
 mod fail;
+mod few;
 mod finish;
 mod gate;
 mod handler;

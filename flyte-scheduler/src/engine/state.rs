@@ -11,6 +11,7 @@ use flyte_core::plan::{Graph, NodeRecord, NodeSettings, Target};
 
 use super::LoadedPlan;
 use super::child::Untold;
+use super::few::Few;
 
 /// Everything that a shard knows, as the fold of its records.
 #[derive(Debug, Default)]
@@ -154,7 +155,7 @@ pub struct Execution {
     /// What went wrong at nodes so far; most nodes have no entry.
     pub troubles: BTreeMap<NodeAddr, Trouble>,
     /// When gates and nodes with a timeout began; others have no entry.
-    pub times: BTreeMap<NodeAddr, Times>,
+    pub times: Few<NodeAddr, Times>,
     /// Who made outputs that were taken from elsewhere.
     pub producers: BTreeMap<NodeAddr, AttemptKey>,
     /// How the cache took part; nodes without caching have no entry.
@@ -469,6 +470,12 @@ impl Execution {
     #[must_use]
     pub fn attempts(&self, addr: NodeAddr) -> u32 {
         u32::from(self.frame(addr.frame).attempts[addr.node.0 as usize])
+    }
+
+    /// When the current attempt of a gate, or of a node with a timeout, began.
+    pub(super) fn began(&self, addr: NodeAddr) -> Timestamp {
+        let times = self.times.get(addr);
+        times.expect("invariant: it has begun").started_at
     }
 
     /// Whether `max_parallelism` lets another attempt begin.

@@ -35,7 +35,7 @@ impl Engine {
         let ex = self.state.get(at.execution)?;
         let timeout = ex.frame(at.addr.frame).settings(at.addr.node.0).timeout;
         let timeout = timeout.filter(SignedDuration::is_positive)?;
-        let times = ex.times.get(&at.addr)?;
+        let times = ex.times.get(at.addr)?;
         let node = times.queued_at.saturating_add(timeout.saturating_mul(2));
         Some((times.started_at.saturating_add(timeout), node))
     }

@@ -14,6 +14,10 @@ macro_rules! place {
 }
 pub(crate) use place;
 
+/// Of an account that needs no token.
+const KEY: &str =
+    r#"{"disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}"#;
+
 /// Two prefixes that nobody else uses.
 pub(crate) struct Place {
     cloud: &'static str,
@@ -61,6 +65,14 @@ impl Place {
         })
     }
 
+    pub(crate) fn gcs(server: String) -> Self {
+        Self {
+            cloud: "GCS",
+            server,
+            root: "gs://flyte-test/p/".into(),
+        }
+    }
+
     /// `http://HOST:PORT`.
     pub(crate) fn server(&self) -> String {
         self.server.clone()
@@ -96,6 +108,10 @@ impl Place {
                 .with_variable("AZURE_ALLOW_HTTP", "true")
                 .with_variable("AZURE_STORAGE_ACCOUNT_NAME", "flyte")
                 .with_variable("AZURE_STORAGE_ACCOUNT_KEY", "Zmx5dGU="),
+            "GCS" => options
+                .with_variable("GOOGLE_BASE_URL", server)
+                .with_variable("GOOGLE_ALLOW_HTTP", "true")
+                .with_variable("GOOGLE_SERVICE_ACCOUNT_KEY", KEY),
             _ => options,
         }
     }

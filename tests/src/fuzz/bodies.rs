@@ -1,3 +1,7 @@
+use std::io::Write;
+
+use flate2::write::GzEncoder;
+use flyte_host::archive::unpack;
 use flyte_host::core::journal::JournalFrame;
 use flyte_host::core::literal::{
     Binary, Literal, LiteralType, MSGPACK_TAG, SimpleType, cache_digest, from_json, from_text,
@@ -15,7 +19,7 @@ use flyte_host::idl::{Message, admin, core as pb};
 pub type Body = fn(&[u8]);
 
 /// The bodies, by the names that their corpora have.
-pub const TARGETS: [(&str, Body); 7] = [
+pub const TARGETS: [(&str, Body); 8] = [
     ("frames", frames),
     ("plans", plans),
     ("protobuf", protobuf),
@@ -23,22 +27,49 @@ pub const TARGETS: [(&str, Body); 7] = [
     ("msgpack", msgpack),
     ("json", json),
     ("paths", paths),
+    ("packages", packages),
 ];
 
-/// Frames of a journal.
+/// Frames of a journal, as they are and once more with the length and the checksum that their
+/// bytes should have: what lies behind the checksum is to be read, too.
 fn frames(bytes: &[u8]) {
-    let _version = JournalFrame::version_of(bytes);
-    if let Ok(frame) = JournalFrame::decode(bytes) {
-        let again = frame.encode().expect("what was read can be written");
-        assert_eq!(JournalFrame::decode(&again).ok(), Some(frame));
+    let resealed = sealed(bytes);
+    if JournalFrame::decode(bytes).is_ok() {
+        assert_eq!(resealed, bytes, "the test knows where they stand");
     }
+    for bytes in [bytes.to_vec(), resealed] {
+        let _version = JournalFrame::version_of(&bytes);
+        if let Ok(frame) = JournalFrame::decode(&bytes) {
+            let again = frame.encode().expect("what was read can be written");
+            let read = JournalFrame::decode(&again);
+            same(&read.ok(), &Some(frame));
+        }
+    }
+}
+
+/// Where a frame's length and checksum stand, and where its records begin.
+const LENGTH: usize = 36;
+const CHECKSUM: usize = 40;
+const RECORDS: usize = 44;
+
+fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    if out.len() >= RECORDS {
+        let length = (out.len() - RECORDS) as u32;
+        out[LENGTH..CHECKSUM].copy_from_slice(&length.to_le_bytes());
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&out[..CHECKSUM]);
+        crc.update(&out[RECORDS..]);
+        out[CHECKSUM..CHECKSUM + 4].copy_from_slice(&crc.finalize().to_le_bytes());
+    }
+    out
 }
 
 /// Stored plans.
 fn plans(bytes: &[u8]) {
     if let Ok(plan) = Plan::from_bytes(bytes) {
         let again = Plan::from_bytes(&plan.to_bytes());
-        assert_eq!(again.ok().as_ref(), Some(&plan));
+        same(&again.ok().as_ref(), &Some(&plan));
         for graph in &plan.graphs {
             for node in 0..graph.len() as u32 {
                 let _there = (
@@ -63,7 +94,7 @@ fn protobuf(bytes: &[u8]) {
     {
         let again = again.encode_to_vec();
         let again = decode::<pb::TaskTemplate>(&again).expect("it was just written");
-        assert_eq!(task_from_pb(&again).ok(), Some(task));
+        same(&task_from_pb(&again).ok(), &Some(task));
     }
     if let Ok(message) = decode::<pb::WorkflowTemplate>(bytes)
         && let Ok(workflow) = workflow_from_pb(&message)
@@ -71,7 +102,7 @@ fn protobuf(bytes: &[u8]) {
     {
         let again = again.encode_to_vec();
         let again = decode::<pb::WorkflowTemplate>(&again).expect("it was just written");
-        assert_eq!(workflow_from_pb(&again).ok(), Some(workflow));
+        same(&workflow_from_pb(&again).ok(), &Some(workflow));
     }
     if let Ok(closure) = decode::<pb::CompiledWorkflowClosure>(bytes)
         && let Some(template) = closure.primary.and_then(|w| w.template)
@@ -93,8 +124,7 @@ fn protobuf(bytes: &[u8]) {
 fn literals(bytes: &[u8]) {
     if let Ok(row) = decode_literal_map(bytes) {
         let again = decode_literal_map(&encode_literal_map(&row)).expect("it was just written");
-        // Not by `==`: a float may be no number.
-        assert_eq!(format!("{again:?}"), format!("{row:?}"));
+        same(&again, &row);
         row.values().iter().for_each(used);
     }
     let _refused = error_document(bytes);
@@ -162,6 +192,32 @@ fn paths(bytes: &[u8]) {
     let inner = Literal::collection([Literal::Integer(1), Literal::string("x")]);
     let value = Literal::map([("a", inner.clone()), ("b", inner)]);
     let _refused = resolve_path(&value, &steps);
+}
+
+/// Packages: the bytes as a `.tgz`, and as the tar inside of one.
+fn packages(bytes: &[u8]) {
+    let root = tempfile::tempdir().expect("there is room for a folder");
+    for archive in [bytes.to_vec(), zipped(bytes)] {
+        let out = root.path().join("out");
+        if let Ok(files) = unpack(&archive[..], &out) {
+            assert!(files.iter().all(|f| out.join(f).is_file()), "{files:?}");
+        }
+        for left in std::fs::read_dir(root.path()).expect("it was just made") {
+            assert_eq!(left.expect("it was just made").path(), out);
+            std::fs::remove_dir_all(&out).expect("it is ours");
+        }
+    }
+}
+
+pub(super) fn zipped(bytes: &[u8]) -> Vec<u8> {
+    let mut out = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(bytes).expect("it is in memory");
+    out.finish().expect("it is in memory")
+}
+
+/// Not by `==`: a float may be no number.
+fn same(left: &impl std::fmt::Debug, right: &impl std::fmt::Debug) {
+    assert_eq!(format!("{left:?}"), format!("{right:?}"));
 }
 
 fn used(literal: &Literal) {

@@ -3,6 +3,7 @@ use flyte_host::core::literal::{Literal, Row, SignedDuration, Timestamp};
 use flyte_host::idl::Message;
 use flyte_host::idl::convert::{encode_literal_map, literal_to_pb, task_to_pb, workflow_to_pb};
 
+use super::bodies::zipped;
 use crate::points::{plans, templates};
 
 /// What a body is given first, and what is changed.
@@ -56,6 +57,10 @@ pub fn corpus(name: &str) -> Vec<Vec<u8>> {
             "PT1H",
             "9223372036854775808",
         ]),
+        "packages" => {
+            let tar = tar();
+            vec![zipped(&tar), tar]
+        }
         _ => texts(&[
             "o0",
             "[3].name",
@@ -67,6 +72,21 @@ pub fn corpus(name: &str) -> Vec<Vec<u8>> {
             "[4294967296].o",
         ]),
     }
+}
+
+/// A package with a folder, two files and a long name.
+fn tar() -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    let long = format!("folder/{}.py", "x".repeat(120));
+    for (name, text) in [("a.pb", "bytes"), ("folder/b.py", "code"), (&*long, "more")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive
+            .append_data(&mut header, name, text.as_bytes())
+            .expect("it is in memory");
+    }
+    archive.into_inner().expect("it is in memory")
 }
 
 fn row() -> Row {
