@@ -112,12 +112,18 @@ impl<'a> ResultFiles<'a> {
         if found.is_empty() {
             return Ok(Some(GONE.into()));
         }
+        // A file by itself has no path.
+        let alone = found[0].0.is_empty();
+        let was = blob.files.first().map(|f| f.path.is_empty());
+        match was {
+            None => return Ok(Some("was not there when it was stored".into())),
+            Some(true) if !alone => return Ok(Some("was a file, and is a folder".into())),
+            Some(false) if alone => return Ok(Some("was a folder, and is a file".into())),
+            Some(_) => {}
+        }
         let names: BTreeSet<&str> = blob.files.iter().map(|f| &*f.path).collect();
         if let Some((new, ..)) = found.iter().find(|f| !names.contains(&*f.0)) {
-            return Ok(Some(match &**new {
-                "" => "was a folder, and is a file".into(),
-                new => format!("has a new file `{new}`"),
-            }));
+            return Ok(Some(format!("has a new file `{new}`")));
         }
         let mut pairs = Vec::with_capacity(found.len());
         for file in &blob.files {
@@ -126,10 +132,7 @@ impl<'a> ResultFiles<'a> {
                 name => format!("has a file `{name}` that "),
             };
             let Some((_, at, size)) = found.iter().find(|f| *f.0 == *file.path) else {
-                return Ok(Some(match &*file.path {
-                    "" => "was a file, and is a folder".into(),
-                    name => format!("lost its file `{name}`"),
-                }));
+                return Ok(Some(format!("lost its file `{}`", file.path)));
             };
             if *size != file.bytes {
                 let had = file.bytes;

@@ -113,6 +113,41 @@ fn digests_end_where_their_files_are_long_together() {
 }
 
 #[test]
+fn a_folder_is_its_files() {
+    let files = [("d/1", "one"), ("d/in/2", "two")];
+    let bench = Bench::with(&files);
+    let artifact = bench.publish(&[&ours("d")]);
+    let check = |wanted: Option<&str>| {
+        let wanted = wanted.map(|why| format!("`{}` {why}", ours("d")));
+        assert_eq!(bench.lost(&artifact), wanted);
+    };
+    check(None);
+    bench.put("d/3", "");
+    check(Some("has a new file `3`"));
+    bench.delete("d/3");
+    bench.put("d2/1", "not in it");
+    check(None);
+    bench.put("d/in/2", "twos");
+    check(Some("has a file `in/2` that has 4 bytes, and had 3"));
+    bench.delete("d/in/2");
+    check(Some("lost its file `in/2`"));
+    bench.delete("d/1");
+    check(Some("is gone"));
+    bench.put("d", "a file");
+    check(Some("was a folder, and is a file"));
+}
+
+#[test]
+fn a_file_is_no_folder() {
+    let bench = Bench::with(&[("f", "text")]);
+    let artifact = bench.publish(&[&ours("f")]);
+    bench.delete("f");
+    bench.put("f/1", "text");
+    let told = bench.lost(&artifact).unwrap();
+    assert!(told.ends_with("was a file, and is a folder"), "{told}");
+}
+
+#[test]
 fn a_folder_of_too_many_files_must_be_there() {
     let four = [("d/1", ""), ("d/2", ""), ("d/3", ""), ("d/4", "")];
     let bench = Bench::with(&four);
@@ -174,7 +209,11 @@ fn what_lies_elsewhere_is_not_looked_at() {
     assert!(artifact.blobs.is_empty());
     assert_eq!(bench.lost(&artifact), None);
     let artifact = bench.publish(&[&ours("never-there")]);
-    assert!(bench.lost(&artifact).is_some(), "it has no file to give");
+    let told = bench.lost(&artifact).unwrap();
+    assert!(told.ends_with("is gone"), "{told}");
+    bench.put("never-there", "late");
+    let told = bench.lost(&artifact).unwrap();
+    assert!(told.ends_with("was not there when it was stored"), "{told}");
 }
 
 #[test]
