@@ -46,9 +46,12 @@ impl Engine {
             | Input::Found { at, .. }
             | Input::Observed { at, .. }
             | Input::Fetched { at, .. }
+            | Input::Offloaded { at, .. }
+            | Input::InputsRead { at, .. }
             | Input::Finalized { at }
             | Input::CacheLooked { at, .. }
             | Input::Published { at, .. } => at.execution,
+            Input::ValueRead { read, .. } => read.execution,
             // The agenda says more.
             _ => 0,
         };
