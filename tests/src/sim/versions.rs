@@ -3,16 +3,17 @@
 use bytes::Bytes;
 use flyte_core::contract::ShardId;
 use flyte_core::id::Digest;
+use flyte_core::journal::FRAME_VERSION;
 use flyte_core::plan::Plan;
 
 use super::event::Event;
 use super::fault::Fault;
 use super::world::World;
 
-/// The stored form that an older process reads and writes.
-pub(super) const OLDER: u16 = 1;
+/// The newest stored form that an older process reads and writes: this program's.
+pub(super) const OLDER: u16 = FRAME_VERSION;
 /// The one of a newer process, which reads the older one, too.
-pub(super) const NEWEST: u16 = 2;
+pub(super) const NEWEST: u16 = FRAME_VERSION + 1;
 
 /// Shows frames to an older process as the newer one wrote them: the last, at least.
 pub(super) fn stamp(frames: &mut [Bytes]) {
