@@ -127,8 +127,7 @@ impl Scheduler {
     /// # Errors
     /// `Corrupt` if a value is gone, has another digest, or cannot be read after several tries.
     pub async fn read(&self, row: &Row) -> Result<Row> {
-        let read = self.shared().client.values.inline_row(row).await;
-        read.map_err(|e| Error::new(ErrorKind::Corrupt, "read", e.to_string()))
+        self.shared().client.values.read(row).await
     }
 
     /// Lets a parked execution go on.

@@ -20,4 +20,5 @@ pub(crate) use pushed::watch;
 pub(crate) use results::{missed, publish};
 pub(crate) use store::{commit, pump};
 pub(crate) use values::ValueFiles;
+pub use values::read_values;
 pub(crate) use world::World;

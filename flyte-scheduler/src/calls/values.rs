@@ -11,6 +11,7 @@ use flyte_core::literal::{
     Literal, Names, Offloaded, Resolved, Row, content_hash, infer, resolve_rest,
 };
 use flyte_core::object_store::{self, ObjectStore, ObjectStoreExt};
+use flyte_core::{Error, ErrorKind};
 use flyte_idl::convert::{decode_literal, encode_literal};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -34,6 +35,31 @@ const FOLDER: &str = "blake3-";
 const HERE_BYTES_MAX: u64 = 1024 * 1024;
 
 type Answer<T> = Result<T, ExecutionError>;
+
+/// The values of a row with all that is stored out of band in it, for a program that has the files
+/// of a scheduler and no scheduler: `blobs` and `root` are those of
+/// [`SchedulerBuilder::blobs`](crate::SchedulerBuilder::blobs).
+///
+/// ```
+/// use std::sync::Arc;
+/// use flyte_core::literal::{Literal, Row};
+/// use flyte_core::object_store::{ObjectStore, memory::InMemory};
+///
+/// let blobs: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+/// let row = Row::from_pairs([("o0", Literal::Integer(1))]); // has all its values
+/// let read = flyte_scheduler::read_values(&blobs, "s3://bucket", &row);
+/// assert_eq!(futures::executor::block_on(read).unwrap(), row);
+/// ```
+///
+/// # Errors
+/// `Corrupt` if a value is gone, has another digest, or cannot be read after several tries.
+pub async fn read_values(
+    blobs: &Arc<dyn ObjectStore>,
+    root: &str,
+    row: &Row,
+) -> flyte_core::Result<Row> {
+    ValueFiles::new(blobs, root).read(row).await
+}
 
 /// Why one try to read a value failed.
 enum Bad {
@@ -166,6 +192,12 @@ impl ValueFiles {
             values.push(self.inline(value, 0, &mut room).await?);
         }
         Ok(Row::new(row.names().clone(), values).expect("invariant: as many as before"))
+    }
+
+    /// The same for a caller who is no attempt.
+    pub(crate) async fn read(&self, row: &Row) -> flyte_core::Result<Row> {
+        let read = self.inline_row(row).await;
+        read.map_err(|e| Error::new(ErrorKind::Corrupt, "read", e.to_string()))
     }
 
     fn inline<'a>(
