@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(stops(&away(text), &[k("a")]), Some(0));
         assert_eq!(stops(&list, &[first.clone(), k("a")]), Some(1));
         // A text at the end need not be read, a document is read and encoded anew.
-        assert_eq!(stops(&list, &[first.clone()]), None);
+        assert_eq!(stops(&list, std::slice::from_ref(&first)), None);
         let document = Some(LiteralType::simple(SimpleType::Struct));
         let list = Literal::collection([away(document)]);
         assert_eq!(stops(&list, &[first]), Some(1));
