@@ -39,7 +39,7 @@ mod wait_cause;
 mod wait_error;
 mod waits;
 
-pub use admission::{Limit, POOLS, RATE_KEYS};
+pub use admission::{Limit, POOLS, PolicyFailed, RATE_KEYS};
 pub use build_error::{BuildError, Problem, ProblemCode};
 pub use builder::SchedulerBuilder;
 pub use clock::SystemClock;

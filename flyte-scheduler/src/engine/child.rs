@@ -28,19 +28,19 @@ pub struct Untold {
 
 impl Untold {
     pub(super) fn of(
-        ex: &Execution,
+        child: ExecutionId,
+        (parent, addr, attempt): (ExecutionId, NodeAddr, u32),
         phase: WorkflowPhase,
         outputs: &Option<Row>,
         error: Option<&ExecutionError>,
-    ) -> Option<Self> {
-        let (parent, addr, attempt) = ex.submission.parent.clone()?;
-        Some(Self {
-            child: ex.id.clone(),
+    ) -> Self {
+        Self {
             parent,
             addr,
             attempt,
-            result: child_result(&ex.id, phase, outputs.as_ref(), error),
-        })
+            result: child_result(&child, phase, outputs.as_ref(), error),
+            child,
+        }
     }
 }
 

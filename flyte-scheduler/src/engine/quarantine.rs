@@ -49,6 +49,7 @@ impl Engine {
             | Input::Finalized { at }
             | Input::CacheLooked { at, .. }
             | Input::Published { at, .. } => at.execution,
+            Input::PlanRead { execution, .. } => *execution,
             // The agenda says more.
             _ => 0,
         };

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use flyte_core::contract::{InboxEntry, JobHandle, JobStatus};
+use flyte_core::id::Str;
 use flyte_core::journal::JournalFrame;
 use flyte_core::{Error, Result};
 
@@ -13,7 +14,8 @@ use crate::shard::Observe;
 #[derive(Debug)]
 pub(crate) enum Message {
     Input(Input),
-    Inbox(Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>),
+    /// What is in the inbox; a submission with its plan, or why that cannot be read.
+    Inbox(Vec<(InboxEntry, Option<Result<Arc<LoadedPlan>, Str>>)>),
     Committed(u64, Vec<Arc<JournalFrame>>, Result<()>),
     LeaseLost(Error),
     /// A plugin's answers.

@@ -160,6 +160,7 @@ impl World {
                     self.soon(5, Event::Carry(o.id));
                 }
             }
+            Effect::ReadPlan { execution, plan } => self.read_plan(o, execution, plan),
             // The checker reads both in the journal.
             Effect::Ended(_) | Effect::Parked { .. } => {}
         }

@@ -72,6 +72,7 @@ faults! {
     NoOutputs "success without outputs" 36,
     BlobMissing "blob missing" 120,
     WrongDigest "blob with a wrong digest" 60,
+    PlanSpoiled "plan that cannot be read for a while" 90,
     CacheDown "cache that cannot be asked" 20,
     CacheBlobGone "cache entry without its blob" 80,
     HolderSilent "reservation holder silent past its ttl" 0,

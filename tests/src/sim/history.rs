@@ -37,6 +37,8 @@ pub(super) struct History {
     pub(super) frames: u64,
     /// What clients should hear of.
     pub(super) news: Vec<News>,
+    /// Executions that ended while their plans could not be read.
+    pub(super) left: Vec<ExecutionId>,
 }
 
 /// What clients hear of.
@@ -72,6 +74,7 @@ impl History {
             kinds: BTreeSet::new(),
             frames: 0,
             news: Vec::new(),
+            left: Vec::new(),
         }
     }
 
@@ -270,7 +273,10 @@ impl History {
                 }
             }
             Change::Parked { cause } => match cause {
-                ParkCause::PoisonSuspect { .. } | ParkCause::MissingPlugin { .. } => {
+                ParkCause::PoisonSuspect { .. }
+                | ParkCause::MissingPlugin { .. }
+                | ParkCause::PlanUnreadable { .. } => {
+                    run.unread = matches!(cause, ParkCause::PlanUnreadable { .. });
                     self.kinds.insert("parked");
                     self.news
                         .push(News::Parked(run.opened.submission.id.clone()));
@@ -278,6 +284,10 @@ impl History {
                 }
                 other => Err(format!("nothing here parks because of {other}")),
             },
+            Change::Released => {
+                run.unread = false;
+                Ok(())
+            }
             Change::ParentTold => {
                 let again = std::mem::replace(&mut run.told, true);
                 match again || run.ended.is_none() {
@@ -323,6 +333,7 @@ impl History {
             handled: false,
             ended: None,
             told: opened.submission.parent.is_none(),
+            unread: false,
             frames: vec![Opening::new(plan.clone(), 0, false)],
             nodes: BTreeMap::new(),
         };
@@ -338,7 +349,11 @@ impl History {
     ) -> Verdict {
         let run = &self.runs[&key];
         let submission = &run.opened.submission;
-        let live = run.nodes.iter().find(|(_, n)| n.live && n.over.is_none());
+        // Who has its jobs only its plan says: nobody is told.
+        let left = run.unread && phase == WorkflowPhase::Aborted;
+        self.left.extend(left.then(|| submission.id.clone()));
+        let mut live = run.nodes.iter().filter(|(_, n)| n.live && n.over.is_none());
+        let live = live.next().filter(|_| !left);
         if let Some((addr, _)) = live {
             return Err(format!("it ends while {addr:?} runs"));
         }

@@ -19,6 +19,8 @@ pub(super) struct Run {
     pub(super) handled: bool,
     pub(super) ended: Option<WorkflowPhase>,
     pub(super) told: bool,
+    /// Whether it is parked because its plan cannot be read.
+    pub(super) unread: bool,
     pub(super) frames: Vec<Opening>,
     pub(super) nodes: BTreeMap<NodeAddr, Node>,
 }

@@ -90,6 +90,7 @@ impl Fault {
             | Self::CrashBeforeTrim
             | Self::SnapshotFlipped
             | Self::WrongDigest
+            | Self::PlanSpoiled
             | Self::StoreOutage
             | Self::LeaseLost
             | Self::TwoOwners

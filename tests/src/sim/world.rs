@@ -72,6 +72,8 @@ pub(super) struct World {
     pub(super) decayed: Vec<Decay>,
     /// When a record became durable last.
     pub(super) recorded: u64,
+    /// A plan that cannot be read while a shard is loaded.
+    pub(super) spoiled: Option<Digest>,
     /// Whether everything is printed.
     pub(super) verbose: bool,
 }
@@ -133,6 +135,7 @@ impl World {
             snapshots: 0,
             slots: Draw::new(seed, 4).chance(250).then_some(2),
             limited: Draw::new(seed, 5).chance(550),
+            spoiled: None,
             decayed: Vec::new(),
             recorded: 0,
             verbose: false,

@@ -116,6 +116,7 @@ impl World<'_> {
             other @ (Effect::Observe { .. }
             | Effect::Ended(_)
             | Effect::Parked { .. }
+            | Effect::ReadPlan { .. }
             | Effect::Credits { .. }) => {
                 unreachable!(
                     "invariant: taken before, or of shared limits, of which there are none: {other:?}"
