@@ -129,7 +129,8 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Keeps a plan's bytes under their digest.
     ///
-    /// - MUST [store.plan.durable]: durable when it returns; again is a no-op.
+    /// - MUST [store.plan.durable]: durable when it returns; again is a no-op, but that bytes which
+    ///   were damaged meanwhile are good again.
     async fn put_plan(&self, digest: Digest, bytes: Bytes) -> Result<()>;
 
     /// A plan's bytes.

@@ -2,7 +2,6 @@
 
 mod places;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_host::core::contract::{
@@ -290,7 +289,7 @@ async fn second_snapshot(s: &Scheduler, store: &dyn Store, flow: &Workflow<i64, 
     let now = frames.last().unwrap().position.sequence;
     for n in 0..200 {
         let name = format!("more {n}");
-        let more = s.launch(flow, 1).named(&name).await.unwrap();
+        let more = s.launch(flow, 1).named(&*name).await.unwrap();
         more.abort("enough").await.unwrap();
         assert!(more.await.is_err());
         let last = store.last_snapshot(shard).await.unwrap();

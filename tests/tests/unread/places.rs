@@ -154,7 +154,7 @@ pub(crate) struct Sqlite(pub(crate) PathBuf);
 #[async_trait]
 impl Place for Sqlite {
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(&self.0).unwrap())
+        SqliteStore::open(&self.0).unwrap()
     }
 
     async fn spoil(&self, plan: Digest, damage: Damage) {
@@ -206,7 +206,7 @@ impl Postgres {
 impl Place for Postgres {
     async fn open(&self) -> Arc<dyn Store> {
         let options = PostgresOptions::new(&self.url).with_schema(&self.schema);
-        Arc::new(PostgresStore::open(options).await.unwrap())
+        PostgresStore::open(options).await.unwrap()
     }
 
     async fn spoil(&self, plan: Digest, damage: Damage) {
