@@ -39,7 +39,7 @@ fn text(o: &Output) -> String {
 async fn it_is_shown_as_parked_with_the_remedy_and_can_be_released_or_aborted() {
     let f = Folder::with("nothing.py", "");
     std::fs::create_dir(f.path(".flyte")).unwrap();
-    let open = || SqliteStore::open(f.path(".flyte/flyte.db")).unwrap();
+    let open = || SqliteStore::open(&f.path(".flyte/flyte.db")).unwrap();
     let (plan, store) = (plan(), open());
     let bytes = plan.to_bytes();
     let digest = Plan::digest_of(&bytes);
@@ -68,7 +68,12 @@ async fn it_is_shown_as_parked_with_the_remedy_and_can_be_released_or_aborted() 
 
     let o = f.flyte(&["get", "execution", "goes-on"]);
     let shown = text(&o);
-    for word in ["parked: PlanUnreadable", &digest.to_string(), "is missing", "submit the same"] {
+    for word in [
+        "parked: PlanUnreadable",
+        &digest.to_string(),
+        "is missing",
+        "submit the same",
+    ] {
         assert!(shown.contains(word), "{word}: {shown}");
     }
     let o = json(&f.flyte(&["get", "execution", "goes-on", "--json"]));
@@ -76,7 +81,13 @@ async fn it_is_shown_as_parked_with_the_remedy_and_can_be_released_or_aborted() 
     assert_eq!(error["code"], "Parked", "{o}");
     let message = error["message"].as_str().unwrap();
     assert!(message.starts_with("PlanUnreadable: the plan"), "{o}");
-    assert!(error["remedy"].as_str().unwrap().contains("flyte-rs release goes-on"), "{o}");
+    assert!(
+        error["remedy"]
+            .as_str()
+            .unwrap()
+            .contains("flyte-rs release goes-on"),
+        "{o}"
+    );
     // Released too early it is parked again.
     let o = f.flyte(&["release", "goes-on"]);
     assert_eq!(o.status.code(), Some(1), "{}", text(&o));

@@ -89,7 +89,11 @@ impl Projector {
                 Change::Opened(o) => all.push(o.submission.plan),
                 Change::FrameOpened { plan, .. } => all.extend(*plan),
                 Change::Released | Change::Ended { .. } => {
-                    if let Some(held) = self.open.get(&record.execution).and_then(|o| o.held.as_ref()) {
+                    if let Some(held) = self
+                        .open
+                        .get(&record.execution)
+                        .and_then(|o| o.held.as_ref())
+                    {
                         all.push(held.wants);
                         all.extend(held.changes.iter().filter_map(|(_, c)| plan_of(c)));
                     }
@@ -107,11 +111,7 @@ impl Projector {
     ///
     /// # Errors
     /// What `plan` returns beside that.
-    pub fn project(
-        &mut self,
-        frame: &JournalFrame,
-        plan: &mut FindPlan<'_>,
-    ) -> Result<Projection> {
+    pub fn project(&mut self, frame: &JournalFrame, plan: &mut FindPlan<'_>) -> Result<Projection> {
         let position = JournalPosition {
             shard: self.shard,
             sequence: frame.sequence,
@@ -577,7 +577,11 @@ impl Open {
                     out.projection.rows.push(row);
                 }
             }
-            Change::AbortRequested { .. } => out.workflow(self, WorkflowPhase::Aborting),
+            Change::AbortRequested { .. } => {
+                // It waits for nobody any more.
+                self.row.parked = None;
+                out.workflow(self, WorkflowPhase::Aborting);
+            }
             Change::Failing { error, node } => {
                 self.row.error = Some((**error).clone());
                 self.row.failed_node = *node;

@@ -76,7 +76,10 @@ mod tests {
             let e = Plan::read(digest, &bad).unwrap_err();
             let why = Plan::unreadable(digest, &e).unwrap();
             assert!(why.contains(&digest.to_string()), "{why}");
-            assert!(why.contains("restore a backup") && why.contains("abort"), "{why}");
+            assert!(
+                why.contains("restore a backup") && why.contains("abort"),
+                "{why}"
+            );
         }
     }
 
@@ -88,6 +91,9 @@ mod tests {
         let e = Plan::read(digest, &newer).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::NewerVersion);
         let why = Plan::unreadable(digest, &e).unwrap();
-        assert!(why.contains("version 9") && why.contains("a newer program"), "{why}");
+        assert!(
+            why.contains("version 9") && why.contains("a newer program"),
+            "{why}"
+        );
     }
 }

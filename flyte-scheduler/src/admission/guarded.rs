@@ -95,7 +95,10 @@ impl Guarded {
             Ok(answer) => Err(format!("it answered {answer:?} for {} heads", heads.len())),
             Err(panic) => {
                 let said = crate::ownership::said(panic.as_ref());
-                Err(format!("it panicked: {}", said.as_deref().unwrap_or("no text")))
+                Err(format!(
+                    "it panicked: {}",
+                    said.as_deref().unwrap_or("no text")
+                ))
             }
         }
     }

@@ -9,8 +9,8 @@ use flyte_core::literal::{Row, Timestamp};
 use flyte_core::plan::{Graph, Plan, Target};
 
 use super::child::Untold;
-use super::unread;
 use super::state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
+use super::unread;
 use super::{Agenda, LoadedPlan};
 
 /// What the fold needs to know of plans.

@@ -94,7 +94,11 @@ impl Unread {
         if jobs.is_empty() {
             return String::new();
         }
-        let named: Vec<String> = jobs.iter().take(JOBS_MAX).map(|j| format!("{j:?}")).collect();
+        let named: Vec<String> = jobs
+            .iter()
+            .take(JOBS_MAX)
+            .map(|j| format!("{j:?}"))
+            .collect();
         let more = match jobs.len().saturating_sub(JOBS_MAX) {
             0 => String::new(),
             n => format!(" and {n} more"),

@@ -30,8 +30,8 @@ impl World {
             );
         }
         match effect {
-            Effect::StartChild { at, request } if request.again && self.told_before(o, at, &request) => {
-            }
+            Effect::StartChild { at, request }
+                if request.again && self.told_before(o, at, &request) => {}
             Effect::StartChild { at, request } => {
                 let plan = self.plans[&request.plan].clone();
                 let inputs = launch_plan_inputs(&request.launch_plan, request.inputs.clone())
@@ -95,7 +95,7 @@ impl World {
 impl World {
     /// A child that is started again may be over, and have said so while its parent's plan could
     /// not be read: then it is answered for it.
-    fn told_before(&mut self, o: &Owner, at: AttemptRef, request: &ChildRequest) -> bool {
+    fn told_before(&mut self, o: &mut Owner, at: AttemptRef, request: &ChildRequest) -> bool {
         let Ok(Some(shard)) = self.store.locate(self.now, &request.id) else {
             return false;
         };
@@ -123,9 +123,9 @@ impl World {
         let Some(result) = result else {
             return false;
         };
-        let input = Box::new(Input::ChildAnswered { at, result });
-        let (owner, to) = (o.id, None);
-        self.soon(5, Event::Input { owner, input, to });
+        o.asked(What::TellParent, at);
+        let told = (What::TellParent, at);
+        self.answer(o, 5, told, Input::ChildAnswered { at, result });
         true
     }
 }

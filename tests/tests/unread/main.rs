@@ -202,7 +202,11 @@ async fn a_spoiled_plan(place: &dyn Place, damage: Damage) {
     }
     let grown = second.attach(&id("grown")).await.unwrap();
     parked(&grown, inner).await;
-    assert_eq!(nodes(&*store, "goes on").await, begun, "what it did is known");
+    assert_eq!(
+        nodes(&*store, "goes on").await,
+        begun,
+        "what it did is known"
+    );
     let health = second.health().await;
     assert_eq!(health.open, 5);
     let kinds: Vec<_> = health.parked.iter().map(|(_, why)| why.kind).collect();
@@ -227,10 +231,21 @@ async fn a_spoiled_plan(place: &dyn Place, damage: Damage) {
     // The next owner reads the snapshot, and aborts one of them, readable or not.
     let third = scheduler(place).await;
     let store = place.open().await;
-    assert!(store.last_snapshot(ShardId(0)).await.unwrap().unwrap().through >= until);
+    assert!(
+        store
+            .last_snapshot(ShardId(0))
+            .await
+            .unwrap()
+            .unwrap()
+            .through
+            >= until
+    );
     let aborted = third.attach(&id("is aborted")).await.unwrap();
     parked(&aborted, plan).await;
-    third.abort(&id("is aborted"), "enough", "me").await.unwrap();
+    third
+        .abort(&id("is aborted"), "enough", "me")
+        .await
+        .unwrap();
     let Err(WaitError::Aborted { reason, by, .. }) = aborted.await else {
         panic!("it is aborted");
     };
@@ -249,7 +264,10 @@ async fn a_spoiled_plan(place: &dyn Place, damage: Damage) {
     let outputs = outcome.outputs.unwrap();
     assert_eq!(outputs.values(), [Literal::Integer(42)]);
     let after = nodes(&*store, "goes on").await;
-    assert!(after.iter().all(|n| n.phase == NodePhase::Succeeded), "{after:#?}");
+    assert!(
+        after.iter().all(|n| n.phase == NodePhase::Succeeded),
+        "{after:#?}"
+    );
     let tries = attempts(&*store, "goes on").await;
     assert_eq!(tries.len(), 2, "no task ran again: {tries:#?}");
     parked(&third.attach(&id("stays")).await.unwrap(), plan).await;
