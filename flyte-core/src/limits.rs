@@ -16,6 +16,14 @@ pub const OUTPUT_FILE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// Bytes of the values of one record: the inputs of an execution or of a graph inside it, the
 /// outputs of a node, a signal. Longer ones belong into files.
 pub const VALUES_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The least bound above which values may be stored out of band: below it a file costs more than
+/// the record that it saves. A value without a `hash` that is larger than this counts in cache keys
+/// by a digest of its own, so that it counts alike wherever it is.
+pub const OFFLOAD_BYTES_MIN: u64 = 256 * 1024;
+/// Bytes of one value that is stored out of band.
+pub const OFFLOAD_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of all values stored out of band that one attempt is given.
+pub const OFFLOAD_SUM_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Bytes of an execution's name.
 pub const EXECUTION_NAME_BYTES_MAX: usize = 100;
 /// Bytes of the name of an organisation, a project, or a domain.

@@ -171,6 +171,11 @@ pub(crate) struct RunArguments {
     /// variable `FLYTE_BLOBS` says, which counts for all commands; else `.flyte/data`.
     #[arg(long)]
     pub(crate) blobs: Option<String>,
+    /// Store output values of more bytes as files of their own, beside the other files, and read
+    /// them where they are used; at least 262144. Else what the variable `FLYTE_OFFLOAD_ABOVE`
+    /// says, which counts for all commands; else all values stay in the database.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) offload_above: Option<u64>,
     /// Nodes that run at once; 0 has no bound.
     #[arg(long, default_value_t = 0)]
     pub(crate) max_parallelism: u32,

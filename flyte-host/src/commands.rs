@@ -5,6 +5,8 @@ use flyte_core::contract::{Command as Wish, CommandBody, CommandId};
 use flyte_core::id::{Digest, ExecutionId};
 use flyte_core::literal::{Literal, from_text};
 use flyte_core::plan::Plan;
+use flyte_scheduler::read_values;
+use flyte_store::Blobs;
 use serde_json::{Value, json};
 
 use crate::cli::{Arguments, Command, What, Whose};
@@ -305,7 +307,12 @@ async fn get(what: What) -> Result<u8> {
         }
         What::Execution { name, whose, json } => {
             let (id, _) = machine.find(&name, &whose).await?;
-            let value = Report::read(&*machine.store, &id).await?.json(None, false);
+            let mut report = Report::read(&*machine.store, &id).await?;
+            if let Some(row) = &report.execution.outputs {
+                let Blobs { store, root, .. } = &machine.blobs;
+                report.execution.outputs = Some(read_values(store, root, row).await?);
+            }
+            let value = report.json(None, false);
             match json {
                 true => out!("{value}")?,
                 false => out!("{value:#}")?,

@@ -123,7 +123,11 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
     };
     view.end();
     scheduler.clone().shutdown(SHUTDOWN).await;
-    let report = Report::read(&**scheduler.store(), &id).await?;
+    let mut report = Report::read(&**scheduler.store(), &id).await?;
+    if let Some(row) = &report.execution.outputs {
+        // People and programs want the values, not where they are.
+        report.execution.outputs = Some(scheduler.read(row).await?);
+    }
     let plan = match &report.execution.error {
         Some(_) => scheduler.store().get_plan(report.execution.plan).await.ok(),
         None => None,

@@ -20,6 +20,8 @@ pub(crate) struct Machine {
     pub(crate) cache: Option<Arc<dyn flyte_core::contract::Cache>>,
     pub(crate) blobs: Blobs,
     pub(crate) slots: u32,
+    /// Above how many bytes values are stored as files.
+    pub(crate) offload_above: Option<u64>,
 }
 
 /// A scheduler, and the plugin whose processes it runs.
@@ -41,6 +43,7 @@ impl Machine {
             store,
             cache,
             slots: cores(),
+            offload_above: State::offload_above(None)?,
         })
     }
 
@@ -61,6 +64,9 @@ impl Machine {
             .durability(Durability::Power)
             .owner(format!("flyte-rs, process {}", std::process::id()))
             .shard(shard);
+        if let Some(bytes) = self.offload_above {
+            builder = builder.offload_above(bytes);
+        }
         if let Some(cache) = &self.cache {
             builder = builder.cache(cache.clone());
         }

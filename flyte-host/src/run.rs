@@ -50,6 +50,7 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
         cache,
         blobs,
         slots: a.slots.unwrap_or_else(cores),
+        offload_above: State::offload_above(a.offload_above)?,
     };
     let running = own_shard(&machine).await?;
     let submit = Submit::new(id)

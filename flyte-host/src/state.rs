@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flyte_core::contract::{Cache, Store};
+use flyte_core::limits::{OFFLOAD_BYTES_MAX, OFFLOAD_BYTES_MIN};
 use flyte_core::memory::{MemoryCache, MemoryStore};
 
 use flyte_scheduler::SystemClock;
@@ -67,6 +68,28 @@ impl State {
         let store = flyte_store::SqliteStore::open(&path)?;
         let cache = store.cache();
         Ok((store, Some(cache)))
+    }
+
+    /// Above how many bytes values are stored as files: `--offload-above`, or the variable
+    /// `FLYTE_OFFLOAD_ABOVE`.
+    pub(crate) fn offload_above(wish: Option<u64>) -> Result<Option<u64>> {
+        let bounds = OFFLOAD_BYTES_MIN..=OFFLOAD_BYTES_MAX;
+        let (place, bytes) = match (wish, std::env::var_os("FLYTE_OFFLOAD_ABOVE")) {
+            (Some(bytes), _) => ("--offload-above", Some(bytes)),
+            (None, None) => return Ok(None),
+            (None, Some(text)) => {
+                let bytes = text.to_str().and_then(|t| t.parse().ok());
+                ("FLYTE_OFFLOAD_ABOVE", bytes)
+            }
+        };
+        match bytes.filter(|b| bounds.contains(b)) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => {
+                let text = "it must be a number of bytes";
+                let remedy = format!("give {OFFLOAD_BYTES_MIN} to {OFFLOAD_BYTES_MAX}");
+                Err(Refusal::new("Usage", text).at(place).remedy(remedy))
+            }
+        }
     }
 
     /// Where files of executions are: `--blobs`, or the variable `FLYTE_BLOBS`, or a folder here.

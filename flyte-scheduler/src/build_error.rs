@@ -41,6 +41,8 @@ pub enum ProblemCode {
     DuplicateLimit,
     /// The store offers no `credits`.
     NoSharedLimits,
+    /// Values cannot be stored out of band above so many bytes.
+    OffloadBound,
     /// Two resources have one type.
     DuplicateResource,
     /// A declared task needs a resource that was not given.

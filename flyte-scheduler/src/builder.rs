@@ -1,5 +1,6 @@
 use std::any::type_name;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use flyte_core::contract::{
     Cache, Clock, Durability, EnvironmentSecrets, FairShare, HostResources, LaunchContext, Plugin,
     Policy, Progress, Secrets, ShardId, Store, TASK_TYPE, Task,
 };
-use flyte_core::limits::SNAPSHOT_AFTER_BYTES;
+use flyte_core::limits::{OFFLOAD_BYTES_MAX, OFFLOAD_BYTES_MIN, SNAPSHOT_AFTER_BYTES};
 use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{ObjectStore, memory::InMemory};
 use flyte_core::plan::Plan;
@@ -54,6 +55,7 @@ pub struct SchedulerBuilder {
     pub(crate) inbox_max: u32,
     pub(crate) blocking_max: u32,
     pub(crate) retention: Option<Retention>,
+    pub(crate) offload_above: Option<u64>,
     snapshot_after: Option<u64>,
     pub(crate) policy: Guard,
     /// For tests: a policy whose failures are the engine's.
@@ -61,6 +63,9 @@ pub struct SchedulerBuilder {
     declared: Declared,
     problems: Vec<Problem>,
 }
+
+/// What [`SchedulerBuilder::offload_above`] takes.
+const OFFLOAD_ABOVE: RangeInclusive<u64> = OFFLOAD_BYTES_MIN..=OFFLOAD_BYTES_MAX;
 
 impl Default for SchedulerBuilder {
     fn default() -> Self {
@@ -84,6 +89,7 @@ impl Default for SchedulerBuilder {
             inbox_max: Self::INBOX_MAX,
             blocking_max: Self::BLOCKING_MAX,
             retention: None,
+            offload_above: None,
             snapshot_after: None,
             policy: Guard::new(
                 type_name::<FairShare>(),
@@ -329,6 +335,20 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Stores values of outputs that are larger out of band: under the attempt's own prefix in
+    /// [`SchedulerBuilder::blobs`], with their digest, which is compared whenever they are read.
+    /// Tasks, jobs, branches and [`TypedHandle`](crate::TypedHandle) see them as if they were
+    /// inline; an untyped [`Outcome`](crate::engine::Outcome) has what points at them, which
+    /// [`Scheduler::read`] reads. At least [`OFFLOAD_BYTES_MIN`]; a value may have up to
+    /// [`OFFLOAD_BYTES_MAX`]. Inputs of executions and signals stay inline. Default: all values are
+    /// inline, and a node whose outputs have more than
+    /// [`VALUES_BYTES_MAX`](flyte_core::limits::VALUES_BYTES_MAX) fails.
+    #[must_use]
+    pub fn offload_above(mut self, bytes: u64) -> Self {
+        self.offload_above = Some(bytes);
+        self
+    }
+
     /// Deletes what is known of executions that are over and old, from time to time. Default: they
     /// are kept for ever.
     #[must_use]
@@ -372,6 +392,14 @@ impl SchedulerBuilder {
         if self.call_timeout.is_zero() {
             let text = "`call_timeout` is 0: no call of a plugin could be answered in time";
             wrong(ProblemCode::ZeroLimit, text.into());
+        }
+        if let Some(bytes) = self.offload_above.filter(|b| !OFFLOAD_ABOVE.contains(b)) {
+            let (least, most) = OFFLOAD_ABOVE.into_inner();
+            let text = format!(
+                "`offload_above` is {bytes} bytes: it must be {least} to {most}; a smaller value \
+                 costs less in the journal than as a file, a larger one cannot be stored"
+            );
+            wrong(ProblemCode::OffloadBound, text);
         }
         for (i, limit) in self.limits.iter().enumerate() {
             let words = limit.words();
@@ -438,6 +466,7 @@ impl SchedulerBuilder {
             metadata_prefix: format!("{}/metadata/propeller", self.root),
             raw_prefix: format!("{}/raw", self.root),
             epoch,
+            offload_above: self.offload_above,
             snapshot_after_bytes: self.snapshot_after(),
             ..EngineConfig::default()
         }

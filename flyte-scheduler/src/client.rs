@@ -12,6 +12,7 @@ use flyte_core::literal::{Literal, castable, infer};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 
+use crate::calls::ValueFiles;
 use crate::frames::Frames;
 use crate::parked::Parked;
 use crate::wait_cause::WaitCause;
@@ -21,6 +22,8 @@ use crate::waits::Waits;
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) store: Arc<dyn Store>,
+    /// Values that are out of band.
+    pub(crate) values: ValueFiles,
     pub(crate) waits: Waits,
     pub(crate) frames: Frames,
     pub(crate) shard: ShardId,
@@ -31,9 +34,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(store: Arc<dyn Store>, lease: &Lease) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, values: ValueFiles, lease: &Lease) -> Self {
         Self {
             store,
+            values,
             waits: Waits::default(),
             frames: Frames::new(),
             shard: lease.shard,

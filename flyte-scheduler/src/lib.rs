@@ -42,6 +42,7 @@ mod waits;
 pub use admission::{Limit, POOLS, PolicyFailed, RATE_KEYS};
 pub use build_error::{BuildError, Problem, ProblemCode};
 pub use builder::SchedulerBuilder;
+pub use calls::read_values;
 pub use clock::SystemClock;
 pub use engine::{FailedNode, Outcome};
 pub use handle::{Handle, Outputs};

@@ -16,6 +16,8 @@ pub struct Files {
     pub outputs: Option<Vec<u8>>,
     /// How large `outputs.pb` is.
     pub outputs_bytes: u64,
+    /// How large it may be; `None` is [`OUTPUT_FILE_BYTES_MAX`].
+    pub outputs_bytes_max: Option<u64>,
     /// Whether `futures.pb` is there.
     pub futures: bool,
 }
@@ -62,13 +64,13 @@ pub fn judge(
     if declared.is_empty() {
         return Ok(OutputValues::new());
     }
-    if files.outputs_bytes > OUTPUT_FILE_BYTES_MAX {
+    let most = files.outputs_bytes_max.unwrap_or(OUTPUT_FILE_BYTES_MAX);
+    if files.outputs_bytes > most {
         return Err(TaskFailure::permanent(ExecutionError::new(
             ErrorOrigin::Unknown,
             "OutputSizeExceeded",
             format!(
-                "outputs.pb has {} bytes, the limit is {OUTPUT_FILE_BYTES_MAX}; hand large values \
-                 over as files",
+                "outputs.pb has {} bytes, the limit is {most}; hand large values over as files",
                 files.outputs_bytes
             ),
         )));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use flyte_core::contract::{CommandBody, Lease, ShardId, Store};
 use flyte_core::id::{ExecutionId, Str};
-use flyte_core::literal::Literal;
+use flyte_core::literal::{Literal, Row};
 use flyte_core::{Error, ErrorKind, Result};
 use tokio::sync::{oneshot, watch};
 
@@ -119,6 +119,15 @@ impl Scheduler {
     ) -> Result<()> {
         let client = &self.shared().client;
         client.signal(id, signal.into(), value).await
+    }
+
+    /// The values of a row with all that is stored out of band in it, such as the outputs of an
+    /// [`Outcome`](crate::engine::Outcome); see [`SchedulerBuilder::offload_above`].
+    ///
+    /// # Errors
+    /// `Corrupt` if a value is gone, has another digest, or cannot be read after several tries.
+    pub async fn read(&self, row: &Row) -> Result<Row> {
+        self.shared().client.values.read(row).await
     }
 
     /// Lets a parked execution go on.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use flyte_core::author::{LiteralValue, ValueError, Values, Workflow};
 use flyte_core::contract::{EventStream, ExecutionOptions};
 use flyte_core::id::{ExecutionId, Str, Tenant};
+use flyte_core::journal::ExecutionError;
 use flyte_core::plan::{Graph, Plan};
 use flyte_core::{Error, ErrorKind, Result};
 
@@ -241,6 +242,8 @@ impl<Out: Values> TypedHandle<Out> {
             let seen = is_of(&self.handle.client, self.id(), plan).await;
             seen.map_err(OutputError::Interface)?;
         }
+        let outputs = self.handle.client.values.inline_row(&outputs).await;
+        let outputs = outputs.map_err(OutputError::Read)?;
         Ok(Out::from_row(&outputs)?)
     }
 }
@@ -289,6 +292,9 @@ pub enum OutputError {
     /// or the store could not say.
     #[error("{0}")]
     Interface(Error),
+    /// An output is stored out of band, and what is there cannot be read or has another digest.
+    #[error("{0}")]
+    Read(ExecutionError),
     /// The outputs are not of the type, though the plan says so.
     #[error("output {0}")]
     Value(#[from] ValueError),

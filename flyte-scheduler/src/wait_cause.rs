@@ -71,6 +71,14 @@ pub enum WaitCause {
         /// When the cache is asked again.
         ask_again: Timestamp,
     },
+    /// A value that is stored out of band is being read: the engine decides by it, or the attempt
+    /// is to be given it.
+    Reading {
+        /// Where it is.
+        uri: Str,
+    },
+    /// Its outputs are being stored out of band.
+    Storing,
     /// Its attempt runs in this process.
     Attempt {
         /// Which, from 0.
@@ -145,6 +153,8 @@ impl fmt::Display for WaitCause {
             Self::CacheReservation { holder, ask_again } => {
                 write!(f, "{holder} computes the same; asked again at {ask_again}")
             }
+            Self::Reading { uri } => write!(f, "the value at {uri} is being read"),
+            Self::Storing => f.write_str("its outputs are being stored"),
             Self::Attempt { attempt } => write!(f, "attempt {attempt} runs in this process"),
             Self::Job {
                 attempt,

@@ -47,7 +47,9 @@ fn the_command_that_is_printed_replays_the_failure() {
         (text(out.stdout), text(out.stderr))
     };
     for bug in ["EffectsFirst", "LostWakeUp", "NoVersionCheck"] {
-        let run = ["--bug", bug, "--seeds", "3", "--steps", "1500"];
+        let run = [
+            "--bug", bug, "--from", "5", "--seeds", "3", "--steps", "1500",
+        ];
         let (_, said) = sim(&run);
         let lines = |start| said.lines().filter_map(move |l| l.strip_prefix(start));
         let again: Vec<_> = lines("again: ").collect();
@@ -85,6 +87,10 @@ fn every_fault_says_which_nodes_it_meets() {
         Fault::SetBack,
         Fault::CreditLost,
         Fault::CommandTwice,
+        Fault::ValueUnstored,
+        Fault::ValueGone,
+        Fault::ValueChanged,
+        Fault::ValueLate,
     ];
     for fault in Fault::ALL {
         assert_eq!(

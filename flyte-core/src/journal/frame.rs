@@ -7,8 +7,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// The first four bytes of a stored frame.
 pub const FRAME_MAGIC: [u8; 4] = *b"FLJF";
-/// The version of the stored form; a higher one is refused by name.
-pub const FRAME_VERSION: u16 = 1;
+/// The newest version of the stored form; a higher one is refused by name. A frame is written as
+/// the oldest that can read its records: 2 if it has a value out of band, else 1.
+pub const FRAME_VERSION: u16 = 2;
 
 const HEADER: usize = 4 + 2 + 2 + 8 + 8 + 8 + 4 + 4 + 4;
 
@@ -74,7 +75,8 @@ impl JournalFrame {
     ) -> Result<Bytes> {
         let mut out = Vec::with_capacity(HEADER + records.len() * 16);
         out.extend(FRAME_MAGIC);
-        out.extend(FRAME_VERSION.to_le_bytes());
+        let version = records.iter().map(|r| r.change.version()).max();
+        out.extend(version.unwrap_or(1).to_le_bytes());
         out.extend([0, 0]);
         out.extend(sequence.to_le_bytes());
         out.extend(epoch.to_le_bytes());
@@ -205,6 +207,44 @@ mod tests {
             let mut bad = good.to_vec();
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(JournalFrame::decode(&bad).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn only_what_old_programs_cannot_read_raises_the_version() {
+        use crate::literal::{Literal, Offloaded};
+        let away = || {
+            Literal::Offloaded(std::sync::Arc::new(Offloaded {
+                uri: "away".into(),
+                size_bytes: 1,
+                inferred_type: None,
+            }))
+        };
+        let succeeded = |value: Literal| Change::Succeeded {
+            addr: Default::default(),
+            attempt: 0,
+            outputs: [Some(value)].into_iter().collect(),
+            cache: Default::default(),
+            producer: None,
+        };
+        let read = Change::ValueRead {
+            frame: Default::default(),
+            uri: "away".into(),
+            path: None,
+            value: Literal::None,
+        };
+        for (change, version) in [
+            (succeeded(Literal::Integer(1)), 1),
+            (succeeded(away()), 2),
+            (succeeded(away().annotated("h", Default::default())), 2),
+            (read, 2),
+        ] {
+            let mut frame = frame();
+            let execution = 7;
+            frame.records.push(Record { execution, change });
+            let bytes = frame.encode().unwrap();
+            assert_eq!(JournalFrame::version_of(&bytes), Some(version));
+            assert_eq!(JournalFrame::decode(&bytes), Ok(frame));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::id::{
     AttemptKey, Digest, ExecutionId, FrameIx, Identifier, NodeAddr, ResourceType, Tenant,
 };
 use crate::literal::{Literal, Row, Timestamp};
+use crate::template::PathStep;
 
 /// The name of a kind. A new variant does not compile until it is here, and then lacks a sample.
 fn kind(change: &Change) -> &'static str {
@@ -46,11 +47,12 @@ fn kind(change: &Change) -> &'static str {
         Change::OwnerLeft => "OwnerLeft",
         Change::ParentTold => "ParentTold",
         Change::Signalled { .. } => "Signalled",
+        Change::ValueRead { .. } => "ValueRead",
     }
 }
 
 /// How many kinds there are: the arms above.
-const KINDS: usize = 27;
+const KINDS: usize = 28;
 
 fn error() -> Box<ExecutionError> {
     Box::new(ExecutionError::new(ErrorOrigin::User, "CODE", "a message"))
@@ -188,6 +190,12 @@ fn samples() -> Vec<Change> {
         Change::Signalled {
             signal: "go".into(),
             value: Literal::Boolean(true),
+        },
+        Change::ValueRead {
+            frame: FrameIx(1),
+            uri: "file:///value".into(),
+            path: Some(vec![PathStep::Key("a".into()), PathStep::Index(2)]),
+            value: Literal::string("there"),
         },
     ]
 }

@@ -621,7 +621,8 @@ impl Open {
             | Change::ParentTold
             | Change::OwnerLost
             | Change::OwnerLeft
-            | Change::Signalled { .. } => {}
+            | Change::Signalled { .. }
+            | Change::ValueRead { .. } => {}
         }
     }
 }

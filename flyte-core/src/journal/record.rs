@@ -5,6 +5,7 @@ use super::{CacheStatus, ExecutionError, TaskPhase, WorkflowPhase};
 use crate::contract::{JobHandle, Submission, TaskLog};
 use crate::id::{AttemptKey, Digest, FrameIx, NodeAddr, Str};
 use crate::literal::{Literal, Row, Timestamp};
+use crate::template::PathStep;
 
 /// One thing that was decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,6 +190,30 @@ pub enum Change {
         /// The value.
         value: Literal,
     },
+    /// What the engine had to see of a value stored out of band: replay does not ask for it again.
+    ValueRead {
+        /// The frame whose nodes, or outputs, need it.
+        frame: FrameIx,
+        /// Where the value is.
+        uri: Str,
+        /// The way into it; `None` for all of it.
+        path: Option<Vec<PathStep>>,
+        /// What is there, perhaps stored out of band itself.
+        value: Literal,
+    },
+}
+
+impl Change {
+    /// The version of frames from which on programs can read it and know what it means: programs
+    /// before 2 hand outputs that are out of band to tasks as they are.
+    pub(super) fn version(&self) -> u16 {
+        let away = |v: &Literal| matches!(v.value(), Literal::Offloaded(_));
+        match self {
+            Self::ValueRead { .. } => 2,
+            Self::Succeeded { outputs, .. } if outputs.iter().flatten().any(away) => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// The first record of an execution.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rmpv::Value;
 
-use super::{Binary, Document, Literal, LiteralType, MSGPACK_TAG, Offloaded, TypeKind};
+use super::{Binary, Document, Literal, LiteralType, MSGPACK_TAG, Offloaded, SimpleType, TypeKind};
 use crate::limits::DOCUMENT_DEPTH_MAX;
 use crate::template::PathStep;
 
@@ -113,6 +113,19 @@ pub fn type_at(t: &LiteralType, path: &[PathStep]) -> Result<LiteralType, AttrEr
 /// # Errors
 /// [`AttrError`] names the step that fails.
 pub fn resolve_path(literal: &Literal, path: &[PathStep]) -> Result<Resolved, AttrError> {
+    match literal.value() {
+        Literal::Offloaded(_) => resolve_rest(literal, path),
+        _ if path.is_empty() => Ok(Resolved::Value(literal.clone())),
+        _ => resolve_rest(literal, path),
+    }
+}
+
+/// The rest of a way whose first steps led to `literal`, perhaps none: a document is re-encoded
+/// even when no step is left. [`resolve_path`] begins such a way.
+///
+/// # Errors
+/// [`AttrError`] names the step that fails.
+pub fn resolve_rest(literal: &Literal, path: &[PathStep]) -> Result<Resolved, AttrError> {
     let mut at = literal;
     for (taken, step) in path.iter().enumerate() {
         match at.value() {
@@ -141,14 +154,25 @@ pub fn resolve_path(literal: &Literal, path: &[PathStep]) -> Result<Resolved, At
         }
     }
     match at.value() {
+        // What is no document stays where it is.
+        Literal::Offloaded(o) if !may_be_document(o) => Ok(Resolved::Value(at.clone())),
         Literal::Offloaded(o) => Ok(Resolved::NeedsFetch {
             offloaded: o.clone(),
             taken: path.len(),
         }),
-        // The document is re-encoded even when no step is left.
-        scalar if !path.is_empty() => document(scalar, &[]).map(Resolved::Value),
-        _ => Ok(Resolved::Value(at.clone())),
+        scalar => document(scalar, &[]).map(Resolved::Value),
     }
+}
+
+/// Whether a value stored out of band may be a document, which a way re-encodes.
+fn may_be_document(o: &Offloaded) -> bool {
+    let scalar = |t: &LiteralType| {
+        matches!(
+            t.kind,
+            TypeKind::Simple(SimpleType::Struct | SimpleType::Binary)
+        )
+    };
+    o.inferred_type.as_ref().is_none_or(scalar)
 }
 
 fn key(step: &PathStep) -> &str {
@@ -370,6 +394,34 @@ mod tests {
         );
         let out = AttrError::OutOfRange { index: -1, len: 1 };
         assert_eq!(at(&xs, &[PathStep::Index(-1)]), Err(out));
+    }
+
+    #[test]
+    fn a_way_stops_at_what_is_out_of_band() {
+        let away = |t| {
+            Literal::Offloaded(Arc::new(Offloaded {
+                uri: "away".into(),
+                size_bytes: 9,
+                inferred_type: t,
+            }))
+        };
+        let stops = |l: &Literal, path: &[PathStep]| match resolve_path(l, path).unwrap() {
+            Resolved::NeedsFetch { taken, .. } => Some(taken),
+            Resolved::Value(v) => {
+                assert!(matches!(v.value(), Literal::Offloaded(_)), "{v:?}");
+                None
+            }
+        };
+        let text = Some(LiteralType::simple(SimpleType::String));
+        let list = Literal::collection([away(text.clone()).annotated("h", Default::default())]);
+        let first = PathStep::Index(0);
+        assert_eq!(stops(&away(text), &[k("a")]), Some(0));
+        assert_eq!(stops(&list, &[first.clone(), k("a")]), Some(1));
+        // A text at the end need not be read, a document is read and encoded anew.
+        assert_eq!(stops(&list, &[first.clone()]), None);
+        let document = Some(LiteralType::simple(SimpleType::Struct));
+        let list = Literal::collection([away(document)]);
+        assert_eq!(stops(&list, &[first]), Some(1));
     }
 
     #[test]

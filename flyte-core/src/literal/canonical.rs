@@ -49,6 +49,41 @@ pub fn cache_digest(literal: &Literal) -> Digest {
     Digest::of("flyte cache input v1", &out.bytes)
 }
 
+/// The `hash` that a literal gets when it is stored out of band and has none, so that cache keys
+/// need not read it. One that stays inline and is larger than
+/// [`OFFLOAD_BYTES_MIN`](crate::limits::OFFLOAD_BYTES_MIN) counts in cache keys as if it had it.
+///
+/// ```
+/// use flyte_core::literal::{Literal, cache_digest, content_hash};
+/// let long = Literal::string("x".repeat(300_000));
+/// let short = Literal::string("x").annotated(content_hash(&long), Default::default());
+/// assert_eq!(cache_digest(&long), cache_digest(&short));
+/// ```
+#[must_use]
+pub fn content_hash(literal: &Literal) -> String {
+    let mut out = Writer {
+        bytes: Vec::new(),
+        for_cache: true,
+    };
+    out.content(literal);
+    Digest::of("flyte content hash v1", &out.bytes).to_string()
+}
+
+/// Whether a literal is so large that it counts by [`content_hash`]: it, or a part of it, may be
+/// out of band somewhere.
+fn is_heavy(literal: &Literal) -> bool {
+    match literal.value() {
+        Literal::Offloaded(_) => true,
+        Literal::Collection(items) => items.iter().any(is_heavy) || exceeds(literal),
+        Literal::Map(entries) => entries.values().any(is_heavy) || exceeds(literal),
+        value => exceeds(value),
+    }
+}
+
+fn exceeds(literal: &Literal) -> bool {
+    literal.weight() > crate::limits::OFFLOAD_BYTES_MIN
+}
+
 /// The digest of a task's interface, stripped of what does not matter for cache keys.
 #[must_use]
 pub fn interface_digest(interface: &TypedInterface) -> Digest {
@@ -93,6 +128,15 @@ impl Writer {
     }
 
     fn literal(&mut self, literal: &Literal) {
+        // A foreign value out of band has no hash that could be known without reading it.
+        let away = matches!(literal.value(), Literal::Offloaded(_));
+        if self.for_cache && literal.hash().is_none() && !away && is_heavy(literal) {
+            return self.text(b'h', &content_hash(literal));
+        }
+        self.content(literal);
+    }
+
+    fn content(&mut self, literal: &Literal) {
         match literal {
             Literal::None => self.bytes.push(b'0'),
             Literal::Integer(i) => self.word(b'i', *i as u64),
@@ -152,7 +196,7 @@ impl Writer {
                 if self.for_cache && !a.hash.is_empty() {
                     return self.text(b'h', &a.hash);
                 }
-                self.literal(&a.value);
+                self.content(&a.value);
                 let nests = matches!(a.value, Literal::Collection(_) | Literal::Map(_));
                 if self.for_cache && nests {
                     return;
@@ -277,6 +321,36 @@ mod tests {
     fn neighbours_do_not_flow_together() {
         let l = |a: &str, b: &str| Literal::collection([Literal::string(a), Literal::string(b)]);
         assert_ne!(digest(&l("a", "bc")), digest(&l("ab", "c")));
+    }
+
+    #[test]
+    fn large_values_count_alike_inline_and_out_of_band() {
+        let large = |c: &str| Literal::string(c.repeat(300_000));
+        let away = |l: &Literal| {
+            let hash = l.hash().map_or_else(|| content_hash(l), Into::into);
+            let o = super::super::Offloaded {
+                uri: "somewhere".into(),
+                size_bytes: 300_004,
+                inferred_type: None,
+            };
+            Literal::Offloaded(Arc::new(o)).annotated(hash, Default::default())
+        };
+        let (a, b) = (large("a"), large("b"));
+        assert_eq!(cache_digest(&a), cache_digest(&away(&a)));
+        assert_ne!(cache_digest(&a), cache_digest(&away(&b)));
+        let named = a.clone().annotated("mine", Default::default());
+        assert_eq!(cache_digest(&named), cache_digest(&away(&named)));
+        // Inside of lists, and of lists that are out of band themselves.
+        let list = |x: &Literal, y: &Literal| Literal::collection([x.clone(), y.clone()]);
+        let (whole, parts) = (list(&a, &b), list(&away(&a), &away(&b)));
+        assert_eq!(cache_digest(&whole), cache_digest(&parts));
+        assert_eq!(cache_digest(&whole), cache_digest(&away(&parts)));
+        assert_eq!(cache_digest(&whole), cache_digest(&away(&whole)));
+        assert_ne!(cache_digest(&whole), cache_digest(&list(&b, &a)));
+        // Many small ones are one large one.
+        let many = Literal::collection((0..50_000).map(Literal::Integer));
+        assert_eq!(cache_digest(&many), cache_digest(&away(&many)));
+        assert_ne!(digest(&many), digest(&away(&many)));
     }
 
     #[test]

@@ -17,9 +17,9 @@ mod types;
 mod value;
 mod weight;
 
-pub use attr::{AttrError, Resolved, parse_var, resolve_path, type_at};
+pub use attr::{AttrError, Resolved, parse_var, resolve_path, resolve_rest, type_at};
 pub(crate) use attr::{decode_msgpack, encode_msgpack};
-pub use canonical::{cache_digest, digest, interface_digest, row_digest};
+pub use canonical::{cache_digest, content_hash, digest, interface_digest, row_digest};
 pub use cast::{castable, is_optional};
 pub use document::{Document, Struct};
 pub use infer::{InferError, infer};

@@ -8,13 +8,13 @@ use super::world::World;
 use crate::outcome::Files;
 
 impl World {
-    pub(super) async fn files(&self, prefix: &str) -> Result<Files, Error> {
+    pub(super) async fn files(&self, prefix: &str, most: u64) -> Result<Files, Error> {
         let read = |name: &'static str| async move {
             let path = self.path(&format!("{prefix}/{name}"))?;
             match self.blobs.get(&path).await {
                 Ok(found) => {
                     let size = found.meta.size;
-                    let keep = size <= flyte_core::limits::OUTPUT_FILE_BYTES_MAX;
+                    let keep = size <= most;
                     let bytes = match keep {
                         true => Some(found.bytes().await.map_err(|e| blob_error("fetch", e))?),
                         false => None,
@@ -29,6 +29,7 @@ impl World {
         Ok(Files {
             error: read("error.pb").await?.and_then(|f| f.1),
             outputs_bytes: outputs.as_ref().map_or(0, |o| o.0),
+            outputs_bytes_max: Some(most),
             outputs: outputs.and_then(|o| o.1),
             futures: read("futures.pb").await?.is_some(),
         })

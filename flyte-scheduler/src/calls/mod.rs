@@ -10,6 +10,7 @@ mod pushed;
 mod results;
 pub(crate) mod snapshots;
 mod store;
+mod values;
 mod world;
 
 pub(crate) use children::Children;
@@ -18,4 +19,6 @@ pub(crate) use pushed::watch;
 #[cfg(feature = "testing")]
 pub(crate) use results::{missed, publish};
 pub(crate) use store::{commit, plan_of, pump};
+pub(crate) use values::ValueFiles;
+pub use values::read_values;
 pub(crate) use world::World;

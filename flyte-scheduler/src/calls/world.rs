@@ -5,10 +5,12 @@ use flyte_core::contract::{
     Cache, CreditRequest, LaunchContext, Lease, Plugin, Progress, PutOptions, Store,
 };
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
+use flyte_core::limits::{OFFLOAD_BYTES_MAX, OUTPUT_FILE_BYTES_MAX};
 use flyte_core::object_store::{ObjectStore, path::Path};
 use flyte_core::{Error, ErrorKind};
 
 use super::files::path_of;
+use super::values::ValueFiles;
 use crate::engine::{Effect, Input, TaskFailure};
 use crate::mail::{Mailbox, Message};
 use crate::outcome::judge;
@@ -28,6 +30,8 @@ pub(crate) struct World {
     pub(crate) launch: LaunchContext,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) call_timeout: Duration,
+    /// Bytes of an `outputs.pb`.
+    pub(crate) outputs_max: u64,
     pub(crate) send: Mailbox,
     pub(crate) meters: Meters,
 }
@@ -48,6 +52,11 @@ impl World {
             launch: b.launch_context(),
             progress: b.progress.clone(),
             call_timeout: b.call_timeout,
+            // What is too large for a record need not stay in one.
+            outputs_max: match b.offload_above {
+                Some(_) => OFFLOAD_BYTES_MAX,
+                None => OUTPUT_FILE_BYTES_MAX,
+            },
             send,
             meters: shared.meters.clone(),
         }
@@ -59,10 +68,16 @@ impl World {
         match &input {
             Input::Launched { result: Err(e), .. } => failed(e),
             Input::Fetched { result: Err(f), .. } => failed(&f.error),
+            Input::Offloaded { result: Err(e), .. } => failed(e),
+            Input::InputsRead { result: Err(e), .. } => failed(e),
             _ => {}
         }
         // A driver that is gone needs no answer.
         let _gone = self.send.send(Message::Input(input));
+    }
+
+    fn values(&self) -> ValueFiles {
+        ValueFiles::new(&self.blobs, &self.root)
     }
 
     pub(super) fn path(&self, uri: &str) -> Result<Path, Error> {
@@ -101,7 +116,7 @@ impl World {
                 declared,
                 failure,
             } => {
-                let result = match self.files(&prefix).await {
+                let result = match self.files(&prefix, self.outputs_max).await {
                     Ok(files) => judge(&files, &declared, failure),
                     Err(e) => Err(TaskFailure::recoverable(ExecutionError::new(
                         ErrorOrigin::System,
@@ -110,6 +125,30 @@ impl World {
                     ))),
                 };
                 self.tell(Input::Fetched { at, result });
+            }
+            Effect::Offload {
+                at,
+                prefix,
+                above,
+                names,
+                outputs,
+            } => {
+                let values = self.values();
+                let result = values.store(&prefix, above, &names, outputs).await;
+                self.tell(Input::Offloaded { at, result });
+            }
+            Effect::ReadValue {
+                read,
+                offloaded,
+                prefix,
+                above,
+            } => {
+                let result = self.values().see(&read, &offloaded, &prefix, above).await;
+                self.tell(Input::ValueRead { read, result });
+            }
+            Effect::ReadInputs { at, inputs } => {
+                let result = self.values().inline_row(&inputs).await;
+                self.tell(Input::InputsRead { at, result });
             }
             Effect::CacheGet { at, key, reserve } => {
                 let answer = self.cache_get(&key, reserve).await;

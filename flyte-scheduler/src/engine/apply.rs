@@ -11,6 +11,7 @@ use flyte_core::plan::{Graph, Plan, Target};
 use super::child::Untold;
 use super::state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 use super::unread;
+use super::values::Wanted;
 use super::{Agenda, LoadedPlan};
 
 /// What the fold needs to know of plans.
@@ -382,6 +383,19 @@ impl Execution {
                 let value = value.clone();
                 self.signals.entry(signal.clone()).or_insert(value);
                 agenda.push((self.number, Agenda::Signalled(signal.clone())));
+            }
+            Change::ValueRead {
+                frame,
+                uri,
+                path,
+                value,
+            } => {
+                let wanted = Wanted {
+                    uri: uri.clone(),
+                    path: path.clone(),
+                };
+                let reads = &mut self.frames[frame.0 as usize].reads;
+                reads.insert(wanted, value.clone());
             }
             Change::Opened(_)
             | Change::Ended { .. }

@@ -3,12 +3,12 @@ use std::sync::Arc;
 
 use flyte_core::id::{FrameIx, NodeAddr};
 use flyte_core::journal::{ErrorOrigin, ExecutionError, OutputValues};
-use flyte_core::literal::{Literal, Row};
+use flyte_core::literal::{Literal, Offloaded, Row};
 use flyte_core::plan::{ArrayPlan, Target};
 use flyte_core::template::SuccessCriteria;
 
-use super::resolve::inputs_of;
 use super::state::Items;
+use super::values::may_be_list;
 use super::{Agenda, Engine, Execution, NodeState};
 
 /// Items of an array that were told to begin. Not durable: it is made anew after a crash.
@@ -116,21 +116,27 @@ impl Engine {
     pub(super) fn open_items(&mut self, number: u64, addr: NodeAddr) {
         let ex = self.open_execution(number);
         let array = ex.array(addr).expect("invariant: an array node");
-        let inputs = match inputs_of(ex, addr) {
-            Ok(row) => row,
-            Err((input, e)) => return self.unbound(number, addr, &input, &e.to_string()),
+        let (split, success, item) = (&array.split, array.template.success, array.item);
+        let split = split.clone();
+        let Some(inputs) = self.inputs(number, addr) else {
+            return;
         };
-        let size = match array_size(array, &inputs) {
+        let list = |i, o: &Offloaded| split.contains(&(i as u32)) && may_be_list(o);
+        let Some(seen) = self.seen_inputs(number, addr, &inputs, list) else {
+            return;
+        };
+        let array = self.open_execution(number).array(addr);
+        let array = array.expect("invariant: an array node");
+        let size = match array_size(array, &seen) {
             Ok(n) => n,
             Err(error) => return self.node_ends(number, addr, error),
         };
-        let wanted = successes_wanted(array.template.success, size);
+        let wanted = successes_wanted(success, size);
         if wanted > size {
             let text = format!("{wanted} items must succeed, and there are {size}");
             let error = ExecutionError::new(ErrorOrigin::User, "ArrayNodeFailing", text);
             return self.node_ends(number, addr, error);
         }
-        let item = array.item;
         let inputs = inputs.into_values().into_iter().map(Some).collect();
         self.open_frame_of(number, addr, item, Some(size), inputs);
     }

@@ -8,7 +8,6 @@ use flyte_core::template::{
     Otherwise,
 };
 
-use super::resolve::inputs_of;
 use super::{Engine, Execution, NodeState};
 
 /// Which arm of a branch node runs, from 0; the else-node comes last.
@@ -157,9 +156,11 @@ impl Engine {
         let ex = self.open_execution(number);
         let plan = ex.frame(addr.frame).loaded.plan.clone();
         let branch = &plan.branches[branch as usize];
-        let inputs = match inputs_of(ex, addr) {
-            Ok(row) => row,
-            Err((input, e)) => return self.unbound(number, addr, &input, &e.to_string()),
+        let Some(inputs) = self.inputs(number, addr) else {
+            return;
+        };
+        let Some(inputs) = self.seen_inputs(number, addr, &inputs, |_, _| true) else {
+            return;
         };
         let arm = match choose(&branch.template, &inputs) {
             Ok(arm) => arm,

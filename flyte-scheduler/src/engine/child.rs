@@ -149,11 +149,10 @@ impl Execution {
 impl Engine {
     /// A launch plan node starts an execution of its own.
     pub(super) fn start_child(&mut self, number: u64, addr: NodeAddr) {
-        let ex = self.open_execution(number);
-        let inputs = match inputs_of(ex, addr) {
-            Ok(row) => row,
-            Err((input, e)) => return self.unbound(number, addr, &input, &e.to_string()),
+        let Some(inputs) = self.inputs(number, addr) else {
+            return;
         };
+        let ex = self.open_execution(number);
         if !ex.has_room() {
             self.wait(number, addr, super::Queue::Room);
             return;

@@ -29,6 +29,9 @@ pub struct EngineConfig {
     pub raw_prefix: String,
     /// The fencing token of the shard's lease.
     pub epoch: u64,
+    /// Values of outputs that are larger are stored out of band; `None` keeps all inline. What
+    /// counts is [`Literal::weight`](flyte_core::literal::Literal::weight).
+    pub offload_above: Option<u64>,
     /// Bytes of frames after which the shard asks for a snapshot; `None` asks for none. Default
     /// [`SNAPSHOT_AFTER_BYTES`](flyte_core::limits::SNAPSHOT_AFTER_BYTES).
     pub snapshot_after_bytes: Option<u64>,
@@ -56,6 +59,7 @@ impl Default for EngineConfig {
             metadata_prefix: "metadata/propeller".into(),
             raw_prefix: "raw".into(),
             epoch: 0,
+            offload_above: None,
             snapshot_after_bytes: Some(flyte_core::limits::SNAPSHOT_AFTER_BYTES),
         }
     }

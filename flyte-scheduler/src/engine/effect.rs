@@ -5,8 +5,10 @@ use flyte_core::contract::{
     Artifact, CacheKey, JobHandle, LaunchRequest, LookupRequest, ReservationToken, Task,
 };
 use flyte_core::id::{Digest, ExecutionId, NodeAddr, Str};
-use flyte_core::journal::{ExecutionError, WorkflowPhase};
-use flyte_core::literal::{Row, Timestamp};
+use flyte_core::journal::{ExecutionError, OutputValues, WorkflowPhase};
+use flyte_core::literal::{Offloaded, Row, Timestamp};
+
+use super::values::ReadRef;
 
 /// One attempt of one node, as the engine addresses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +91,39 @@ pub enum Effect {
         declared: flyte_core::literal::Names,
         /// The plugin's own account, if the job failed.
         failure: Option<(ExecutionError, bool)>,
+    },
+    /// Store the values of outputs that are too large out of band, under a prefix of the attempt's
+    /// own.
+    Offload {
+        /// Whose outputs.
+        at: AttemptRef,
+        /// The prefix.
+        prefix: String,
+        /// Above how many bytes, as [`Literal::weight`](flyte_core::literal::Literal::weight)
+        /// counts.
+        above: u64,
+        /// The names of the outputs.
+        names: flyte_core::literal::Names,
+        /// The outputs.
+        outputs: OutputValues,
+    },
+    /// See what is in a value that is out of band: the engine decides by it.
+    ReadValue {
+        /// For what.
+        read: ReadRef,
+        /// The value.
+        offloaded: Arc<Offloaded>,
+        /// Where what a way leads to is stored, if it is too large itself.
+        prefix: String,
+        /// Above how many bytes; `None` stores nothing.
+        above: Option<u64>,
+    },
+    /// Read the values of an attempt's inputs that are out of band. They are not recorded.
+    ReadInputs {
+        /// Which attempt.
+        at: AttemptRef,
+        /// Its inputs.
+        inputs: Row,
     },
     /// Look a result up.
     CacheGet {
@@ -183,6 +218,7 @@ impl Effect {
         matches!(
             self,
             Self::Fetch { .. }
+                | Self::ReadInputs { .. }
                 | Self::CacheGet { .. }
                 | Self::CacheExtend { .. }
                 | Self::Cancel { .. }

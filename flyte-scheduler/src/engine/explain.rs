@@ -6,6 +6,7 @@ use flyte_core::plan::Target;
 use flyte_core::template::GateCondition;
 
 use super::cache::Looked;
+use super::values::Moving;
 use super::{Engine, Execution, Frame, NodeState, Queue, TaskKind};
 use crate::wait_cause::WaitCause;
 
@@ -42,6 +43,11 @@ impl Engine {
         let state = ex.node(addr);
         if let Some(phase) = phase_of(state) {
             return WaitCause::Over(phase);
+        }
+        match self.moves(ex, addr) {
+            Some(Moving::Reads(uri)) => return WaitCause::Reading { uri },
+            Some(Moving::Stores) => return WaitCause::Storing,
+            None => {}
         }
         match state {
             NodeState::Running => return self.attempt(ex, addr),

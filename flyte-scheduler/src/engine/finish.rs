@@ -7,8 +7,17 @@ use flyte_core::literal::{Literal, Row};
 use flyte_core::plan::GraphKind;
 
 use super::fail::timeout_expired;
-use super::resolve::resolve;
-use super::{AttemptRef, Effect, Engine, Execution, FailedNode, Outcome, TaskFailure};
+use super::resolve::{ResolveError, resolve};
+use super::values::Unread;
+use super::{Agenda, AttemptRef, Effect, Engine, Execution, FailedNode, Outcome, TaskFailure};
+
+/// Why a frame that is over has no outputs.
+enum Lacking {
+    /// It fails.
+    Failed(ExecutionError),
+    /// They are to be read first.
+    Unread(Box<Unread>),
+}
 
 impl Execution {
     /// The innermost node that the execution fails on.
@@ -49,11 +58,7 @@ impl Engine {
                         .collect()
                 };
                 match outputs {
-                    Some(outputs) if weight(&outputs) > VALUES_BYTES_MAX => {
-                        let error = too_large("the outputs", weight(&outputs));
-                        self.attempt_failed(at, TaskFailure::permanent(error));
-                    }
-                    Some(outputs) => self.succeed(at, outputs),
+                    Some(outputs) => self.conclude(at, outputs),
                     None => {
                         let all: Vec<_> = names.iter().map(|n| &**n).collect();
                         let message = format!("the task must return `{}`", all.join("`, `"));
@@ -132,8 +137,11 @@ impl Engine {
                 self.node_ends(number, parent, error);
             }
             _ => match self.frame_outputs(number, ix) {
-                Ok(outputs) => self.succeed(at, outputs),
-                Err(error) => self.node_ends(number, parent, error),
+                Ok(outputs) => self.conclude(at, outputs),
+                Err(Lacking::Failed(error)) => self.node_ends(number, parent, error),
+                Err(Lacking::Unread(unread)) => {
+                    self.want(number, ix, *unread, Agenda::FrameDone(ix));
+                }
             },
         }
     }
@@ -154,20 +162,13 @@ impl Engine {
         }
     }
 
-    fn frame_outputs(&self, number: u64, ix: FrameIx) -> Result<OutputValues, ExecutionError> {
-        let outputs = self.gathered_outputs(number, ix)?;
-        match weight(&outputs) {
-            bytes if bytes > VALUES_BYTES_MAX => Err(too_large("the outputs together", bytes)),
-            _ => Ok(outputs),
-        }
-    }
-
-    fn gathered_outputs(&self, number: u64, ix: FrameIx) -> Result<OutputValues, ExecutionError> {
+    /// The outputs of a frame that is over.
+    fn frame_outputs(&self, number: u64, ix: FrameIx) -> Result<OutputValues, Lacking> {
         let ex = self.open_execution(number);
         let frame = ex.frame(ix);
         let graph = frame.graph();
         match graph.kind {
-            GraphKind::Item => return self.items_outputs(number, ix),
+            GraphKind::Item => return self.items_outputs(number, ix).map_err(Lacking::Failed),
             GraphKind::Arms => return Ok(ex.arm_outputs(ix)),
             GraphKind::Workflow => {}
         }
@@ -183,13 +184,25 @@ impl Engine {
         let values = order
             .into_iter()
             .map(|i| resolve(ex, ix, &graph.outputs[i]).map(Some));
-        values.collect::<Result<_, _>>().map_err(|e| {
-            ExecutionError::new(
-                ErrorOrigin::System,
-                "BindingResolutionFailure",
-                format!("the outputs of `{}`: {e}", graph.id.name),
-            )
+        values.collect::<Result<_, _>>().map_err(|e| match e {
+            ResolveError::Unread(unread) => Lacking::Unread(unread),
+            e => {
+                let text = format!("the outputs of `{}`: {e}", graph.id.name);
+                let code = "BindingResolutionFailure";
+                Lacking::Failed(ExecutionError::new(ErrorOrigin::System, code, text))
+            }
         })
+    }
+
+    /// The outputs of the execution, which stay inline.
+    fn root_outputs(&self, number: u64) -> Result<OutputValues, Lacking> {
+        let outputs = self.frame_outputs(number, FrameIx(0))?;
+        match weight(&outputs) {
+            bytes if bytes > VALUES_BYTES_MAX => {
+                Err(Lacking::Failed(too_large("the outputs together", bytes)))
+            }
+            _ => Ok(outputs),
+        }
     }
 
     /// Ends the execution if nothing is left to wait for.
@@ -215,16 +228,20 @@ impl Engine {
             return;
         }
         let (phase, outputs, error) = match ex.phase {
-            WorkflowPhase::Running => match self.frame_outputs(number, FrameIx(0)) {
+            WorkflowPhase::Running => match self.root_outputs(number) {
                 Ok(values) => {
                     let names = root.graph().output_names.clone();
                     let row = Row::new(names, values.into_iter().flatten());
                     let row = row.expect("invariant: a value for each output");
                     (WorkflowPhase::Succeeded, Some(row), None)
                 }
-                Err(e) => {
+                Err(Lacking::Failed(e)) => {
                     let error = Box::new(e);
                     return self.emit(number, Change::Failing { error, node: None });
+                }
+                Err(Lacking::Unread(unread)) => {
+                    let ix = FrameIx(0);
+                    return self.want(number, ix, *unread, Agenda::FrameDone(ix));
                 }
             },
             WorkflowPhase::Failing => (

@@ -11,11 +11,10 @@ use super::{AttemptRef, Engine, NodeState, TaskFailure};
 impl Engine {
     /// A gate waits from here on.
     pub(super) fn start_gate(&mut self, number: u64, addr: NodeAddr) {
-        let ex = self.open_execution(number);
-        if let Err((input, e)) = inputs_of(ex, addr) {
-            return self.unbound(number, addr, &input, &e.to_string());
+        if self.inputs(number, addr).is_none() {
+            return;
         }
-        let attempt = ex.attempts(addr);
+        let attempt = self.open_execution(number).attempts(addr);
         self.emit(number, Change::Started { addr, attempt });
         self.set_deadlines(AttemptRef {
             execution: number,

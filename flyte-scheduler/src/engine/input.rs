@@ -8,6 +8,7 @@ use flyte_core::id::{Digest, ExecutionId, NodeAddr, Str};
 use flyte_core::journal::{CacheStatus, ExecutionError, OutputValues};
 use flyte_core::literal::{Literal, Row, Timestamp};
 
+use super::values::ReadRef;
 use super::{AttemptRef, LoadedPlan};
 
 /// Something that happened outside.
@@ -108,6 +109,27 @@ pub enum Input {
         at: AttemptRef,
         /// The verdict.
         result: Result<OutputValues, TaskFailure>,
+    },
+    /// Outputs were stored out of band where they are too large.
+    Offloaded {
+        /// Whose.
+        at: AttemptRef,
+        /// The outputs, with what points at them.
+        result: Result<OutputValues, ExecutionError>,
+    },
+    /// A value that is out of band was read.
+    ValueRead {
+        /// For what.
+        read: ReadRef,
+        /// What is there.
+        result: Result<Literal, ExecutionError>,
+    },
+    /// The inputs of an attempt were read.
+    InputsRead {
+        /// Which attempt.
+        at: AttemptRef,
+        /// The inputs, all of them inline.
+        result: Result<Row, ExecutionError>,
     },
     /// A job was let go of.
     Finalized {

@@ -1,5 +1,6 @@
-use flyte_core::contract::{JobHandle, JobOutputs, JobPhase, JobStatus, Launched};
+use flyte_core::contract::{JobHandle, JobOutputs, JobPhase, JobStatus, Launched, LookupRequest};
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues, TaskPhase};
+use flyte_core::literal::Row;
 use flyte_core::{Error, ErrorKind};
 
 use super::{AttemptRef, Effect, Engine, TaskFailure, TaskKind};
@@ -27,9 +28,44 @@ impl Engine {
         }
         match result {
             Ok(Some(handle)) => self.have_handle(at, handle),
-            Ok(None) => self.aborted_before_launch(at),
-            Err(e) => self.not_launched(at, &e),
+            Ok(None) => match self.unreadable(at) {
+                Some(error) if !self.is_ending(at) => {
+                    self.attempt_failed(at, TaskFailure::permanent(error));
+                }
+                _ => self.aborted_before_launch(at),
+            },
+            Err(e) => match self.unreadable(at) {
+                Some(error) if !self.is_ending(at) => {
+                    self.attempt_failed(at, TaskFailure::permanent(error));
+                }
+                _ => self.not_launched(at, &e),
+            },
         }
+    }
+
+    fn is_ending(&self, at: AttemptRef) -> bool {
+        let ex = self.open_execution(at.execution);
+        ex.frame(at.addr.frame).ending
+    }
+
+    /// Looks for the job of an attempt that is not to be launched any more.
+    pub(super) fn look_for_job(&mut self, at: AttemptRef) {
+        let ex = self.open_execution(at.execution);
+        let Some(TaskKind::Plugin(plugin)) = ex.kind(at.addr) else {
+            unreachable!("invariant: only attempts of plugins have jobs")
+        };
+        let plugin = *plugin;
+        let request = self.request(ex, at, Row::default(), None);
+        let request = Box::new(LookupRequest {
+            key: request.key,
+            identity: request.identity,
+            locations: request.locations,
+        });
+        self.effects.push(Effect::Lookup {
+            at,
+            plugin,
+            request,
+        });
     }
 
     fn awaits_handle(&self, at: AttemptRef) -> bool {
@@ -77,7 +113,7 @@ impl Engine {
         self.set_deadlines(at);
     }
 
-    fn aborted_before_launch(&mut self, at: AttemptRef) {
+    pub(super) fn aborted_before_launch(&mut self, at: AttemptRef) {
         let reason = self.reason(at.execution).into();
         self.emit(
             at.execution,
@@ -194,7 +230,7 @@ impl Engine {
             return;
         }
         match result {
-            Ok(outputs) => self.succeed(at, outputs),
+            Ok(outputs) => self.conclude(at, outputs),
             Err(failure) => self.attempt_failed(at, failure),
         }
     }

@@ -36,6 +36,7 @@ mod support;
 mod timer;
 mod unread;
 mod validate;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -60,8 +61,11 @@ pub use state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 pub use support::unsupported;
 pub use unread::Unread;
 
+pub use values::{READ_FAILURE, ReadRef, STORE_FAILURE, Unread, Wanted, is_away, is_heavy};
+
 use cache::Looked;
 use timer::Timer;
+use values::Loading;
 
 /// The code of an attempt that was lost with its host.
 pub const HOST_LOST: &str = "HostLost";
@@ -118,6 +122,13 @@ pub struct Engine {
     issued: HashMap<(u64, FrameIx), array::Issued>,
     /// What the cache has said of ready nodes.
     looked: HashMap<(u64, NodeAddr), Looked>,
+    /// Parts of values that are being read, with what is to be looked at then. Not durable, like
+    /// the two after it: each is begun anew after a crash.
+    reading: HashMap<ReadRef, Vec<Agenda>>,
+    /// Attempts whose inputs are being read.
+    loading: HashMap<(u64, NodeAddr), Loading>,
+    /// Attempts whose outputs are being stored.
+    storing: HashMap<(u64, NodeAddr), u32>,
     timers: BTreeSet<(Timestamp, u64, NodeAddr, Timer)>,
     /// The number of the execution that is worked on; 0 if it is none.
     focus: u64,
@@ -196,6 +207,9 @@ impl Engine {
             waiting: BTreeMap::new(),
             issued: HashMap::new(),
             looked: HashMap::new(),
+            reading: HashMap::new(),
+            loading: HashMap::new(),
+            storing: HashMap::new(),
             timers: BTreeSet::new(),
             focus: 0,
             submitting: None,
@@ -261,6 +275,9 @@ impl Engine {
             Input::Found { at, result } => self.found(at, result),
             Input::Observed { at, status } => self.observed(at, *status),
             Input::Fetched { at, result } => self.fetched(at, result),
+            Input::Offloaded { at, result } => self.offloaded(at, result),
+            Input::ValueRead { read, result } => self.value_read(read, result),
+            Input::InputsRead { at, result } => self.inputs_read(at, result),
             Input::Finalized { at } => self.finalized(at),
             Input::CacheLooked { at, answer } => self.cache_looked(at, answer),
             Input::Published { at, status } => self.published(at, status),

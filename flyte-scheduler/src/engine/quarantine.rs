@@ -46,10 +46,13 @@ impl Engine {
             | Input::Found { at, .. }
             | Input::Observed { at, .. }
             | Input::Fetched { at, .. }
+            | Input::Offloaded { at, .. }
+            | Input::InputsRead { at, .. }
             | Input::Finalized { at }
             | Input::CacheLooked { at, .. }
             | Input::Published { at, .. } => at.execution,
             Input::PlanRead { execution, .. } => *execution,
+            Input::ValueRead { read, .. } => read.execution,
             // The agenda says more.
             _ => 0,
         };

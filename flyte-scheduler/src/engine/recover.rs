@@ -1,4 +1,3 @@
-use flyte_core::contract::LookupRequest;
 use flyte_core::id::NodeAddr;
 use flyte_core::journal::{
     Change, Charge, ErrorOrigin, ExecutionError, JournalFrame, ParkCause, Retrying, SnapshotHead,
@@ -191,36 +190,17 @@ impl Engine {
             Some(TaskKind::Plugin(plugin)) => {
                 let plugin = *plugin;
                 self.occupy_again(at);
-                let deadline = self.set_deadlines(at);
+                self.set_deadlines(at);
                 let ex = self.open_execution(number);
                 let handle = ex.jobs.get(&addr).and_then(|j| j.handle.clone());
-                let effect = match handle {
-                    Some(handle) => Effect::Observe { at, plugin, handle },
+                match handle {
+                    Some(handle) => self.effects.push(Effect::Observe { at, plugin, handle }),
+                    None if ending => self.look_for_job(at),
                     None => {
                         let inputs = inputs_of(ex, addr).expect("invariant: it began with these");
-                        let request = Box::new(self.request(ex, at, inputs, deadline));
-                        if ending {
-                            let request = Box::new(LookupRequest {
-                                key: request.key,
-                                identity: request.identity,
-                                locations: request.locations,
-                            });
-                            Effect::Lookup {
-                                at,
-                                plugin,
-                                request,
-                            }
-                        } else {
-                            Effect::Launch {
-                                at,
-                                plugin,
-                                lookup: true,
-                                request,
-                            }
-                        }
+                        self.begin(at, inputs, true);
                     }
-                };
-                self.effects.push(effect);
+                }
             }
             Some(TaskKind::InProcess(_)) => {
                 let code = if left { HOST_LEFT } else { HOST_LOST };

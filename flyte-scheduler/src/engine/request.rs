@@ -43,6 +43,11 @@ impl Engine {
         }
     }
 
+    /// The folder that an attempt's outputs are in, and no other's.
+    pub(super) fn output_prefix(&self, ex: &Execution, at: AttemptRef) -> String {
+        self.locations(ex, at).output_prefix
+    }
+
     /// Flyte's layout of folders: the data folder is shared by a node's attempts, the output
     /// folder is one attempt's own.
     fn locations(&self, ex: &Execution, at: AttemptRef) -> AttemptLocations {

@@ -2,11 +2,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyte_core::id::FrameIx;
-use flyte_core::literal::{Literal, Row};
+use flyte_core::literal::{Literal, Resolved, Row, resolve_path};
 use flyte_core::plan::{Bound, BoundTree, Graph, Source, Target};
+use flyte_core::template::PathStep;
 use smallvec::SmallVec;
 
 use super::state::{Execution, Frame};
+use super::values::Unread;
 
 /// Why a binding has no value (Flyte's `BindingResolutionFailure`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +27,9 @@ pub enum ResolveError {
     /// The binding holds nothing.
     #[error("the binding has no value")]
     Nothing,
+    /// The way goes on inside a value that is out of band and was not read.
+    #[error("the value is stored out of band at `{}` and was not read", .0.uri)]
+    Unread(Box<Unread>),
 }
 
 /// The value of a binding of `frame`.
@@ -85,16 +90,17 @@ fn resolve_source(
     if source.path == Source::WHOLE {
         return Ok(value.clone());
     }
-    walk(value, &graph.paths[source.path as usize])
+    walk(frame, value, &graph.paths[source.path as usize])
 }
 
-fn walk(value: &Literal, path: &[flyte_core::template::PathStep]) -> Result<Literal, ResolveError> {
-    use flyte_core::literal::{Resolved, resolve_path};
+/// Goes a way into a value; what is out of band was read for `frame`, or is to be.
+fn walk(frame: &Frame, value: &Literal, path: &[PathStep]) -> Result<Literal, ResolveError> {
     match resolve_path(value, path) {
         Ok(Resolved::Value(v)) => Ok(v),
-        Ok(Resolved::NeedsFetch { .. }) => Err(ResolveError::Path(
-            "the value was stored out of band, which this version does not read yet".into(),
-        )),
+        Ok(Resolved::NeedsFetch { offloaded, taken }) => {
+            let rest = Some(path[taken..].to_vec());
+            frame.read(&offloaded, rest).map_err(ResolveError::Unread)
+        }
         Err(e) => Err(ResolveError::Path(e.to_string())),
     }
 }
@@ -137,10 +143,12 @@ fn item_inputs(ex: &Execution, frame: &Frame, item: u32) -> Row {
         let value = value
             .as_ref()
             .expect("invariant: an array's inputs are all there");
-        match value.value() {
-            Literal::Collection(items) if split.contains(&(i as u32)) => {
-                items[item as usize].clone()
-            }
+        if !split.contains(&(i as u32)) {
+            return value.clone();
+        }
+        // A list that is out of band was read before the items began.
+        match outer.seen(value).unwrap_or(value).value() {
+            Literal::Collection(items) => items[item as usize].clone(),
             _ => value.clone(),
         }
     });

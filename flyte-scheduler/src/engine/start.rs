@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use flyte_core::contract::QueueHead;
 use flyte_core::id::{FrameIx, NodeAddr};
@@ -9,7 +8,6 @@ use flyte_core::literal::Row;
 use flyte_core::plan::Target;
 
 use super::finish::{too_large, weight};
-use super::resolve::inputs_of;
 use super::timer::Timer;
 use super::{Agenda, AttemptRef, Effect, Engine, Execution, NodeState, Queue, TaskKind};
 
@@ -73,13 +71,11 @@ impl Engine {
             .state
             .get(number)
             .expect("invariant: the caller looked");
-        match inputs_of(ex, addr) {
-            Ok(row) => {
-                let names = &ex.frame(addr.frame).loaded.plan.graphs[graph as usize].input_names;
-                let inputs = names.iter().map(|n| row.get(n).cloned()).collect();
-                self.open_frame_of(number, addr, graph, None, inputs);
-            }
-            Err((input, e)) => self.unbound(number, addr, &input, &e.to_string()),
+        let plan = ex.frame(addr.frame).loaded.plan.clone();
+        if let Some(row) = self.inputs(number, addr) {
+            let names = &plan.graphs[graph as usize].input_names;
+            let inputs = names.iter().map(|n| row.get(n).cloned()).collect();
+            self.open_frame_of(number, addr, graph, None, inputs);
         }
     }
 
@@ -143,9 +139,8 @@ impl Engine {
                 return self.park(number, cause);
             }
         };
-        let inputs = match inputs_of(ex, addr) {
-            Ok(row) => row,
-            Err((input, e)) => return self.unbound(number, addr, &input, &e.to_string()),
+        let Some(inputs) = self.inputs(number, addr) else {
+            return;
         };
         if !self.cache_lets_start(number, addr, &inputs) {
             return;
@@ -175,29 +170,8 @@ impl Engine {
         self.admission.occupy(at, units);
         self.emit(number, Change::Started { addr, attempt });
         self.report_lost(at);
-        let deadline = self.set_deadlines(at);
-        let ex = self
-            .state
-            .get(number)
-            .expect("invariant: starting ends nothing");
-        let effect = match ex.kind(addr).expect("invariant: a task node") {
-            TaskKind::InProcess(task) => Effect::Run {
-                at,
-                task: Arc::clone(task),
-                inputs,
-                deadline,
-            },
-            TaskKind::Plugin(plugin) => Effect::Launch {
-                at,
-                plugin: *plugin,
-                lookup: false,
-                request: Box::new(self.request(ex, at, inputs, deadline)),
-            },
-            TaskKind::Unknown(_) | TaskKind::NoPlugin(_) => {
-                unreachable!("invariant: parked before it starts")
-            }
-        };
-        self.effects.push(effect);
+        self.set_deadlines(at);
+        self.begin(at, inputs, false);
     }
 
     pub(super) fn has_slot(&self) -> bool {

@@ -13,6 +13,7 @@ use super::LoadedPlan;
 use super::child::Untold;
 use super::few::Few;
 use super::unread::Unread;
+use super::values::Wanted;
 
 /// Everything that a shard knows, as the fold of its records.
 #[derive(Debug, Default)]
@@ -269,6 +270,8 @@ pub struct Frame {
     pub items: Option<Items>,
     /// All outputs, by the graph's layout; of items one row after the other.
     pub outputs: Vec<Option<Literal>>,
+    /// What was read of values that are out of band, for its nodes and its outputs.
+    pub reads: BTreeMap<Wanted, Literal>,
     /// Nodes that are not over.
     pub open: u32,
     /// Nodes that have begun and are not over.
@@ -394,6 +397,7 @@ impl Frame {
             missing,
             items: size.map(|_| Items::default()),
             outputs: vec![None; total],
+            reads: BTreeMap::new(),
             open,
             active: 0,
             failure: None,
@@ -490,6 +494,7 @@ impl Frame {
     pub(super) fn clear(&mut self) {
         self.inputs = OutputValues::new();
         self.outputs = Vec::new();
+        self.reads = BTreeMap::new();
         self.missing = Vec::new();
     }
 }

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::builder::SchedulerBuilder;
-use crate::calls::PlanCache;
+use crate::calls::{PlanCache, ValueFiles};
 use crate::client::Client;
 use crate::mail::Mailbox;
 use crate::room::Room;
@@ -65,9 +65,10 @@ impl Shared {
         side: Handle,
     ) -> Self {
         let store = &builder.store;
+        let values = ValueFiles::new(&builder.blobs, &builder.root);
         Self {
             info: store.info(),
-            client: Arc::new(Client::new(store.clone(), lease)),
+            client: Arc::new(Client::new(store.clone(), values, lease)),
             plans: Arc::new(PlanCache::new(
                 store.clone(),
                 builder.plugins.clone(),

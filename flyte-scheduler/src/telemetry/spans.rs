@@ -60,6 +60,8 @@ impl Spans {
             | Effect::Lookup { at, .. }
             | Effect::Finalize { at, .. }
             | Effect::Fetch { at, .. }
+            | Effect::Offload { at, .. }
+            | Effect::ReadInputs { at, .. }
             | Effect::CacheGet { at, .. }
             | Effect::CachePut { at, .. } => *at,
             _ => return Span::none(),

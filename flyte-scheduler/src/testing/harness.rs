@@ -88,6 +88,7 @@ pub struct Harness {
     /// Tasks of whose plugin the first host knows nothing.
     missing: HashSet<Str>,
     pub(super) caches: bool,
+    pub(super) offload_above: Option<u64>,
     children: Vec<Arc<Plan>>,
     crashes: Crashes,
 }
@@ -279,6 +280,14 @@ impl Harness {
     #[must_use]
     pub fn cached(mut self) -> Self {
         self.caches = true;
+        self
+    }
+
+    /// Stores outputs that are larger out of band, in memory that outlives the process; any bound
+    /// will do, also one below [`OFFLOAD_BYTES_MIN`](flyte_core::limits::OFFLOAD_BYTES_MIN).
+    #[must_use]
+    pub fn offload_above(mut self, bytes: u64) -> Self {
+        self.offload_above = Some(bytes);
         self
     }
 

@@ -231,6 +231,7 @@ impl<'h> World<'h> {
         let config = EngineConfig {
             epoch: lease.epoch,
             cache: self.harness.caches,
+            offload_above: self.harness.offload_above,
             plugins: vec![PluginInfo::new("harness", ["harness"])],
             snapshot_after_bytes: Some(SNAPSHOT_AFTER),
             ..EngineConfig::default()

@@ -64,6 +64,7 @@ pub fn table() -> Vec<Case> {
         caches(),
         policies(),
         jobs(),
+        values_out_of_band(),
     ]
     .into_iter()
     .flatten()
@@ -536,5 +537,88 @@ fn jobs() -> Vec<Case> {
         with("a job whose plugin never comes", Aborted, call, |h| {
             works(h).missing("job").abort("enough")
         }),
+    ]
+}
+
+/// Above a bound of 200 bytes, which numbers are not.
+fn values_out_of_band() -> Vec<Case> {
+    let away = |h: Harness| h.offload_above(200);
+    let with =
+        |name, ends, build: fn(&mut WorkflowBuilder, Int) -> Int| with(name, ends, build, away);
+    let job = |name, ends, build: fn(&mut WorkflowBuilder, Int) -> Int| {
+        let works = |h: Harness| {
+            away(h).job("fatten", |call| {
+                let n = call.inputs.get("n").and_then(Literal::as_integer)?;
+                let text = "x".repeat(n as usize * 100);
+                let row = [("o0", Literal::string(text))];
+                Some(Ok(flyte_host::core::literal::Row::from_pairs(row)))
+            })
+        };
+        self::with(name, ends, build, works)
+    };
+    vec![
+        with(
+            "an attribute of a value out of band, and a branch on it",
+            Succeeded,
+            |wf, n| {
+                let fat = wf.call(fat(n));
+                let m = wf
+                    .when(fat.n().gt(6), |wf| wf.call(weigh(fat)))
+                    .otherwise(|wf| wf.call(inc(fat.n())));
+                wf.call(add(m, fat.n()))
+            },
+        ),
+        with("a list out of band, split", Succeeded, |wf, n| {
+            let all = wf.call(many(n));
+            let all = wf.map(all, inc);
+            wf.call(sum(all))
+        }),
+        with("an item of a list out of band", Succeeded, |wf, n| {
+            let all = wf.call(many(n));
+            wf.call(add(all.at(3), n));
+            all.at(5)
+        }),
+        with("items out of band, gathered", Succeeded, |wf, n| {
+            let all = wf.call(map([n, n], fat));
+            wf.call(weigh_all(all))
+        }),
+        with(
+            "out of band and through a sub-workflow",
+            Succeeded,
+            |wf, n| {
+                let inner = Workflow::<i64, _>::build("inner", |wf, n| wf.call(fat(n)))
+                    .unwrap_or_else(|e| panic!("{e}"));
+                let fat = wf.sub(&inner, n);
+                wf.call(inc(fat.n()))
+            },
+        ),
+        with("out of band and from a child", Succeeded, |wf, n| {
+            let inner = Workflow::<i64, _>::build("inner", |wf, n| wf.call(fat(n)))
+                .unwrap_or_else(|e| panic!("{e}"));
+            let fat = wf.launch(&inner, n);
+            wf.call(weigh(fat))
+        }),
+        with("an item that is not there", Failed, |wf, n| {
+            let all = wf.call(many(n));
+            wf.call(inc(all.at(1_000)))
+        }),
+        job("a job's output out of band", Succeeded, |wf, n| {
+            let text = wf.call(fatten().call(n));
+            wf.call(long(text))
+        }),
+        self::with(
+            "out of band and cached",
+            Succeeded,
+            |wf, n| {
+                let first = wf.call(fat_known(n));
+                let pause = wf.sleep("1m");
+                wf.after(pause, first);
+                let second = wf.call(fat_known(n));
+                wf.after(second, pause);
+                let (a, b) = (wf.call(weigh(first)), wf.call(weigh(second)));
+                wf.call(add(a, b))
+            },
+            |h| h.cached().offload_above(200),
+        ),
     ]
 }

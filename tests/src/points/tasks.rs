@@ -146,6 +146,57 @@ pub(super) async fn grows_and_fails(wf: &mut WorkflowBuilder, n: i64) -> Output<
     wf.call(half(n))
 }
 
+/// A value that is longer than a test's bound.
+#[derive(Clone, Debug, PartialEq, LiteralStruct)]
+pub(super) struct Fat {
+    pub(super) n: i64,
+    pub(super) text: String,
+}
+
+#[task]
+pub(super) async fn fat(n: i64) -> Fat {
+    let text = "x".repeat(300 + n as usize);
+    Fat { n, text }
+}
+
+#[task(cache = "1")]
+pub(super) async fn fat_known(n: i64) -> Fat {
+    let text = "y".repeat(300 + n as usize);
+    Fat { n, text }
+}
+
+#[task(cache = "1")]
+pub(super) async fn weigh(fat: Fat) -> i64 {
+    fat.n + fat.text.len() as i64
+}
+
+#[task]
+pub(super) async fn weigh_all(all: Vec<Fat>) -> i64 {
+    all.iter().map(|f| f.n + f.text.len() as i64).sum()
+}
+
+#[task]
+pub(super) async fn many(n: i64) -> Vec<i64> {
+    (n..n + 20).collect()
+}
+
+#[task]
+pub(super) async fn long(text: String) -> i64 {
+    text.len() as i64
+}
+
+/// A task that a plugin runs, from a number to a long text.
+pub(super) fn fatten() -> ForeignTask<i64, String> {
+    let of = |simple| Variable::new(LiteralType::simple(simple));
+    let interface = TypedInterface {
+        inputs: [("n".into(), of(SimpleType::Integer))].into(),
+        outputs: [("o0".into(), of(SimpleType::String))].into(),
+    };
+    let id = Identifier::new(ResourceType::Task, "fatten", "1");
+    let template = TaskTemplate::new(id, "harness", interface);
+    ForeignTask::new(template, ["n"]).expect("the types are those above")
+}
+
 /// A task that a plugin runs.
 pub(super) fn job(name: &str) -> ForeignTask<i64, i64> {
     let int = || Variable::new(LiteralType::simple(SimpleType::Integer));

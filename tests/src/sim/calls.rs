@@ -163,6 +163,20 @@ impl World {
                 self.race(o, at);
                 self.answer(o, 20, (What::Fetch, at), Input::Fetched { at, result });
             }
+            Call::Offload {
+                at,
+                prefix,
+                names,
+                outputs,
+                tries,
+            } => self.stores(o, at, prefix, names, outputs, tries),
+            Call::ReadValue {
+                read,
+                offloaded,
+                prefix,
+                tries,
+            } => self.reads_value(o, read, offloaded, prefix, tries),
+            Call::ReadInputs { at, inputs, tries } => self.reads_inputs(o, at, inputs, tries),
             Call::CacheGet {
                 at,
                 key,

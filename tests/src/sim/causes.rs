@@ -114,7 +114,7 @@ fn finished(o: &Owner, ex: &Execution) -> Result<(), String> {
             ));
         }
     }
-    let idle = ex.publishing.is_empty() && ex.finalizing.is_empty();
+    let idle = ex.publishing.is_empty() && ex.finalizing.is_empty() && reads(o, ex, 0).is_none();
     match ex.frames[0].is_over() && idle {
         true => Err(format!("{} is over and does not end", ex.id)),
         false => Ok(()),
@@ -165,6 +165,9 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
         NodeState::Ready if o.awaits(What::CacheGet, next) => {
             Some(Cause::Answer(What::CacheGet, next))
         }
+        NodeState::Ready if reads(o, ex, addr.frame.0).is_some() => {
+            reads(o, ex, addr.frame.0).map(|at| Cause::Answer(What::ReadValue, at))
+        }
         NodeState::Ready | NodeState::Backoff if !ex.has_room() => Some(Cause::Room(ex.live)),
         NodeState::Ready | NodeState::Backoff if lacks_slot(o, ex, addr) => {
             Some(Cause::Slot(o.shard.state().jobs))
@@ -212,7 +215,14 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
         }
         NodeState::Running => match ex.kind(addr) {
             Some(TaskKind::Plugin(_)) => {
-                let asked = [What::Launch, What::Lookup, What::Observe, What::Fetch];
+                let asked = [
+                    What::Launch,
+                    What::Lookup,
+                    What::Observe,
+                    What::Fetch,
+                    What::ReadInputs,
+                    What::Offload,
+                ];
                 match asked.into_iter().find(|w| o.awaits(*w, at)) {
                     Some(what) => Some(Cause::Answer(what, at)),
                     None => Some(Cause::NextQuestion(at)),
@@ -222,7 +232,12 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
             Some(TaskKind::NoPlugin(_)) => {
                 (ex.parked.is_some() || frame.ending).then_some(Cause::Plugin)
             }
-            Some(_) => Some(Cause::Answer(What::Task, at)),
+            Some(_) => {
+                let asked = [What::ReadInputs, What::Offload];
+                let moves = asked.into_iter().find(|w| o.awaits(*w, at));
+                Some(Cause::Answer(moves.unwrap_or(What::Task), at))
+            }
+            None if o.awaits(What::Offload, at) => Some(Cause::Answer(What::Offload, at)),
             None => {
                 let name = child_name(&ex.id.name, &ex.unique_id(addr), attempt);
                 Some(Cause::Child(ExecutionId::new(ex.id.tenant.clone(), name)))
@@ -237,9 +252,17 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
             },
             _ => None,
         },
+        NodeState::Open if o.awaits(What::Offload, at) => Some(Cause::Answer(What::Offload, at)),
         NodeState::Open => ex.children.get(&addr).map(|f| Cause::Inside(f.0)),
         _ => None,
     }
+}
+
+/// What is read for a frame.
+fn reads(o: &Owner, ex: &Execution, frame: u32) -> Option<AttemptRef> {
+    let mut all = o.pending.keys().filter(|(w, _)| *w == What::ReadValue);
+    let found = all.find(|(_, at)| at.execution == ex.number && at.addr.frame.0 == frame);
+    found.map(|(_, at)| *at)
 }
 
 /// Whether a job will be asked after, or is being told to end.
@@ -307,6 +330,7 @@ fn holds(world: &World, o: &Owner, ex: &Execution, addr: NodeAddr, cause: &Cause
                 || on_the_way(o)
                 || world.owners.values().any(on_the_way)
         }
+        Cause::Inside(f) if reads(o, ex, *f).is_some() => true,
         Cause::Inside(f) => !ex.frame(flyte_core::id::FrameIx(*f)).is_over(),
     }
 }
@@ -375,7 +399,7 @@ pub(super) fn account(state: &State) -> String {
         for (i, f) in e.frames.iter().enumerate() {
             let _infallible = write!(
                 out,
-                "\n{} frame {i}: {} {:?} {:?} {:?} {:?} {:?} {} {} {} {} {:?} {} {}",
+                "\n{} frame {i}: {} {:?} {:?} {:?} {:?} {:?} {:?} {} {} {} {} {:?} {} {}",
                 e.id,
                 f.graph,
                 f.parent,
@@ -383,6 +407,7 @@ pub(super) fn account(state: &State) -> String {
                 f.missing,
                 f.attempts,
                 f.outputs,
+                f.reads,
                 f.open,
                 f.active,
                 f.ending,

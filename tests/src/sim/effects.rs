@@ -95,6 +95,43 @@ impl World {
                     },
                 );
             }
+            Effect::Offload {
+                at,
+                prefix,
+                names,
+                outputs,
+                ..
+            } => {
+                o.asked(What::Offload, at);
+                let call = Call::Offload {
+                    at,
+                    prefix,
+                    names,
+                    outputs,
+                    tries: 0,
+                };
+                self.call_soon(o, 20, call);
+            }
+            Effect::ReadValue {
+                read,
+                offloaded,
+                prefix,
+                ..
+            } => {
+                o.asked(What::ReadValue, super::values::of(&read));
+                let call = Call::ReadValue {
+                    read,
+                    offloaded,
+                    prefix,
+                    tries: 0,
+                };
+                self.call_soon(o, 20, call);
+            }
+            Effect::ReadInputs { at, inputs } => {
+                o.asked(What::ReadInputs, at);
+                let tries = 0;
+                self.call_soon(o, 20, Call::ReadInputs { at, inputs, tries });
+            }
             Effect::CacheGet { at, key, reserve } => {
                 o.asked(What::CacheGet, at);
                 self.call_soon(

@@ -1,12 +1,14 @@
+use std::sync::Arc;
+
 use flyte_core::Result;
 use flyte_core::contract::{
     Artifact, CacheKey, Command, CommitBatch, CreditRequest, JobHandle, JobStatus, LaunchRequest,
     Lease, LookupRequest, ReservationToken, ShardId,
 };
 use flyte_core::id::ExecutionId;
-use flyte_core::journal::ExecutionError;
-use flyte_core::literal::{Names, Row};
-use flyte_scheduler::engine::{AttemptRef, CacheOwner, Input};
+use flyte_core::journal::{ExecutionError, OutputValues};
+use flyte_core::literal::{Names, Offloaded, Row};
+use flyte_scheduler::engine::{AttemptRef, CacheOwner, Input, ReadRef};
 use flyte_scheduler::shard::SnapshotPlan;
 
 use flyte_scheduler::shard::Observe;
@@ -155,6 +157,39 @@ pub(super) enum Call {
         declared: Names,
         /// The plugin's account.
         failure: Option<(ExecutionError, bool)>,
+    },
+    /// Stores outputs out of band.
+    Offload {
+        /// Whose.
+        at: AttemptRef,
+        /// Where.
+        prefix: String,
+        /// Their names.
+        names: Names,
+        /// The outputs.
+        outputs: OutputValues,
+        /// How often it was tried before.
+        tries: u32,
+    },
+    /// Reads what the engine decides by.
+    ReadValue {
+        /// For what.
+        read: ReadRef,
+        /// What.
+        offloaded: Arc<Offloaded>,
+        /// Where what is found is stored.
+        prefix: String,
+        /// How often it was tried before.
+        tries: u32,
+    },
+    /// Reads what an attempt is given.
+    ReadInputs {
+        /// Which attempt.
+        at: AttemptRef,
+        /// Its inputs.
+        inputs: Row,
+        /// How often it was tried before.
+        tries: u32,
     },
     /// Asks the cache.
     CacheGet {

@@ -6,13 +6,15 @@ use flyte_core::id::{Digest, ExecutionId, NodeAddr};
 use flyte_core::journal::{
     CacheStatus, Change, Charge, JournalFrame, Opened, ParkCause, WorkflowPhase,
 };
-use flyte_core::literal::{Literal, Row, Timestamp};
+use flyte_core::literal::{Literal, Offloaded, Row, Timestamp};
 use flyte_core::plan::Plan;
+use flyte_scheduler::engine::is_away;
 
 use super::oracle::Oracle;
 use super::run::{Opening, Run, Verdict};
 use super::spec::Spec;
 use super::struck::Kinds;
+use super::values::inline;
 
 /// Judges what was recorded and done, from the stored bytes alone: it has no line in common with
 /// the engine. The first thing that must not be is a text.
@@ -35,6 +37,8 @@ pub(super) struct History {
     pub(super) kinds: BTreeSet<&'static str>,
     /// How many frames became durable.
     pub(super) frames: u64,
+    /// Values out of band, by their uris.
+    pub(super) values: BTreeMap<String, Literal>,
     /// What clients should hear of.
     pub(super) news: Vec<News>,
     /// Executions that ended while their plans could not be read.
@@ -73,9 +77,16 @@ impl History {
             limited: false,
             kinds: BTreeSet::new(),
             frames: 0,
+            values: BTreeMap::new(),
             news: Vec::new(),
             left: Vec::new(),
         }
+    }
+
+    /// The number in a row, wherever it is.
+    fn number(&self, row: &Row, name: &str) -> Option<i64> {
+        let mut get = |o: &Offloaded| self.values.get(&*o.uri).cloned();
+        inline(row.get(name)?, &mut get)?.as_integer()
     }
 
     /// A plan, and the workflow that it is of.
@@ -190,6 +201,7 @@ impl History {
                 addr,
                 attempt,
                 cache,
+                outputs,
                 ..
             } => {
                 if *cache == CacheStatus::Hit {
@@ -199,6 +211,10 @@ impl History {
                         return Err(format!("{addr:?} hits the cache after it began"));
                     }
                 } else {
+                    let away = outputs.iter().flatten().any(is_away);
+                    if away && !run.node(*addr).framed {
+                        self.kinds.insert("value out of band");
+                    }
                     run.is_live(*addr, *attempt)?;
                     run.node(*addr).succeeded = Some(*attempt);
                 }
@@ -299,6 +315,14 @@ impl History {
                 run.ended = Some(*phase);
                 self.ended(key, *phase, outputs.as_ref())
             }
+            Change::ValueRead { frame, uri, .. } => {
+                self.kinds.insert("value read to decide by");
+                let open = (frame.0 as usize) < run.frames.len();
+                match open && self.values.contains_key(&**uri) {
+                    true => Ok(()),
+                    false => Err(format!("{uri} is read for {frame:?}, and is not there")),
+                }
+            }
             _ => Ok(()),
         }
     }
@@ -357,11 +381,7 @@ impl History {
         if let Some((addr, _)) = live {
             return Err(format!("it ends while {addr:?} runs"));
         }
-        let x = submission
-            .inputs
-            .get("x")
-            .and_then(Literal::as_integer)
-            .unwrap_or_default();
+        let x = self.number(&submission.inputs, "x").unwrap_or_default();
         let (_, flow) = self.plans[&submission.plan];
         let mut oracle = Oracle::new(&self.spec);
         let wanted = oracle.flow(flow, x);
@@ -377,9 +397,7 @@ impl History {
                 return Err("it succeeds, and one of its nodes must fail".into());
             }
             (WorkflowPhase::Succeeded, Some(o)) => {
-                let given = outputs
-                    .and_then(|r| r.get("o"))
-                    .and_then(Literal::as_integer);
+                let given = outputs.and_then(|r| self.number(r, "o"));
                 // Where items may fail, an attempt that a fault ended shows in the outputs, also in
                 // those of executions that take them from the cache.
                 let faults = !self.tainted.is_empty() || oracle.timed;

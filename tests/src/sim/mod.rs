@@ -31,6 +31,7 @@ mod table;
 mod takeover;
 mod task;
 mod templates;
+mod values;
 mod versions;
 mod world;
 

@@ -57,6 +57,8 @@ impl Report {
         "policy: complete the others",
         "abort",
         "parked",
+        "value out of band",
+        "value read to decide by",
     ];
 
     /// Every kind of node, and what goes with it, that the engine runs.

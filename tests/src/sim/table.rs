@@ -115,6 +115,8 @@ impl Fault {
             Self::AbortRace => TASKS,
             Self::SignalRace => SIGNALS,
             Self::LacksPlugin => &["plugin task with files"],
+            // Not only attempts read values: branches, arrays and the ends of workflows do.
+            Self::ValueUnstored | Self::ValueGone | Self::ValueChanged | Self::ValueLate => &[],
             // No node is concerned: a process begins again, a limit is asked for, a client is
             // impatient.
             Self::Upgraded | Self::SetBack | Self::CreditLost | Self::CommandTwice => &[],

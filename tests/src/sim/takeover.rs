@@ -157,6 +157,7 @@ impl World {
         let config = EngineConfig {
             cache: true,
             epoch: lease.epoch,
+            offload_above: self.offloads.then_some(super::values::ABOVE),
             slots: self.slots,
             snapshot_after_bytes: Some(snapshots::AFTER),
             limits: if self.limited {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use flyte_core::contract::ShardId;
 use flyte_core::id::Digest;
-use flyte_core::journal::{Change, JournalFrame};
+use flyte_core::journal::{Change, FRAME_VERSION, JournalFrame};
 use flyte_core::plan::Plan;
 use flyte_scheduler::engine::Input;
 
@@ -15,10 +15,10 @@ use super::owner::Owner;
 use super::takeover::seen_by;
 use super::world::World;
 
-/// The stored form that an older process reads and writes.
-pub(super) const OLDER: u16 = 1;
+/// The newest stored form that an older process reads and writes: this program's.
+pub(super) const OLDER: u16 = FRAME_VERSION;
 /// The one of a newer process, which reads the older one, too.
-pub(super) const NEWEST: u16 = 2;
+pub(super) const NEWEST: u16 = FRAME_VERSION + 1;
 
 /// Shows frames to an older process as the newer one wrote them: the last, at least.
 pub(super) fn stamp(frames: &mut [Bytes]) {

@@ -68,6 +68,8 @@ pub(super) struct World {
     pub(super) slots: Option<u32>,
     /// Whether limits are shared by all shards.
     pub(super) limited: bool,
+    /// Whether outputs are stored out of band.
+    pub(super) offloads: bool,
     /// Frames that the medium does not have as they were written.
     pub(super) decayed: Vec<Decay>,
     /// When a record became durable last.
@@ -136,6 +138,7 @@ impl World {
             slots: Draw::new(seed, 4).chance(250).then_some(2),
             limited: Draw::new(seed, 5).chance(550),
             spoiled: None,
+            offloads: Draw::new(seed, 6).chance(300),
             decayed: Vec::new(),
             recorded: 0,
             verbose: false,

@@ -244,6 +244,20 @@ pub fn encode_literal_map(row: &Row) -> Vec<u8> {
     pb::LiteralMap { literals }.encode_to_vec()
 }
 
+/// Writes one `Literal` by itself.
+#[must_use]
+pub fn encode_literal(literal: &Literal) -> Vec<u8> {
+    literal_to_pb(literal).encode_to_vec()
+}
+
+/// Reads one `Literal` by itself.
+///
+/// # Errors
+/// Damaged bytes, or what [`literal_from_pb`] says.
+pub fn decode_literal(bytes: &[u8]) -> Result<Literal, WireError> {
+    literal_from_pb(&decode(bytes)?)
+}
+
 /// Reads an `ErrorDocument`: the failure, and whether another attempt may do better. `None` if
 /// the document holds no error.
 ///

@@ -19,7 +19,8 @@ pub use launch_plan::launch_plan_from_pb;
 #[cfg(feature = "hash")]
 pub(crate) use literal::timestamp;
 pub use literal::{
-    decode_literal_map, encode_literal_map, error_document, literal_from_pb, literal_to_pb,
+    decode_literal, decode_literal_map, encode_literal, encode_literal_map, error_document,
+    literal_from_pb, literal_to_pb,
 };
 pub use task::task_from_pb;
 pub use template::workflow_from_pb;

@@ -8,12 +8,13 @@ use flyte_core::contract::{
 };
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
-use flyte_core::object_store::path::Path;
+use flyte_core::object_store::{ObjectStore, path::Path};
 
 use super::super::attempts::{boxed, real};
 use super::super::caching::cache;
 use super::super::harness::{Call, TestError};
 use super::World;
+use crate::calls::ValueFiles;
 use crate::engine::{AttemptRef, ChildRequest, Effect, Input, TaskFailure};
 use crate::shard::Shard;
 use crate::tasks::failure;
@@ -109,6 +110,29 @@ impl World<'_> {
                 };
                 Some(Input::Fetched { at, result })
             }
+            Effect::Offload {
+                at,
+                prefix,
+                above,
+                names,
+                outputs,
+            } => {
+                let result = self.values().store(&prefix, above, &names, outputs).await;
+                Some(Input::Offloaded { at, result })
+            }
+            Effect::ReadValue {
+                read,
+                offloaded,
+                prefix,
+                above,
+            } => {
+                let result = self.values().see(&read, &offloaded, &prefix, above).await;
+                Some(Input::ValueRead { read, result })
+            }
+            Effect::ReadInputs { at, inputs } => {
+                let result = self.values().inline_row(&inputs).await;
+                Some(Input::InputsRead { at, result })
+            }
             Effect::Finalize { at, .. } => Some(Input::Finalized { at }),
             cached @ (Effect::CacheGet { .. }
             | Effect::CachePut { .. }
@@ -123,6 +147,11 @@ impl World<'_> {
                 )
             }
         })
+    }
+
+    fn values(&self) -> ValueFiles {
+        let blobs: Arc<dyn ObjectStore> = self.blobs.clone();
+        ValueFiles::new(&blobs, "")
     }
 
     fn begin(

@@ -1,0 +1,108 @@
+//! `flyte-rs run` of what flytekit wrote, with values that are stored as files of their own.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use flyte_host::core::literal::Literal;
+use flyte_host::idl::convert::decode_literal_map;
+use serde_json::{Value, json};
+
+const TEXT: usize = 200_000;
+
+fn run(folder: &Path, options: &[&str], rest: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flyte-rs"))
+        .args(["run", "--json", "--quiet", "--python"])
+        .arg(common::python())
+        .args(options)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/offload.py"))
+        .args(rest)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+fn shown(output: &Output) -> Value {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The files of values under a folder.
+fn values(folder: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => out.extend(values(&path)),
+            false => out.extend(
+                path.to_string_lossy()
+                    .ends_with("_offloaded_metadata.pb")
+                    .then_some(path),
+            ),
+        }
+    }
+    out
+}
+
+#[test]
+fn long_values_are_printed_written_and_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let n = TEXT.to_string();
+    let options = ["--offload-above", "262144", "--outputs-pb", "out.pb"];
+    let named = ["--name", "long"];
+    let first = run(
+        dir.path(),
+        &[&options[..], &named].concat(),
+        &["wf", "--n", &n],
+    );
+    let outputs = &shown(&first)["outputs"];
+    assert_eq!(
+        outputs["o0"].as_str().map(|t| t.chars().count()),
+        Some(TEXT)
+    );
+    assert_eq!(outputs["o1"], json!(TEXT));
+    assert_eq!(outputs["o2"], json!([200_000, 200_000]));
+    assert_eq!(
+        (&outputs["o3"], &outputs["o4"]),
+        (&json!(300_000), &json!("enough"))
+    );
+
+    // A text, a document, a list: each is a file.
+    assert_eq!(values(dir.path()).len(), 4, "and a part of the document");
+    let bytes = std::fs::read(dir.path().join("out.pb")).unwrap();
+    let row = decode_literal_map(&bytes).unwrap();
+    let text = row.get("o0").and_then(Literal::as_str).unwrap();
+    assert_eq!(outputs["o0"].as_str(), Some(text));
+    let get = Command::new(env!("CARGO_BIN_EXE_flyte-rs"))
+        .args(["get", "execution", "long", "--json"])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(&shown(&get)["outputs"], outputs);
+
+    std::fs::write(
+        dir.path().join("in.json"),
+        json!({"text": outputs["o0"]}).to_string(),
+    )
+    .unwrap();
+    let back = run(dir.path(), &["--inputs-file", "in.json"], &["back"]);
+    assert_eq!(shown(&back)["outputs"]["o0"], json!(TEXT));
+}
+
+#[test]
+fn a_bound_that_cannot_be_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = run(
+        dir.path(),
+        &["--offload-above", "1000"],
+        &["back", "--text", "a"],
+    );
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_ne!(refused.status.code(), Some(0));
+    assert!(
+        told.contains("--offload-above") && told.contains("262144"),
+        "{told}"
+    );
+}
