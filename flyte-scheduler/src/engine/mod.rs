@@ -61,7 +61,7 @@ pub use state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 pub use support::unsupported;
 pub use unread::Unread;
 
-pub use values::{READ_FAILURE, ReadRef, STORE_FAILURE, Unread, Wanted, is_away, is_heavy};
+pub use values::{READ_FAILURE, ReadRef, STORE_FAILURE, Unseen, Wanted, is_away, is_heavy};
 
 use cache::Looked;
 use timer::Timer;
