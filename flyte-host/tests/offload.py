@@ -37,7 +37,7 @@ def wf(n: int) -> tuple[str, int, int, str]:
     p = page(n=n)
     number = p.number
     many = length(text=p.text)
-    said = conditional("much").if_(number > 10).then(enough()).else_().fail("too little")
+    said = conditional("much").if_(n > 10).then(enough()).else_().fail("too little")
     return t, length(text=t), many, said
 
 

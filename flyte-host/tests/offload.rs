@@ -63,14 +63,11 @@ fn long_values_are_printed_written_and_taken_back() {
         Some(TEXT)
     );
     assert_eq!(outputs["o1"], json!(TEXT));
-    assert_eq!(outputs["o2"], json!([200_000, 200_000]));
-    assert_eq!(
-        (&outputs["o3"], &outputs["o4"]),
-        (&json!(300_000), &json!("enough"))
-    );
+    assert_eq!(outputs["o2"], json!(300_000));
+    assert_eq!(outputs["o3"], json!("enough"));
 
-    // A text, a document, a list: each is a file.
-    assert_eq!(values(dir.path()).len(), 4, "and a part of the document");
+    // A text, a document, and a part of it: each is a file.
+    assert_eq!(values(dir.path()).len(), 3);
     let bytes = std::fs::read(dir.path().join("out.pb")).unwrap();
     let row = decode_literal_map(&bytes).unwrap();
     let text = row.get("o0").and_then(Literal::as_str).unwrap();

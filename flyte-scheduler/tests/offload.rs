@@ -15,7 +15,7 @@ use flyte_core::contract::{PluginCapabilities, Query};
 use flyte_core::id::{ExecutionId, Identifier, ResourceType, Tenant};
 use flyte_core::journal::{CacheStatus, IndexRow, NodeRow, WorkflowPhase};
 use flyte_core::limits::{OFFLOAD_BYTES_MAX, OFFLOAD_BYTES_MIN};
-use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
+use flyte_core::literal::{Literal, LiteralType, Row, SimpleType, Timestamp};
 use flyte_core::memory::MemoryCache;
 use flyte_core::object_store::{
     self, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -27,7 +27,8 @@ use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
 use flyte_core::testkit::scripted::{Script, ScriptEnd, ScriptedBackend};
 use flyte_scheduler::testing::Harness;
 use flyte_scheduler::{
-    BuildError, OutputError, ProblemCode, Scheduler, SchedulerBuilder, WaitCause, WaitError,
+    BuildError, OutputError, ProblemCode, PruneBounds, Pruner, Scheduler, SchedulerBuilder,
+    WaitCause, WaitError,
 };
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -557,7 +558,8 @@ async fn an_abort_does_not_wait_for_files() {
 #[tokio::test]
 async fn a_cached_value_is_used_as_long_as_it_is_whole() {
     let clock = Arc::<flyte_core::contract::ManualClock>::default();
-    let b = Bench::with(|b| b.cache(Arc::new(MemoryCache::new(clock)))).await;
+    let cache = Arc::new(MemoryCache::new(clock));
+    let b = Bench::with(|b| b.cache(cache.clone())).await;
     let wf = flow!("cached", |wf, n| {
         let t = wf.call(text_known(n));
         wf.call(length(t))
@@ -572,6 +574,17 @@ async fn a_cached_value_is_used_as_long_as_it_is_whole() {
     let [file] = &b.files.values().await[..] else {
         panic!("a hit stores nothing");
     };
+    // Retention leaves the execution alone that the file belongs to, and lets the other go.
+    let pruner = Pruner::new(b.scheduler.store().clone()).cache(cache);
+    let pruner = pruner.blobs(b.files.clone(), "mem://test");
+    let bounds = PruneBounds {
+        ended_before: Timestamp::from_unix_millis(9_999_999_999_000),
+        ..PruneBounds::default()
+    };
+    let pruned = pruner.prune(&Tenant::default(), &bounds).await.unwrap();
+    let (gone, held) = (pruned.executions, pruned.held);
+    assert_eq!((gone, held), (vec![id("second")], vec![id("first")]));
+    assert_eq!(run("later").await, CacheStatus::Hit);
     b.files.inner.delete(file).await.unwrap();
     assert_eq!(run("third").await, CacheStatus::Populated);
     assert_eq!(COMPUTED.load(SeqCst), 2);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use flyte_core::id::{FrameIx, NodeAddr, Str};
-use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues};
+use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues, WorkflowPhase};
 use flyte_core::limits::{OFFLOAD_BYTES_MAX, VALUES_BYTES_MAX};
 use flyte_core::literal::{Literal, LiteralType, Offloaded, Row, TypeKind};
 use flyte_core::template::PathStep;
@@ -209,7 +209,8 @@ impl Engine {
         match waits {
             Agenda::Ready(addr) => {
                 let waits = matches!(ex.node(addr), NodeState::Ready | NodeState::Backoff);
-                if waits && !ex.frame(addr.frame).ending {
+                // One that may not begin now asks again when it may.
+                if waits && ex.may_begin(addr) {
                     self.node_ends(number, addr, error.clone());
                 }
             }
@@ -217,11 +218,11 @@ impl Engine {
                 Some(parent) if ex.node(parent) == NodeState::Open => {
                     self.node_ends(number, parent, error.clone());
                 }
-                Some(_) => {}
-                None => {
+                None if ex.phase == WorkflowPhase::Running => {
                     let (error, node) = (Box::new(error.clone()), None);
                     self.emit(number, Change::Failing { error, node });
                 }
+                _ => {}
             },
             other => unreachable!("invariant: {other:?} does not wait for a value"),
         }
