@@ -69,7 +69,7 @@ async fn it_is_shown_as_parked_with_the_remedy_and_can_be_released_or_aborted() 
     let o = f.flyte(&["get", "execution", "goes-on"]);
     let shown = text(&o);
     for word in [
-        "parked: PlanUnreadable",
+        "PlanUnreadable: the plan",
         &digest.to_string(),
         "is missing",
         "submit the same",

@@ -3,15 +3,14 @@ use std::time::{Duration, Instant};
 
 use flyte_core::Error;
 use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease};
-use flyte_core::id::Str;
 use flyte_core::journal::JournalFrame;
 use flyte_core::literal::Timestamp;
 use futures::FutureExt;
 use tracing::Instrument;
 
 use crate::calls::{Children, World, commit, plan_of, snapshots};
-use crate::engine::{Effect, Input, LoadedPlan};
-use crate::mail::{Message, Reader};
+use crate::engine::{Effect, Input};
+use crate::mail::{Message, PlanRead, Reader};
 use crate::ownership::{Attendants, Leaving, Shared};
 use crate::parked::Parked;
 use crate::shard::{Action, Shard};
@@ -226,7 +225,7 @@ impl Driver {
     fn inbox(
         &mut self,
         now: Timestamp,
-        entries: Vec<(InboxEntry, Option<Result<Arc<LoadedPlan>, Str>>)>,
+        entries: Vec<(InboxEntry, PlanRead)>,
         actions: &mut Vec<Action>,
     ) {
         if self.leaving.is_some() {

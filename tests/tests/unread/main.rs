@@ -24,7 +24,7 @@ fn twice(n: i64) -> i64 {
 }
 
 #[dynamic(tag = "unread::grows")]
-async fn grows(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
+fn grows(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
     let given = wf.signal::<i64>("inner", "30d");
     let first = wf.call(twice(n));
     wf.after(given, first);
