@@ -115,8 +115,12 @@ impl Fault {
             Self::SignalRace => SIGNALS,
             Self::LacksPlugin => &["plugin task with files"],
             // No node is concerned: a process begins again, a limit is asked for, a client is
-            // impatient.
-            Self::Upgraded | Self::SetBack | Self::CreditLost | Self::CommandTwice => &[],
+            // impatient, what goes is over.
+            Self::Upgraded
+            | Self::SetBack
+            | Self::CreditLost
+            | Self::CommandTwice
+            | Self::CrashInPrune => &[],
         }
     }
 }
