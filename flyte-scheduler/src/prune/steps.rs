@@ -25,6 +25,8 @@ pub struct PruneSteps {
     /// Of this round: no cached result needs their files.
     free: BTreeSet<ExecutionId>,
     round: Vec<ExecutionId>,
+    /// Of these nobody who stays needs the files, if all of them go.
+    settled: Vec<ExecutionId>,
     more: bool,
     /// Whether somebody was spared since the store was asked: his children stay, too.
     spared: bool,
@@ -68,6 +70,7 @@ impl PruneSteps {
             needed: BTreeSet::new(),
             free: BTreeSet::new(),
             round: Vec::new(),
+            settled: Vec::new(),
             more: false,
             spared: false,
             went: 0,
@@ -118,9 +121,13 @@ impl PruneSteps {
         }
         let new = |id: &&ExecutionId| !self.free.contains(*id);
         let new: Vec<_> = self.round.iter().filter(new).cloned().collect();
-        match self.files && !new.is_empty() {
-            true => self.next = PruneStep::Look(new),
-            false => self.go(),
+        if self.files && !new.is_empty() {
+            self.next = PruneStep::Look(new);
+        } else if self.files && self.round != self.settled {
+            // A child that stays with its parent may need files of the others.
+            self.next = PruneStep::Names(self.round.clone());
+        } else {
+            self.go();
         }
     }
 
@@ -163,6 +170,8 @@ impl PruneSteps {
             self.needed.insert(id.clone());
             self.holds(id);
         }
+        self.round.retain(|id| go.contains(id));
+        self.settled.clone_from(&self.round);
         match self.spared {
             true => self.find(),
             false => self.go(),
@@ -178,6 +187,7 @@ impl PruneSteps {
     /// What was found in this round goes.
     fn go(&mut self) {
         self.free.clear();
+        self.settled.clear();
         if self.round.is_empty() {
             return self.end_round();
         }
@@ -387,6 +397,14 @@ mod tests {
         let mut gone = all[1..].to_vec();
         gone.push(all[0]);
         check(w, &gone, &[]);
+    }
+
+    #[test]
+    fn what_a_child_needs_that_stays_with_its_parent_stays() {
+        let mut w = world(&[("p", None), ("c", Some("p")), ("x", None), ("y", None)]);
+        w.cached = vec!["p"];
+        w.needs = vec![("c", "x")];
+        check(w, &["y"], &["p", "x"]);
     }
 
     #[test]
