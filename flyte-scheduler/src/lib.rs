@@ -50,7 +50,7 @@ pub use health::Health;
 pub use ownership::{LeaseLost, ShutdownReport};
 pub use parked::{ParkKind, Parked};
 pub use progress::TracedProgress;
-pub use prune::{PruneBounds, PruneReport, Pruner};
+pub use prune::{PruneBounds, PruneReport, PruneStep, PruneSteps, Pruner};
 pub use retention::Retention;
 pub use scheduler::Scheduler;
 pub use submit::{Submit, SubmitError};

@@ -23,12 +23,14 @@ pub(super) struct History {
     spec: Arc<Spec>,
     plans: BTreeMap<Digest, (Arc<Plan>, usize)>,
     shards: BTreeMap<ShardId, Written>,
-    runs: BTreeMap<(ShardId, u64), Run>,
-    names: BTreeMap<ExecutionId, (ShardId, u64)>,
+    pub(super) runs: BTreeMap<(ShardId, u64), Run>,
+    pub(super) names: BTreeMap<ExecutionId, (ShardId, u64)>,
     /// Submissions whose durability was acknowledged.
     pub(super) acknowledged: BTreeSet<ExecutionId>,
     /// Executions in which a fault may make an attempt fail.
     pub(super) tainted: BTreeSet<ExecutionId>,
+    /// Executions whose files were deleted.
+    pub(super) bare: BTreeSet<ExecutionId>,
     /// Whether hosts have few local slots.
     pub(super) slots: bool,
     /// Whether a limit was ever used up.
@@ -73,6 +75,7 @@ impl History {
             names: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             tainted: BTreeSet::new(),
+            bare: BTreeSet::new(),
             slots: false,
             limited: false,
             kinds: BTreeSet::new(),
@@ -202,8 +205,12 @@ impl History {
                 attempt,
                 cache,
                 outputs,
+                producer,
                 ..
             } => {
+                if let Some(p) = producer {
+                    run.needs.insert(p.key.execution.clone());
+                }
                 if *cache == CacheStatus::Hit {
                     self.kinds.insert("cache hit");
                     run.may_begin(*addr)?;
@@ -313,6 +320,7 @@ impl History {
             }
             Change::Ended { phase, outputs, .. } => {
                 run.ended = Some(*phase);
+                run.ended_at = self.shards.get(&key.0).and_then(|w| w.at);
                 self.ended(key, *phase, outputs.as_ref())
             }
             Change::ValueRead { frame, uri, .. } => {
@@ -356,6 +364,9 @@ impl History {
             aborted: false,
             handled: false,
             ended: None,
+            ended_at: None,
+            needs: BTreeSet::new(),
+            pruned: None,
             told: opened.submission.parent.is_none(),
             unread: false,
             frames: vec![Opening::new(plan.clone(), 0, false)],

@@ -110,6 +110,7 @@ impl World {
 
     pub(super) fn crash(&mut self, process: usize) {
         self.owners.retain(|_, o| o.process != process);
+        self.upkeep.ends(process);
         self.processes[process].dead = true;
         self.soon(8_000, Event::Restart(process));
     }
