@@ -1,7 +1,7 @@
 //! Names that Flyte computes, so that tools which know its rules find what they expect.
 
 use crate::id::{Digest, ExecutionId};
-use crate::literal::Timestamp;
+use crate::literal::{Row, Timestamp};
 
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz123456";
 
@@ -51,6 +51,39 @@ pub fn execution_folder(id: &ExecutionId, plan: &Digest, submitted_at: Timestamp
     let digest = Digest::of("flyte execution folder v1", &bytes).to_string();
     let t = &id.tenant;
     format!("{}-{}-{}-{}", t.project, t.domain, id.name, &digest[..16])
+}
+
+/// The folders of executions, as [`execution_folder`] names them, that texts of a row lie in, also
+/// inside of documents; each once.
+///
+/// ```
+/// use flyte_core::id::{Digest, ExecutionId, Tenant};
+/// use flyte_core::literal::{Literal, Row, Timestamp};
+/// use flyte_core::names::{execution_folder, folders_in};
+/// let id = ExecutionId::new(Tenant::new("q", "dev"), "a");
+/// let own = execution_folder(&id, &Digest([0; 32]), Timestamp::UNIX_EPOCH);
+/// let row = Row::from_pairs([("o0", Literal::string(format!("/data/tasks/{own}/n0/0/file")))]);
+/// assert_eq!(folders_in(&row), [own]);
+/// assert!(folders_in(&Row::from_pairs([("o0", Literal::string("/data/x"))])).is_empty());
+/// ```
+#[must_use]
+pub fn folders_in(row: &Row) -> Vec<String> {
+    // Texts are stored as they are, by this library and by MessagePack.
+    let bytes = postcard::to_allocvec(row).expect("invariant: no type that postcard refuses");
+    let is_folder = |part: &&[u8]| {
+        let (head, digest) = part.split_at(part.len().saturating_sub(16));
+        let hex = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        head.ends_with(b"-") && digest.len() == 16 && digest.iter().all(hex)
+    };
+    // A part that ends the bytes, or begins them, has no slash on that side.
+    let parts = bytes.split(|b| *b == b'/').skip(1);
+    let mut out: Vec<String> = parts
+        .filter(is_folder)
+        .map(|part| String::from_utf8_lossy(part).into_owned())
+        .collect();
+    out.sort();
+    out.dedup();
+    out
 }
 
 /// Parts joined by `-` (leading empty ones give no dash), then [`fixed_length_id`].

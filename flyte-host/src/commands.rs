@@ -128,12 +128,17 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
             Err(e) => return Err(e.into()),
         };
         Python::compare(&row.options);
-        let bytes = machine.store.get_plan(row.plan).await?;
         let how = Follow {
             json,
             ..Follow::default()
         };
-        let how = how.with_plan(&Plan::from_bytes(&bytes)?);
+        // Without its plan it is parked, and that is told.
+        let bytes = machine.store.get_plan(row.plan).await;
+        let how = match bytes.and_then(|b| Plan::read(row.plan, &b)) {
+            Ok(plan) => how.with_plan(&plan),
+            Err(e) if Plan::unreadable(row.plan, &e).is_some() => how,
+            Err(e) => return Err(e.into()),
+        };
         let handle = running.scheduler.attach(&row.id).await?;
         let followed = follow(&running, handle, &how).await?;
         worst = worst.max(followed.status);

@@ -12,7 +12,7 @@ use crate::machine::{Machine, shown};
 /// Delete old executions that are over, with their files.
 ///
 /// What all given bounds agree on goes; at least one must be given. Executions stay whose files a
-/// cached result needs, and children stay with their parents.
+/// cached result or an execution that stays needs, and children stay with their parents.
 #[derive(Args, Debug)]
 pub(crate) struct PruneArguments {
     /// Only what ended longer ago than this: a number and `s`, `m`, `h`, `d` or `w`, such as `7d`.
@@ -131,7 +131,9 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
     }
     if !all.held.is_empty() {
         let n = all.held.len();
-        tell!("{n} stay, since cached results need their files; see --cache-unused");
+        tell!(
+            "{n} stay, since cached results or other executions need their files; see --cache-unused"
+        );
     }
     Ok(0)
 }

@@ -109,7 +109,7 @@ async fn a_lost_shard_comes_back_and_nothing_is_left_in_the_end() {
         let policy = panicked.clone();
         let b = Scheduler::builder()
             .store(store)
-            .policy(move || Panics(policy.clone()));
+            .policy_unguarded(move || Panics(policy.clone()));
         let scheduler = b.build().await.unwrap();
         let options = ExecutionOptions {
             max_parallelism: 1,

@@ -183,7 +183,12 @@ fn folder_of(root: &Path, name: &str) -> std::path::PathBuf {
     let head = format!("flytesnacks-development-{name}-");
     let entries = std::fs::read_dir(root.join("tasks")).into_iter().flatten();
     let mut folders = entries.map(|e| e.unwrap().path());
-    let own = |p: &std::path::PathBuf| p.file_name().unwrap().to_string_lossy().starts_with(&head);
+    let own = |p: &std::path::PathBuf| {
+        let name = p.file_name().unwrap().to_string_lossy();
+        // Not a child's, whose name may begin with its parent's.
+        let digest = name.strip_prefix(&head);
+        digest.is_some_and(|digest| !digest.contains('-'))
+    };
     folders
         .find(own)
         .unwrap_or_else(|| root.join("tasks").join(head))
@@ -295,5 +300,162 @@ async fn a_scheduler_keeps_its_retention() {
         );
         tokio::task::yield_now().await;
     }
+    scheduler.shutdown(Duration::from_secs(5)).await;
+}
+
+mod authored {
+    use flyte_host::prelude::*;
+
+    #[task]
+    async fn write(cx: Cx<write>, text: String) -> Result<File, TaskError> {
+        Ok(cx.file("file", text).await?)
+    }
+
+    pub(super) fn inner() -> Workflow<String, File> {
+        Workflow::build("inner", |wf, text| wf.call(write(text))).unwrap()
+    }
+
+    /// Its output lies in a file of its child.
+    pub(super) fn outer() -> Workflow<String, File> {
+        let inner = inner();
+        Workflow::build("outer", |wf, text| {
+            let own = wf.call(write(text));
+            let child = wf.launch(&inner, text);
+            wf.after(child, own);
+            child
+        })
+        .unwrap()
+    }
+}
+
+/// A scheduler whose files are in a folder, and that folder.
+async fn with_files(folder: &Path) -> (Scheduler, Arc<SqliteStore>, Pruner, std::path::PathBuf) {
+    let root = std::fs::canonicalize(folder).unwrap().join("data");
+    std::fs::create_dir_all(&root).unwrap();
+    let store = SqliteStore::open(&folder.join("flyte.db")).unwrap();
+    let blobs = local_blobs(&root).unwrap();
+    let text = root.to_string_lossy().into_owned();
+    let builder = Scheduler::builder().store(store.clone());
+    let builder = builder.blobs(blobs.clone(), text.as_str());
+    let scheduler = builder.build().await.unwrap();
+    let pruner = Pruner::new(store.clone())
+        .cache(store.cache())
+        .blobs(blobs, text);
+    (scheduler, store, pruner, root)
+}
+
+/// Everything that is over, but for so many of the newest.
+fn beyond(keep: u64) -> PruneBounds {
+    PruneBounds {
+        ended_before: Timestamp::from_unix_millis(i64::MAX / 2),
+        keep,
+        ..PruneBounds::default()
+    }
+}
+
+fn called(ids: &[ExecutionId]) -> Vec<&str> {
+    ids.iter().map(|id| &*id.name).collect()
+}
+
+/// A child goes with its parent: neither its files nor its rows before.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_child_of_a_parent_whose_files_are_cached_keeps_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scheduler, store, pruner, root) = with_files(folder.path()).await;
+    let (inner, outer) = (authored::inner(), authored::outer());
+    for child in outer.children() {
+        scheduler.register(&child).await.unwrap();
+    }
+    let tenant = id("").tenant;
+    let run = scheduler.launch(&outer, "x".to_owned());
+    let of_child = run.named("p").tenant(tenant.clone()).await.unwrap();
+    let of_child = of_child.await.unwrap();
+    let run = scheduler.launch(&inner, "x".to_owned());
+    let other = run.named("other").tenant(tenant.clone()).await.unwrap();
+    let other = other.await.unwrap();
+    scheduler.shutdown(Duration::from_secs(5)).await;
+
+    let file = format!("{}/x", folder_of(&root, "p").display());
+    let artifact = Artifact {
+        outputs: Row::from_pairs([("o0", Literal::string(file.as_str()))]),
+        producer: AttemptKey {
+            execution: id("p"),
+            addr: NodeAddr::default(),
+            attempt: 0,
+        },
+        created_at: Timestamp::UNIX_EPOCH,
+        blobs: Vec::new(),
+    };
+    let key = CacheKey {
+        tenant: tenant.clone(),
+        task: "write".into(),
+        cache_version: "1".into(),
+        interface: Digest([1; 32]),
+        inputs: Vec::new(),
+    };
+    let cache = store.cache();
+    let options = PutOptions::default();
+    cache.put(&key, &artifact, &options).await.unwrap();
+
+    let report = pruner.prune(&tenant, &beyond(0)).await.unwrap();
+    assert_eq!(called(&report.executions), ["other"]);
+    assert_eq!(called(&report.held), ["p"]);
+    assert_eq!(names(&*store).await.len(), 2, "the parent and its child");
+    assert!(Path::new(&*of_child.uri).is_file(), "{}", of_child.uri);
+    assert!(!Path::new(&*other.uri).exists(), "its files go with it");
+
+    assert!(cache.invalidate(&key).await.unwrap());
+    let report = pruner.prune(&tenant, &beyond(0)).await.unwrap();
+    assert_eq!((report.executions.len(), report.held.len()), (2, 0));
+    assert_eq!(walk(&root), Vec::<std::path::PathBuf>::new());
+}
+
+/// Files that somebody has who stays are not deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_keeps_the_files_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scheduler, _store, pruner, root) = with_files(folder.path()).await;
+    start(&scheduler, "a", "x").await.wait().await.unwrap();
+    start(&scheduler, "b", "x").await.wait().await.unwrap();
+    let file = walk(&folder_of(&root, "a")).remove(0);
+    let given = file.to_string_lossy().into_owned();
+    start(&scheduler, "c", &given).await.wait().await.unwrap();
+    let tenant = id("").tenant;
+    let would = PruneBounds {
+        dry_run: true,
+        ..beyond(1)
+    };
+    let would = pruner.prune(&tenant, &would).await.unwrap();
+    let report = pruner.prune(&tenant, &beyond(1)).await.unwrap();
+    assert_eq!(report, would);
+    assert_eq!(called(&report.executions), ["b"]);
+    assert_eq!(called(&report.held), ["a"]);
+    assert!(file.is_file());
+    // Who had it goes, too.
+    let report = pruner.prune(&tenant, &beyond(0)).await.unwrap();
+    assert_eq!(called(&report.executions), ["a", "c"]);
+    assert!(!file.exists());
+    scheduler.shutdown(Duration::from_secs(5)).await;
+}
+
+/// What a file system keeps beside files goes as well, and nothing of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_empty_folder_is_left_of_what_was_pruned() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scheduler, _store, pruner, root) = with_files(folder.path()).await;
+    for name in ["a", "b"] {
+        start(&scheduler, name, "x").await.wait().await.unwrap();
+    }
+    let own = folder_of(&root, "a");
+    let raw = root.join("raw").join(own.file_name().unwrap());
+    std::fs::create_dir_all(raw.join("zz/empty")).unwrap();
+    // What an upload that was cut off leaves is listed by nobody.
+    std::fs::write(own.join("cut#1"), "half").unwrap();
+    let report = pruner.prune(&id("").tenant, &beyond(1)).await.unwrap();
+    assert_eq!(called(&report.executions), ["a"]);
+    assert_eq!(report.files, 1);
+    assert!(!own.exists() && !raw.exists());
+    assert!(root.join("raw").is_dir(), "others may begin to write there");
+    assert_eq!(walk(&folder_of(&root, "b")).len(), 1);
     scheduler.shutdown(Duration::from_secs(5)).await;
 }

@@ -14,7 +14,7 @@ use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{ObjectStore, memory::InMemory};
 use flyte_core::plan::Plan;
 
-use crate::admission::Limit;
+use crate::admission::{Guard, Limit, PolicyFactory};
 use crate::build_error::{BuildError, Problem, ProblemCode};
 use crate::clock::SystemClock;
 use crate::declared::Declared;
@@ -57,15 +57,15 @@ pub struct SchedulerBuilder {
     pub(crate) retention: Option<Retention>,
     pub(crate) offload_above: Option<u64>,
     snapshot_after: Option<u64>,
-    policy: Arc<PolicyFactory>,
+    pub(crate) policy: Guard,
+    /// For tests: a policy whose failures are the engine's.
+    unguarded: Option<Arc<PolicyFactory>>,
     declared: Declared,
     problems: Vec<Problem>,
 }
 
 /// What [`SchedulerBuilder::offload_above`] takes.
 const OFFLOAD_ABOVE: RangeInclusive<u64> = OFFLOAD_BYTES_MIN..=OFFLOAD_BYTES_MAX;
-
-type PolicyFactory = dyn Fn() -> Box<dyn Policy> + Send + Sync;
 
 impl Default for SchedulerBuilder {
     fn default() -> Self {
@@ -91,7 +91,11 @@ impl Default for SchedulerBuilder {
             retention: None,
             offload_above: None,
             snapshot_after: None,
-            policy: Arc::new(|| Box::<FairShare>::default()),
+            policy: Guard::new(
+                type_name::<FairShare>(),
+                Arc::new(|| Box::<FairShare>::default()),
+            ),
+            unguarded: None,
             declared: Declared::default(),
             problems: Vec::new(),
         }
@@ -158,12 +162,29 @@ impl SchedulerBuilder {
 
     /// Who goes next when not everybody can; each lease of the shard begins with a fresh one.
     /// Default: [`FairShare`].
+    ///
+    /// If it panics, or answers what is no answer, whoever waits longest goes next, and
+    /// [`Health::policy_failed`](crate::Health::policy_failed) says so; after the third time it is
+    /// asked no more.
     #[must_use]
     pub fn policy<P: Policy + 'static>(
         mut self,
         fresh: impl Fn() -> P + Send + Sync + 'static,
     ) -> Self {
-        self.policy = Arc::new(move || Box::new(fresh()));
+        self.policy = Guard::new(type_name::<P>(), Arc::new(move || Box::new(fresh())));
+        self.unguarded = None;
+        self
+    }
+
+    /// The same for tests of panics of the engine: what the policy does wrong is the engine's own
+    /// failure, and ends the lease.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn policy_unguarded<P: Policy + 'static>(
+        mut self,
+        fresh: impl Fn() -> P + Send + Sync + 'static,
+    ) -> Self {
+        self.unguarded = Some(Arc::new(move || Box::new(fresh())));
         self
     }
 
@@ -452,7 +473,10 @@ impl SchedulerBuilder {
     }
 
     pub(crate) fn fresh_policy(&self) -> Box<dyn Policy> {
-        (self.policy)()
+        match &self.unguarded {
+            Some(fresh) => fresh(),
+            None => Box::new(self.policy.fresh()),
+        }
     }
 
     pub(crate) fn launch_context(&self) -> LaunchContext {

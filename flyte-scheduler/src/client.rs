@@ -97,7 +97,7 @@ impl Client {
         // Without an owner an execution stays in the inbox; the engine takes no value of another
         // type then, either.
         if let Some(row) = self.row_soon(id).await? {
-            let plan = Plan::from_bytes(&self.store.get_plan(row.plan).await?)?;
+            let plan = Plan::read(row.plan, &self.store.get_plan(row.plan).await?)?;
             let wrong = |kind, text| Err(Error::new(kind, "signal", text).with("signal", &signal));
             match plan.signal_type(&signal) {
                 Some(wanted) if !infer(&value).is_ok_and(|t| castable(&t, &wanted)) => {

@@ -6,7 +6,7 @@ use flyte_core::contract::{
     Event, EventCursor, EventItem, EventSource, EventStream, JournalPosition, Store,
 };
 use flyte_core::id::Digest;
-use flyte_core::journal::{Change, JournalFrame, Projector, SnapshotFrames};
+use flyte_core::journal::{JournalFrame, Projector, SnapshotFrames};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::{StreamExt, stream};
@@ -57,19 +57,27 @@ impl Reader {
 
     /// Folds a frame; the events that were not given before.
     pub(crate) async fn fold(&mut self, frame: &JournalFrame) -> Result<Vec<Event>> {
-        for record in &frame.records {
-            let digest = match &record.change {
-                Change::Opened(o) => Some(o.submission.plan),
-                Change::FrameOpened { plan, .. } => *plan,
-                _ => None,
-            };
-            if let Some(d) = digest.filter(|d| !self.plans.contains_key(d)) {
-                let plan = Plan::from_bytes(&self.store.get_plan(d).await?)?;
-                self.plans.insert(d, Arc::new(plan));
+        for d in self.projector.plans_of(frame) {
+            if self.plans.contains_key(&d) {
+                continue;
+            }
+            let bytes = self.store.get_plan(d).await;
+            match bytes.and_then(|b| Plan::read(d, &b)) {
+                Ok(plan) => {
+                    self.plans.insert(d, Arc::new(plan));
+                }
+                // The projector goes on without the nodes of its executions.
+                Err(e) if Plan::unreadable(d, &e).is_some() => {
+                    tracing::warn!(plan = %d, error = %e, "events of a plan that cannot be read");
+                }
+                Err(e) => return Err(e),
             }
         }
         let plans = &self.plans;
-        let mut find = |d: Digest| Ok(plans[&d].clone());
+        let mut find = |d: Digest| {
+            let unknown = || Error::new(ErrorKind::NotFound, "events", format!("no plan {d}"));
+            plans.get(&d).cloned().ok_or_else(unknown)
+        };
         let mut events = self.projector.project(frame, &mut find)?.events;
         events.retain(|e| self.after.is_none_or(|a| e.cursor > a));
         Ok(events)

@@ -1,6 +1,7 @@
 use flyte_core::contract::{Durability, ShardId, StoreHealth};
 use flyte_core::id::ExecutionId;
 
+use crate::admission::PolicyFailed;
 use crate::ownership::LeaseLost;
 use crate::parked::Parked;
 
@@ -27,6 +28,8 @@ pub struct Health {
     pub blocking: usize,
     /// Those of them whose attempts are over: each keeps a thread until it returns.
     pub still_blocking: usize,
+    /// Set once the policy failed: see [`SchedulerBuilder::policy`](crate::SchedulerBuilder::policy).
+    pub policy_failed: Option<PolicyFailed>,
     /// What the store says of itself, or why it could not be asked.
     pub store: Result<StoreHealth, String>,
 }
@@ -36,7 +39,11 @@ impl Health {
     #[must_use]
     pub fn is_well(&self) -> bool {
         let store = self.store.as_ref().is_ok_and(|s| s.problems.is_empty());
-        store && self.lease_lost.is_none() && self.parked.is_empty() && self.still_blocking == 0
+        store
+            && self.lease_lost.is_none()
+            && self.parked.is_empty()
+            && self.still_blocking == 0
+            && self.policy_failed.is_none()
     }
 
     /// Frames of the journal that the index has not seen yet.

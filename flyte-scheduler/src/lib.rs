@@ -39,7 +39,7 @@ mod wait_cause;
 mod wait_error;
 mod waits;
 
-pub use admission::{Limit, POOLS, RATE_KEYS};
+pub use admission::{Limit, POOLS, PolicyFailed, RATE_KEYS};
 pub use build_error::{BuildError, Problem, ProblemCode};
 pub use builder::SchedulerBuilder;
 pub use calls::read_values;
@@ -50,7 +50,7 @@ pub use health::Health;
 pub use ownership::{LeaseLost, ShutdownReport};
 pub use parked::{ParkKind, Parked};
 pub use progress::TracedProgress;
-pub use prune::{PruneBounds, PruneReport, Pruner};
+pub use prune::{PruneBounds, PruneReport, PruneStep, PruneSteps, Pruner};
 pub use retention::Retention;
 pub use scheduler::Scheduler;
 pub use submit::{Submit, SubmitError};

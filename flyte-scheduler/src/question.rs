@@ -31,13 +31,10 @@ impl Question {
         let state = shard.state();
         match self {
             Self::Open(answer) => {
-                let parked = |e: &crate::engine::Execution| {
-                    let why = e.parked.as_ref()?;
-                    Some((e.id.clone(), why.into()))
-                };
+                let parked = state.parked().map(|(id, why)| (id.clone(), why.into()));
                 let open = OpenExecutions {
                     open: state.open(),
-                    parked: state.iter().filter_map(parked).collect(),
+                    parked: parked.collect(),
                 };
                 // Who asked may have lost patience.
                 let _gone = answer.send(open);

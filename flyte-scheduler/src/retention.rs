@@ -3,8 +3,8 @@ use std::time::Duration;
 /// How long what is known of executions that are over is kept: their rows, names and files.
 ///
 /// Every minute the owner of a shard looks at each tenant. An execution goes if any bound says so;
-/// one that is not over never goes, a child not before its parent, and one whose files a stored
-/// result of the cache lies in not before that result. What went cannot be listed, pictured or
+/// one that is not over never goes, a child not before its parent, and one in whose files a result
+/// lies not before that is gone from the cache and from every execution that stays. What went cannot be listed, pictured or
 /// attached to, and its name is free.
 ///
 /// ```

@@ -216,6 +216,7 @@ impl Scheduler {
             inline_overruns: self.inline_overruns(),
             blocking: status.blocking.load(Ordering::Relaxed),
             still_blocking: status.still_blocking.load(Ordering::Relaxed),
+            policy_failed: shared.builder.policy.failed(),
             store: shared
                 .client
                 .store

@@ -309,7 +309,7 @@ async fn is_of(client: &Client, id: &ExecutionId, plan: &Plan) -> Result<bool> {
     let Some(row) = client.row(id).await?.0 else {
         return Ok(false);
     };
-    let stored = Plan::from_bytes(&client.store.get_plan(row.plan).await?)?;
+    let stored = Plan::read(row.plan, &client.store.get_plan(row.plan).await?)?;
     if same_interface(stored.root(), plan.root()) {
         return Ok(true);
     }

@@ -112,12 +112,8 @@ impl Waits {
                 });
             }
         }
-        for ex in state.iter() {
-            if let Some(cause) = &ex.parked
-                && !freed.contains(&ex.id)
-            {
-                self.parked(&ex.id, cause.into());
-            }
+        for (id, cause) in state.parked().filter(|(id, _)| !freed.contains(*id)) {
+            self.parked(id, cause.into());
         }
     }
 

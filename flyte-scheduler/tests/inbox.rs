@@ -1,7 +1,6 @@
 //! What is in the inbox is not lost, also when it cannot be taken in yet.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use flyte_core::author::Workflow;
 use flyte_core::contract::{Command, CommandBody, CommandId, ShardId, Store, Submission};
@@ -11,7 +10,7 @@ use flyte_core::literal::{Literal, Row, Timestamp};
 use flyte_core::memory::MemoryStore;
 use flyte_core::plan::Plan;
 use flyte_core::task;
-use flyte_scheduler::Scheduler;
+use flyte_scheduler::{ParkKind, Scheduler, WaitError};
 
 #[task]
 fn double(x: i64) -> i64 {
@@ -19,7 +18,7 @@ fn double(x: i64) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_submission_whose_plan_cannot_be_read_waits_and_so_does_what_comes_later() {
+async fn a_submission_whose_plan_cannot_be_read_waits_and_nothing_else_does() {
     let store = Arc::new(MemoryStore::default());
     let scheduler = Scheduler::builder().store(store.clone()).build();
     let scheduler = scheduler.await.unwrap();
@@ -43,12 +42,18 @@ async fn a_submission_whose_plan_cannot_be_read_waits_and_so_does_what_comes_lat
     };
     store.enqueue(ShardId(0), vec![command]).await.unwrap();
     let late = scheduler.launch(&known, 4).named("late").await.unwrap();
-    // The later one would make a commit that consumes both.
-    let waits = tokio::time::timeout(Duration::from_millis(300), late.outputs()).await;
-    assert!(waits.is_err(), "it came first");
-    store.put_plan(digest, bytes.into()).await.unwrap();
-    assert_eq!(late.await.unwrap(), 8);
+    assert_eq!(late.await.unwrap(), 8, "it does not wait for the other");
     let early = scheduler.attach(&id).await.unwrap();
+    let Err(WaitError::Parked(why)) = early.wait().await else {
+        panic!("its plan is missing");
+    };
+    assert_eq!(why.kind, ParkKind::PlanUnreadable);
+    assert!(why.message.contains(&digest.to_string()), "{why}");
+    // Released too early it is parked again.
+    scheduler.release(&id).await.unwrap();
+    assert!(matches!(early.wait().await, Err(WaitError::Parked(_))));
+    store.put_plan(digest, bytes.into()).await.unwrap();
+    scheduler.release(&id).await.unwrap();
     let outcome = early.wait().await.unwrap();
     assert_eq!(outcome.phase, WorkflowPhase::Succeeded, "{outcome:?}");
     let outputs = outcome.outputs.unwrap();

@@ -175,7 +175,7 @@ async fn each_is_emitted() {
     let policy = panics.clone();
     let b = Scheduler::builder().store(Arc::new(store)).open_max(1);
     let b = b
-        .policy(move || Panics(policy.clone()))
+        .policy_unguarded(move || Panics(policy.clone()))
         .resource(calls(&slow, &seen));
     let b = b.plugin(Scripted::plugin(&Arc::new(AtomicBool::new(true))));
     let scheduler = b.build().await.unwrap();

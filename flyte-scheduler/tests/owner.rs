@@ -182,7 +182,7 @@ impl Panics {
     async fn scheduler_on(&self, store: Arc<dyn Store>) -> Scheduler {
         let policy = self.clone();
         let quick = Calls::default().with("quick", |_| async { Ok(()) });
-        let b = Scheduler::builder().policy(move || policy.clone());
+        let b = Scheduler::builder().policy_unguarded(move || policy.clone());
         b.store(store).resource(quick).build().await.unwrap()
     }
 }

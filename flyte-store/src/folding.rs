@@ -73,10 +73,14 @@ impl Folding {
         first.unwrap_or(self.sequence + 1)
     }
 
-    /// Whether a plan is at hand.
+    /// The plans that are wanted for the next frame and not at hand.
     #[cfg(feature = "postgres")]
-    pub(crate) fn knows(&self, plan: Digest) -> bool {
-        self.plans.contains_key(&plan)
+    pub(crate) fn wants(&self, frame: &JournalFrame) -> Vec<Digest> {
+        let mut all = self.projector.plans_of(frame);
+        all.retain(|d| !self.plans.contains_key(d));
+        all.sort_unstable_by_key(|d| d.0);
+        all.dedup();
+        all
     }
 }
 

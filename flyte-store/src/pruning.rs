@@ -41,7 +41,7 @@ impl<'a> Pruning<'a> {
             return Ok(None);
         };
         let ended = row.ended_at.is_some_and(|at| at < self.prune.ended_before);
-        if !ended || self.prune.spare.contains(&row.id.name) {
+        if !ended || !self.prune.may_go(&row.id.name) {
             return Ok(None);
         }
         let submission: Option<Submission> = submission.map(decode).transpose()?;

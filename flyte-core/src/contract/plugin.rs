@@ -118,6 +118,13 @@ pub trait Plugin: Debug + Send + Sync {
 
     /// Finds jobs whose handle was lost, in order. Called only if the capability `lookup` is set.
     ///
+    /// `None` is the truth of one moment. A lookup carries no epoch and closes nothing: an owner
+    /// that lost its lease and has not noticed may launch the same attempt afterwards. What follows
+    /// is a launch under the same key, which that launch then finds, or is found by
+    /// (`plugin.launch.idempotent`). Where the attempt is given up instead, such a late launch
+    /// starts a job that nobody knows, which runs to its own end and of which nothing is recorded;
+    /// a backend that remembers the highest [`LaunchRequest::epoch`] it has seen may refuse it.
+    ///
     /// - MUST [plugin.lookup.finds]: a job that a launch under this key started is found.
     /// - MUST [plugin.lookup.none]: `None` only if there is no such job.
     async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>>;
@@ -415,6 +422,9 @@ pub struct Launched {
 }
 
 /// An attempt whose handle was lost.
+///
+/// It has no epoch, unlike [`LaunchRequest`]: to look changes nothing, so whoever asks may be told.
+/// What it does not protect from: see [`Plugin::lookup`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupRequest {
     /// The attempt.

@@ -9,6 +9,9 @@ use crate::literal::Timestamp;
 /// One instance belongs to one shard; it is asked only while ready nodes wait for a slot, and sees
 /// of each execution that waits its tenant, priority and age.
 ///
+/// One that panics, or whose answer is no place in `heads`, is caught by the scheduler: whoever waits
+/// longest goes next, and after the third time it is asked no more.
+///
 /// - MUST [policy.deterministic]: the same calls give the same answers; no clock, no randomness.
 /// - MUST [policy.in_range]: the answer is a place in `heads`; `None` only if `heads` is empty.
 /// - MUST [policy.progress]: a head that stays is picked after finitely many calls.

@@ -129,7 +129,8 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Keeps a plan's bytes under their digest.
     ///
-    /// - MUST [store.plan.durable]: durable when it returns; again is a no-op.
+    /// - MUST [store.plan.durable]: durable when it returns; again is a no-op, but that bytes which
+    ///   were damaged meanwhile are good again.
     async fn put_plan(&self, digest: Digest, bytes: Bytes) -> Result<()>;
 
     /// A plan's bytes.
@@ -199,6 +200,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///   has at least `keep` newer ones that are over; rows of other tenants stay; at most `limit`
     ///   go, and [`Pruned::more`] says whether others would.
     /// - MUST [store.prune.spare]: an execution in `spare` stays.
+    /// - MUST [store.prune.only]: with `only`, an execution that is not in it stays.
     /// - MUST [store.prune.parent]: the child of an execution that is known stays: starting it
     ///   again must find it, and its parent's outputs may lie in its files.
     /// - MUST [store.prune.gone]: no row of it is left or comes back, `locate` does not find it,
@@ -394,12 +396,23 @@ pub struct Prune {
     pub keep: u64,
     /// Executions that stay although they would go, by their names.
     pub spare: BTreeSet<Str>,
+    /// If there are any here, only these go, by their names: what was looked at, and not what has
+    /// ended since.
+    pub only: Option<BTreeSet<Str>>,
     /// At most so many at once.
     pub limit: u32,
     /// How long ids of commands are remembered at least, by the store's clock.
     pub remember: Duration,
     /// Only look.
     pub dry_run: bool,
+}
+
+impl Prune {
+    /// Whether the name of an execution lets it go.
+    #[must_use]
+    pub fn may_go(&self, name: &str) -> bool {
+        !self.spare.contains(name) && self.only.as_ref().is_none_or(|only| only.contains(name))
+    }
 }
 
 /// What [`Store::prune`] did.

@@ -89,7 +89,7 @@ impl Lineage {
             opened: HashMap::new(),
             made: HashMap::new(),
         };
-        lineage.open(Arc::new(Plan::from_bytes(&bytes)?), 0, None, None);
+        lineage.open(Arc::new(Plan::read(row.plan, &bytes)?), 0, None, None);
         let mut next = JournalPosition {
             shard: row.shard,
             sequence: row.first_sequence,
@@ -121,7 +121,7 @@ impl Lineage {
                     ..
                 } => {
                     let plan = match plan {
-                        Some(d) => Arc::new(Plan::from_bytes(&store.get_plan(*d).await?)?),
+                        Some(d) => Arc::new(Plan::read(*d, &store.get_plan(*d).await?)?),
                         None => self.frames[parent.frame.0 as usize].plan.clone(),
                     };
                     self.open(plan, *graph, Some(*parent), *items);

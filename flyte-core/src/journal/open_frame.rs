@@ -16,6 +16,16 @@ pub(super) struct OpenFrame {
 }
 
 impl OpenFrame {
+    /// The first of an execution.
+    pub(super) fn root(plan: Arc<Plan>) -> Self {
+        Self {
+            plan,
+            graph: 0,
+            parent: None,
+            items: None,
+        }
+    }
+
     pub(super) fn graph(&self) -> &Graph {
         &self.plan.graphs[self.graph as usize]
     }

@@ -39,6 +39,17 @@ struct Open {
     /// Nodes that are not over, or whose publication is awaited.
     nodes: HashMap<NodeAddr, Live>,
     sequence: u64,
+    /// Set while a plan of it cannot be read.
+    held: Option<Held>,
+}
+
+/// What happened in an execution since one of its plans could not be read.
+#[derive(Clone, Debug)]
+struct Held {
+    /// The plan.
+    wants: Digest,
+    /// What concerns nodes: it means nothing without the plan.
+    changes: Vec<(Timestamp, Change)>,
 }
 
 /// What is kept of a node while something can still happen to it.
@@ -69,15 +80,38 @@ impl Projector {
         }
     }
 
+    /// The plans that it asks for when it takes a frame.
+    #[must_use]
+    pub fn plans_of(&self, frame: &JournalFrame) -> Vec<Digest> {
+        let mut all = Vec::new();
+        for record in &frame.records {
+            match &record.change {
+                Change::Opened(o) => all.push(o.submission.plan),
+                Change::FrameOpened { plan, .. } => all.extend(*plan),
+                Change::Released | Change::Ended { .. } => {
+                    if let Some(held) = self
+                        .open
+                        .get(&record.execution)
+                        .and_then(|o| o.held.as_ref())
+                    {
+                        all.push(held.wants);
+                        all.extend(held.changes.iter().filter_map(|(_, c)| plan_of(c)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
     /// Takes the next frame. `plan` finds a plan by its digest.
     ///
+    /// An execution whose plan cannot be read ([`Plan::unreadable`]) keeps no other from its rows:
+    /// those of its nodes, and their events, wait until the plan is there when it is released or ends.
+    ///
     /// # Errors
-    /// What `plan` returns.
-    pub fn project(
-        &mut self,
-        frame: &JournalFrame,
-        plan: &mut dyn FnMut(Digest) -> Result<Arc<Plan>>,
-    ) -> Result<Projection> {
+    /// What `plan` returns beside that.
+    pub fn project(&mut self, frame: &JournalFrame, plan: &mut FindPlan<'_>) -> Result<Projection> {
         let position = JournalPosition {
             shard: self.shard,
             sequence: frame.sequence,
@@ -92,7 +126,10 @@ impl Projector {
             let number = record.execution;
             if let Change::Opened(opened) = &record.change {
                 let s = &opened.submission;
-                let plan = plan(s.plan)?;
+                let (frames, held) = match readable(s.plan, plan)? {
+                    Some(plan) => (vec![OpenFrame::root(plan)], None),
+                    None => (Vec::new(), Some(Held::new(s.plan))),
+                };
                 let row = ExecutionRow {
                     id: s.id.clone(),
                     shard: self.shard,
@@ -113,14 +150,10 @@ impl Projector {
                 };
                 let mut open = Open {
                     row,
-                    frames: vec![OpenFrame {
-                        plan,
-                        graph: 0,
-                        parent: None,
-                        items: None,
-                    }],
+                    frames,
                     nodes: HashMap::new(),
                     sequence: 0,
+                    held,
                 };
                 out.workflow(&mut open, WorkflowPhase::Queued);
                 out.workflow(&mut open, WorkflowPhase::Running);
@@ -130,20 +163,38 @@ impl Projector {
             let Some(open) = self.open.get_mut(&number) else {
                 continue;
             };
-            if let Change::FrameOpened {
-                plan: Some(digest), ..
-            } = &record.change
-            {
-                let plan = plan(*digest)?;
-                open.change(&record.change, Some(plan), &mut out);
-            } else {
-                open.change(&record.change, None, &mut out);
-            }
+            open.see(&record.change, plan, &mut out)?;
             if matches!(record.change, Change::Ended { .. }) {
                 self.open.remove(&number);
             }
         }
         Ok(out.projection)
+    }
+}
+
+impl Held {
+    fn new(wants: Digest) -> Self {
+        let changes = Vec::new();
+        Self { wants, changes }
+    }
+}
+
+type FindPlan<'a> = dyn FnMut(Digest) -> Result<Arc<Plan>> + 'a;
+
+/// A plan, unless it cannot be read.
+fn readable(digest: Digest, plan: &mut FindPlan<'_>) -> Result<Option<Arc<Plan>>> {
+    match plan(digest) {
+        Ok(plan) => Ok(Some(plan)),
+        Err(e) if Plan::unreadable(digest, &e).is_some() => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The plan that a change brings in.
+fn plan_of(change: &Change) -> Option<Digest> {
+    match change {
+        Change::FrameOpened { plan, .. } => *plan,
+        _ => None,
     }
 }
 
@@ -251,6 +302,58 @@ impl Out {
 }
 
 impl Open {
+    /// Takes what changed, as far as the plan can be read.
+    fn see(&mut self, change: &Change, plan: &mut FindPlan<'_>, out: &mut Out) -> Result<()> {
+        if matches!(change, Change::Released | Change::Ended { .. }) {
+            self.look_again(plan, out)?;
+        }
+        let known = match plan_of(change).filter(|_| self.held.is_none()) {
+            None => None,
+            Some(digest) => {
+                let known = readable(digest, plan)?;
+                if known.is_none() {
+                    self.held = Some(Held::new(digest));
+                }
+                known
+            }
+        };
+        // These concern the execution as a whole.
+        let whole = matches!(
+            change,
+            Change::AbortRequested { .. }
+                | Change::Failing { .. }
+                | Change::Ended { .. }
+                | Change::Parked { .. }
+                | Change::Released
+        );
+        match &mut self.held {
+            Some(held) if !whole => held.changes.push((out.at, change.clone())),
+            _ => self.change(change, known, out),
+        }
+        Ok(())
+    }
+
+    /// The plan may be there again: what waited for it is taken.
+    fn look_again(&mut self, plan: &mut FindPlan<'_>, out: &mut Out) -> Result<()> {
+        let Some(held) = &self.held else {
+            return Ok(());
+        };
+        let Some(found) = readable(held.wants, plan)? else {
+            return Ok(());
+        };
+        if self.frames.is_empty() {
+            self.frames.push(OpenFrame::root(found));
+        }
+        let held = self.held.take().expect("invariant: it was just seen");
+        let at = out.at;
+        for (then, change) in held.changes {
+            out.at = then;
+            self.see(&change, plan, out)?;
+        }
+        out.at = at;
+        Ok(())
+    }
+
     fn reference(&self, addr: NodeAddr) -> NodeRef {
         let frame = &self.frames[addr.frame.0 as usize];
         let id = frame.id(addr.node.0);
@@ -474,7 +577,11 @@ impl Open {
                     out.projection.rows.push(row);
                 }
             }
-            Change::AbortRequested { .. } => out.workflow(self, WorkflowPhase::Aborting),
+            Change::AbortRequested { .. } => {
+                // It waits for nobody any more.
+                self.row.parked = None;
+                out.workflow(self, WorkflowPhase::Aborting);
+            }
             Change::Failing { error, node } => {
                 self.row.error = Some((**error).clone());
                 self.row.failed_node = *node;

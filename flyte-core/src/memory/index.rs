@@ -35,7 +35,7 @@ impl Index {
     pub(super) fn advance(&mut self, journal: &Journal<'_>, through: u64) -> Result<()> {
         let mut plan = |d: Digest| {
             let unknown = || Error::new(ErrorKind::NotFound, "query", format!("no plan {d}"));
-            Plan::from_bytes(journal.plans.get(&d).ok_or_else(unknown)?).map(Arc::new)
+            Plan::read(d, journal.plans.get(&d).ok_or_else(unknown)?).map(Arc::new)
         };
         // Taken out: what fails half-way is made anew.
         let (mut projector, mut at) = match self.folded.take() {

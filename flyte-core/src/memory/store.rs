@@ -460,7 +460,7 @@ impl Store for MemoryStore {
         for (_, id, ended) in over {
             let parent = names.get(&id).and_then(|n| n.2.parent.as_ref());
             let known = parent.is_some_and(|p| names.contains_key(&p.0) && !gone.contains(&p.0));
-            if ended >= Some(prune.ended_before) || prune.spare.contains(&id.name) || known {
+            if ended >= Some(prune.ended_before) || !prune.may_go(&id.name) || known {
                 continue;
             }
             if out.executions.len() == prune.limit as usize {

@@ -8,6 +8,7 @@ mod builder;
 mod graph;
 mod settings;
 mod texts;
+mod unreadable;
 mod validate;
 
 use std::sync::Arc;

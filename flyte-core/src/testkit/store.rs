@@ -132,6 +132,7 @@ cases! { StoreHarness:
     "store.prune.over" => prune_over,
     "store.prune.bounds" => prune_bounds,
     "store.prune.spare" => prune_spare,
+    "store.prune.only" => prune_only,
     "store.prune.parent" => prune_parent,
     "store.prune.gone" => prune_gone,
     "store.prune.dry" => prune_dry,

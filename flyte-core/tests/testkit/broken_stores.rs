@@ -36,6 +36,7 @@ enum Fault {
     ThanksAnybody,
     PrunesTooMany,
     SparesNobody,
+    PrunesOthers,
     PrunesOnLooking,
     LosesLastSnapshot,
 }
@@ -154,6 +155,7 @@ impl Store for Broken {
         match self.1 {
             Fault::PrunesTooMany => prune.keep = 0,
             Fault::SparesNobody => prune.spare.clear(),
+            Fault::PrunesOthers => prune.only = None,
             Fault::PrunesOnLooking => prune.dry_run = false,
             _ => {}
         }
@@ -175,7 +177,7 @@ impl Store for Broken {
 
 #[tokio::test]
 async fn broken_stores_are_caught() {
-    let cases: [(Makes<dyn Store>, &str); 15] = [
+    let cases: [(Makes<dyn Store>, &str); 16] = [
         (
             Makes(|| Broken::of(Fault::DropsEmptyFrames)),
             "store.commit.opaque",
@@ -225,6 +227,10 @@ async fn broken_stores_are_caught() {
         (
             Makes(|| Broken::of(Fault::SparesNobody)),
             "store.prune.spare",
+        ),
+        (
+            Makes(|| Broken::of(Fault::PrunesOthers)),
+            "store.prune.only",
         ),
         (
             Makes(|| Broken::of(Fault::PrunesOnLooking)),

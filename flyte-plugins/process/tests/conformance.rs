@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flyte_core::contract::{
-    AttemptLocations, EnvironmentSecrets, JobHandle, LaunchContext, LaunchRequest, Plugin,
-    Prepared, TaskIdentity,
+    AttemptLocations, EnvironmentSecrets, JobHandle, LaunchContext, LaunchRequest, LookupRequest,
+    Plugin, Prepared, TaskIdentity,
 };
 use flyte_core::id::{AttemptKey, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
 use flyte_core::literal::Row;
@@ -218,4 +218,63 @@ async fn processes_whose_files_are_in_a_cloud_conform() {
         refused.to_string().contains("ProcessOptions::scratch"),
         "{refused}"
     );
+}
+
+/// An owner that lost its lease and has not noticed, and the next one, at one attempt.
+#[test]
+fn two_plugins_that_race_for_an_attempt_start_it_once() {
+    const ROUNDS: usize = 12;
+    let harness = processes(false);
+    let runtime = || {
+        let mut b = tokio::runtime::Builder::new_current_thread();
+        b.enable_all().build().unwrap()
+    };
+    for round in 0..ROUNDS {
+        let request = harness.request(Work::Succeed).unwrap();
+        let barrier = std::sync::Barrier::new(2);
+        let race = |looks: bool, epoch: u64| {
+            let plugin = harness.plugin();
+            let request = LaunchRequest {
+                epoch,
+                ..request.clone()
+            };
+            let lookup = LookupRequest {
+                key: request.key.clone(),
+                identity: request.identity.clone(),
+                locations: request.locations.clone(),
+            };
+            barrier.wait();
+            runtime().block_on(async {
+                // The next owner looks first; in every other round both do.
+                let found = match looks {
+                    true => plugin.lookup(&[lookup]).await.remove(0).unwrap(),
+                    false => None,
+                };
+                let cx = LaunchContext::new(Arc::new(EnvironmentSecrets::default()));
+                match found {
+                    Some(handle) => handle,
+                    None => {
+                        let launched = plugin.launch(&cx, vec![request]).await;
+                        launched.into_iter().next().unwrap().unwrap().handle
+                    }
+                }
+            })
+        };
+        let (old, new) = std::thread::scope(|s| {
+            let old = s.spawn(|| race(round % 2 == 1, 1));
+            let new = s.spawn(|| race(true, 2));
+            (old.join().unwrap(), new.join().unwrap())
+        });
+        assert_eq!(old, new, "round {round}: one job");
+        runtime().block_on(async {
+            let plugin = harness.plugin();
+            while !plugin.observe(std::slice::from_ref(&new)).await[0]
+                .as_ref()
+                .is_ok_and(|s| s.phase.is_terminal())
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            assert_eq!(harness.starts(&request).await, 1, "round {round}");
+        });
+    }
 }

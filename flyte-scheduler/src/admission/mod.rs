@@ -1,10 +1,12 @@
-//! Limits that all schedulers of a store share: what they are, and who holds how much of them.
+//! Limits that all schedulers of a store share: what they are, and who holds how much of them; and
+//! what becomes of a host's policy that fails.
 //!
 //! A shard takes units of a limit from the store under its lease's epoch (`Store::credits`) and
 //! shares them out among its nodes. What it holds without need goes back after a moment. With no
 //! limit configured nothing here is touched.
 
 mod account;
+mod guarded;
 mod limit;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +20,8 @@ use flyte_core::template::TaskTemplate;
 use crate::engine::AttemptRef;
 use account::Account;
 pub(crate) use account::Wish;
+pub use guarded::PolicyFailed;
+pub(crate) use guarded::{Guard, PolicyFactory};
 pub use limit::{Limit, POOLS, RATE_KEYS};
 
 /// Who holds how much of which limit.

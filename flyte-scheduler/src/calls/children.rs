@@ -5,10 +5,11 @@ use flyte_core::compile::{check_inputs, launch_plan_inputs};
 use flyte_core::contract::{Command, CommandBody, CommandId, Enqueued, ShardId, Submission};
 use flyte_core::id::{Digest, ExecutionId};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
+use flyte_core::literal::Row;
 use flyte_core::{ErrorKind, Result};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::engine::{AttemptRef, ChildRequest, Effect, Input};
+use crate::engine::{AttemptRef, ChildRequest, Effect, Input, child_result};
 use crate::mail::{Mailbox, Message};
 use crate::ownership::Shared;
 
@@ -69,6 +70,12 @@ impl Children {
         for (at, request) in starts {
             match self.submission(&request).await {
                 Ok(submission) => {
+                    if request.again
+                        && let Some(result) = self.over(&request.id).await
+                    {
+                        self.answer(Input::ChildAnswered { at, result });
+                        continue;
+                    }
                     let id = command_id("start", &request.id.to_string());
                     let body = CommandBody::Submit(Box::new(submission));
                     ats.push(at);
@@ -94,6 +101,21 @@ impl Children {
                 self.answer(Input::ChildAnswered { at, result });
             }
         }
+    }
+
+    /// How a child ended, if it is over.
+    async fn over(&self, child: &ExecutionId) -> Option<Result<Row, ExecutionError>> {
+        while !self.send.is_closed() {
+            match self.shared.client.row(child).await {
+                Ok((row, _)) => {
+                    let row = row.filter(|r| r.phase.is_terminal())?;
+                    let (outputs, error) = (row.outputs.as_ref(), row.error.as_ref());
+                    return Some(child_result(child, row.phase, outputs, error));
+                }
+                Err(e) => self.pause(&e).await,
+            }
+        }
+        None
     }
 
     async fn submission(&self, request: &ChildRequest) -> Result<Submission, ExecutionError> {

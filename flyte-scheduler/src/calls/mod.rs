@@ -18,7 +18,7 @@ pub(crate) use plans::{PlanCache, missing, taker};
 pub(crate) use pushed::watch;
 #[cfg(feature = "testing")]
 pub(crate) use results::{missed, publish};
-pub(crate) use store::{commit, pump};
+pub(crate) use store::{commit, plan_of, pump};
 pub(crate) use values::ValueFiles;
 pub use values::read_values;
 pub(crate) use world::World;

@@ -42,7 +42,7 @@ impl PlanCache {
             return Ok(plan.clone());
         }
         let bytes = self.store.get_plan(digest).await?;
-        Ok(self.keep(digest, Arc::new(Plan::from_bytes(&bytes)?)))
+        Ok(self.keep(digest, Arc::new(Plan::read(digest, &bytes)?)))
     }
 
     /// The name of a plan that was checked before.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_core::contract::{CommandBody, CommitBatch, InboxEntry, Lease, Store};
-use flyte_core::id::Digest;
+use flyte_core::id::{Digest, Str};
+use flyte_core::plan::Plan;
 use flyte_core::{ErrorKind, Result, Retry};
 
 use super::PlanCache;
@@ -40,24 +41,16 @@ pub(crate) async fn pump(
     const PATIENCE: Duration = Duration::from_secs(5);
     // Later than the store's own timer, so that only one of the two fires.
     const PATIENCE_OF_PATIENCE: Duration = Duration::from_secs(6);
-    // An inbox whose next submission names a plan that cannot be read is tried again.
-    const PAUSE_OF_STUCK: Duration = Duration::from_secs(1);
     let mut after = 0;
     let mut entries = open;
     while !send.is_closed() {
         if !entries.is_empty() {
             let mut out = Vec::with_capacity(entries.len());
-            let mut stuck = false;
             for entry in std::mem::take(&mut entries) {
                 let plan = match &entry.command.body {
                     CommandBody::Submit(s) => match plan_of(&plans, s.plan, &send).await {
-                        Ok(plan) => Some(plan),
-                        Err(e) => {
-                            // What comes later is not taken in: a commit would consume this, too.
-                            tracing::error!(execution = %s.id, error = %e, "a plan cannot be read");
-                            stuck = true;
-                            break;
-                        }
+                        Some(plan) => Some(plan),
+                        None => return,
                     },
                     _ => None,
                 };
@@ -66,9 +59,6 @@ pub(crate) async fn pump(
             }
             if !send.send(Message::Inbox(out)) {
                 return;
-            }
-            if stuck {
-                tokio::time::sleep(PAUSE_OF_STUCK).await;
             }
         }
         // The patience bounds the wait for stores that cannot bound it themselves.
@@ -92,16 +82,28 @@ pub(crate) async fn pump(
     }
 }
 
-/// Reads a plan; again and again while the store says that this may help.
-async fn plan_of(plans: &PlanCache, plan: Digest, send: &Mailbox) -> Result<Arc<LoadedPlan>> {
+/// Reads a plan, or says why it cannot be read; asks again while that may help. `None` if the
+/// driver is gone.
+pub(crate) async fn plan_of(
+    plans: &PlanCache,
+    plan: Digest,
+    send: &Mailbox,
+) -> Option<Result<Arc<LoadedPlan>, Str>> {
     const PAUSE: Duration = Duration::from_millis(200);
-    loop {
+    while !send.is_closed() {
         match plans.load(plan).await {
-            Err(e) if e.retry() != Retry::Never && !send.is_closed() => {
-                tracing::warn!(error = %e, "a plan cannot be read yet");
-                tokio::time::sleep(PAUSE).await;
-            }
-            other => return other,
+            Ok(loaded) => return Some(Ok(loaded)),
+            Err(e) => match Plan::unreadable(plan, &e) {
+                Some(why) => {
+                    tracing::error!(%plan, error = %e, "a plan cannot be read");
+                    return Some(Err(why));
+                }
+                None => {
+                    tracing::warn!(%plan, error = %e, "a plan cannot be read yet");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
         }
     }
+    None
 }

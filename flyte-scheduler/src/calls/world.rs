@@ -200,6 +200,7 @@ impl World {
             | Effect::Run { .. }
             | Effect::Cancel { .. }
             | Effect::Observe { .. }
+            | Effect::ReadPlan { .. }
             | Effect::Ended(_)
             | Effect::Parked { .. } => {
                 unreachable!("invariant: the shard or the driver does these itself")

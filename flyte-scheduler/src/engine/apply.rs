@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use flyte_core::contract::Submission;
 use flyte_core::id::{Digest, FrameIx, NodeAddr, NodeIx};
-use flyte_core::journal::{CacheStatus, Change, Record, WorkflowPhase};
+use flyte_core::journal::{CacheStatus, Change, ParkCause, Record, WorkflowPhase};
 use flyte_core::literal::{Row, Timestamp};
 use flyte_core::plan::{Graph, Plan, Target};
 
 use super::child::Untold;
 use super::state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
+use super::unread;
 use super::values::Wanted;
 use super::{Agenda, LoadedPlan};
 
@@ -26,9 +27,8 @@ use super::{Agenda, LoadedPlan};
 /// struct Single(Arc<LoadedPlan>);
 ///
 /// impl Plans for Single {
-///     fn plan(&self, digest: Digest) -> Arc<LoadedPlan> {
-///         assert_eq!(digest, self.0.digest, "no other was loaded");
-///         self.0.clone()
+///     fn plan(&self, digest: Digest) -> Option<Arc<LoadedPlan>> {
+///         (digest == self.0.digest).then(|| self.0.clone())
 ///     }
 /// }
 ///
@@ -38,11 +38,12 @@ use super::{Agenda, LoadedPlan};
 /// let plan = compile(&Sources::new(&workflow, &[task])).unwrap();
 /// let digest = flyte_core::plan::Plan::digest_of(&plan.to_bytes());
 /// let loaded = LoadedPlan::new(plan, digest, vec![TaskKind::Plugin(0)]);
-/// assert_eq!(Single(Arc::new(loaded)).plan(digest).tasks.len(), 1);
+/// assert_eq!(Single(Arc::new(loaded)).plan(digest).unwrap().tasks.len(), 1);
 /// ```
 pub trait Plans {
-    /// The plan of a digest; it was loaded before the record was made or read.
-    fn plan(&self, digest: Digest) -> Arc<LoadedPlan>;
+    /// The plan of a digest, loaded before the record was made or read; `None` if it cannot be
+    /// read.
+    fn plan(&self, digest: Digest) -> Option<Arc<LoadedPlan>>;
 }
 
 /// Folds one record into the state; `agenda` gets what should be looked at next.
@@ -59,7 +60,9 @@ pub(super) fn apply(
         Change::OwnerLost => return state.left = false,
         Change::OwnerLeft => return state.left = true,
         Change::Opened(opened) => {
-            let loaded = plans.plan(opened.submission.plan);
+            let Some(loaded) = plans.plan(opened.submission.plan) else {
+                return unread::opened(state, number, opened, at);
+            };
             let s = shared(opened.submission.clone(), &loaded.plan);
             let inputs = s.inputs.values().iter().cloned().map(Some).collect();
             let root = Frame::new(loaded.clone(), 0, None, inputs, None);
@@ -73,6 +76,7 @@ pub(super) fn apply(
                 phase: WorkflowPhase::Running,
                 opened_at: at,
                 parked: None,
+                parked_before: None,
                 error: None,
                 abort: None,
                 live: 0,
@@ -96,8 +100,14 @@ pub(super) fn apply(
             outputs,
             error,
         } => {
-            let ended = state.remove(number);
-            let untold = ended.and_then(|e| Untold::of(&e, *phase, outputs, error.as_deref()));
+            let ended = match unread::remove(state, number) {
+                Some(u) => Some((u.id, u.parent)),
+                None => state.remove(number).map(|e| (e.id, e.submission.parent)),
+            };
+            let untold = ended.and_then(|(child, parent)| {
+                let error = error.as_deref();
+                Some(Untold::of(child, parent?, *phase, outputs, error))
+            });
             state.untold.extend(untold.map(|u| (number, u)));
             return;
         }
@@ -106,6 +116,9 @@ pub(super) fn apply(
             return;
         }
         _ => {}
+    }
+    if unread::holds(state, record, at, plans) {
+        return;
     }
     let Some(execution) = state.get_mut(number) else {
         panic!("invariant: a record belongs to an open execution, {number} is not");
@@ -173,7 +186,9 @@ impl Execution {
                 inputs,
             } => {
                 let loaded = match plan {
-                    Some(digest) => plans.plan(*digest),
+                    Some(digest) => plans
+                        .plan(*digest)
+                        .expect("invariant: records that need what cannot be read are held"),
                     None => self.frame(parent.frame).loaded.clone(),
                 };
                 self.frames[parent.frame.0 as usize].attempts[parent.node.0 as usize] =
@@ -322,6 +337,7 @@ impl Execution {
                 self.phase = WorkflowPhase::Aborting;
                 self.abort = Some((reason.clone(), by.clone()));
                 self.parked = None;
+                self.parked_before = None;
                 self.end_frames(FrameIx(0));
                 agenda.push((self.number, Agenda::EndFrame(FrameIx(0))));
             }
@@ -347,9 +363,17 @@ impl Execution {
                 let addr = NodeAddr::new(ix.0, node);
                 agenda.push((self.number, Agenda::Ready(addr)));
             }
-            Change::Parked { cause } => self.parked = Some(cause.clone()),
+            Change::Parked { cause } => {
+                let unread = |c: &ParkCause| matches!(c, ParkCause::PlanUnreadable { .. });
+                let before = self.parked.replace(cause.clone());
+                match (unread(cause), before.filter(|b| !unread(b))) {
+                    (true, Some(before)) => self.parked_before = Some(Box::new(before)),
+                    (true, None) => {}
+                    (false, _) => self.parked_before = None,
+                }
+            }
             Change::Released => {
-                if let Some(flyte_core::journal::ParkCause::PoisonSuspect { addr }) = &self.parked {
+                if let Some(ParkCause::PoisonSuspect { addr }) = &self.parked {
                     self.troubles.entry(*addr).or_default().lost = 0;
                 }
                 self.parked = None;

@@ -28,19 +28,19 @@ pub struct Untold {
 
 impl Untold {
     pub(super) fn of(
-        ex: &Execution,
+        child: ExecutionId,
+        (parent, addr, attempt): (ExecutionId, NodeAddr, u32),
         phase: WorkflowPhase,
         outputs: &Option<Row>,
         error: Option<&ExecutionError>,
-    ) -> Option<Self> {
-        let (parent, addr, attempt) = ex.submission.parent.clone()?;
-        Some(Self {
-            child: ex.id.clone(),
+    ) -> Self {
+        Self {
             parent,
             addr,
             attempt,
-            result: child_result(&ex.id, phase, outputs.as_ref(), error),
-        })
+            result: child_result(&child, phase, outputs.as_ref(), error),
+            child,
+        }
     }
 }
 
@@ -86,6 +86,9 @@ pub struct ChildRequest {
     pub options: ExecutionOptions,
     /// Who is to be told.
     pub parent: (ExecutionId, NodeAddr, u32),
+    /// Whether it was perhaps started before, and is over: it may have said so while the plan of
+    /// its parent could not be read.
+    pub again: bool,
 }
 
 impl Execution {
@@ -123,6 +126,7 @@ impl Execution {
             inputs: inputs.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
             options,
             parent: (self.id.clone(), at.addr, at.attempt),
+            again: false,
         }
     }
 
@@ -169,7 +173,8 @@ impl Engine {
     pub(super) fn recover_child(&mut self, at: AttemptRef) {
         let ex = self.open_execution(at.execution);
         let inputs = inputs_of(ex, at.addr).expect("invariant: it began with these");
-        let request = Box::new(ex.child_request(at, &inputs));
+        let mut request = Box::new(ex.child_request(at, &inputs));
+        request.again = true;
         self.effects.push(Effect::StartChild { at, request });
         self.set_deadlines(at);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use flyte_core::contract::{
     Artifact, CacheKey, JobHandle, LaunchRequest, LookupRequest, ReservationToken, Task,
 };
-use flyte_core::id::{ExecutionId, NodeAddr, Str};
+use flyte_core::id::{Digest, ExecutionId, NodeAddr, Str};
 use flyte_core::journal::{ExecutionError, OutputValues, WorkflowPhase};
 use flyte_core::literal::{Offloaded, Row, Timestamp};
 
@@ -192,6 +192,14 @@ pub enum Effect {
         /// How many.
         want: u64,
     },
+    /// Read a plan that could not be read before; answered by
+    /// [`Input::PlanRead`](super::Input::PlanRead).
+    ReadPlan {
+        /// The execution that was released.
+        execution: u64,
+        /// Which.
+        plan: Digest,
+    },
     /// The execution is over.
     Ended(Box<Outcome>),
     /// The execution waits for a person.
@@ -216,6 +224,7 @@ impl Effect {
                 | Self::Cancel { .. }
                 | Self::Observe { .. }
                 | Self::Credits { .. }
+                | Self::ReadPlan { .. }
         )
     }
 }

@@ -26,6 +26,10 @@ impl Engine {
     /// `n0/n1`. `None` if the execution is not open here, `Some(None)` if it has no such node.
     #[must_use]
     pub fn explain(&self, id: &ExecutionId, path: &str) -> Option<Option<WaitCause>> {
+        if let Some(cause) = self.unread_cause(id) {
+            // Which nodes it has only the plan says.
+            return Some(Some(WaitCause::Parked((&cause).into())));
+        }
         let ex = self.state.get(self.state.number(id)?)?;
         Some(match ex.place(path) {
             Place::Node(addr) => Some(self.cause(ex, addr)),

@@ -8,7 +8,7 @@ use flyte_core::plan::GraphKind;
 
 use super::fail::timeout_expired;
 use super::resolve::{ResolveError, resolve};
-use super::values::Unread;
+use super::values::Unseen;
 use super::{Agenda, AttemptRef, Effect, Engine, Execution, FailedNode, Outcome, TaskFailure};
 
 /// Why a frame that is over has no outputs.
@@ -16,7 +16,7 @@ enum Lacking {
     /// It fails.
     Failed(ExecutionError),
     /// They are to be read first.
-    Unread(Box<Unread>),
+    Unseen(Box<Unseen>),
 }
 
 impl Execution {
@@ -139,7 +139,7 @@ impl Engine {
             _ => match self.frame_outputs(number, ix) {
                 Ok(outputs) => self.conclude(at, outputs),
                 Err(Lacking::Failed(error)) => self.node_ends(number, parent, error),
-                Err(Lacking::Unread(unread)) => {
+                Err(Lacking::Unseen(unread)) => {
                     self.want(number, ix, *unread, Agenda::FrameDone(ix));
                 }
             },
@@ -185,7 +185,7 @@ impl Engine {
             .into_iter()
             .map(|i| resolve(ex, ix, &graph.outputs[i]).map(Some));
         values.collect::<Result<_, _>>().map_err(|e| match e {
-            ResolveError::Unread(unread) => Lacking::Unread(unread),
+            ResolveError::Unseen(unread) => Lacking::Unseen(unread),
             e => {
                 let text = format!("the outputs of `{}`: {e}", graph.id.name);
                 let code = "BindingResolutionFailure";
@@ -239,7 +239,7 @@ impl Engine {
                     let error = Box::new(e);
                     return self.emit(number, Change::Failing { error, node: None });
                 }
-                Err(Lacking::Unread(unread)) => {
+                Err(Lacking::Unseen(unread)) => {
                     let ix = FrameIx(0);
                     return self.want(number, ix, *unread, Agenda::FrameDone(ix));
                 }

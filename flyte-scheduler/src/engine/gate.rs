@@ -1,6 +1,6 @@
 use flyte_core::id::{NodeAddr, Str};
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues};
-use flyte_core::literal::{Literal, SignedDuration, castable, infer};
+use flyte_core::literal::{Literal, LiteralType, SignedDuration, castable, infer};
 use flyte_core::plan::Target;
 use flyte_core::template::GateCondition;
 
@@ -51,7 +51,19 @@ impl Engine {
                 }
                 Ok(OutputValues::new())
             }
-            GateCondition::Signal { signal_id, .. } => match ex.signals.get(signal_id) {
+            GateCondition::Signal {
+                signal_id,
+                literal_type,
+                ..
+            } => match ex.signals.get(signal_id) {
+                // Nobody could say so when it came: the plan could not be read.
+                Some(value) if literal_type.as_ref().is_some_and(|t| misfits(value, t)) => {
+                    Err(ExecutionError::new(
+                        ErrorOrigin::User,
+                        "RuntimeExecutionError",
+                        format!("the value of signal `{signal_id}` is of another type"),
+                    ))
+                }
                 Some(value) => Ok([Some(value.clone())].into_iter().collect()),
                 None => return,
             },
@@ -112,6 +124,10 @@ impl Engine {
         let Some(number) = self.state.number(id) else {
             return;
         };
+        if self.state.get(number).is_none() {
+            // Its plan cannot be read: what type is wanted is known when the gate is reached.
+            return self.emit(number, Change::Signalled { signal, value });
+        }
         let ex = self.open_execution(number);
         let open = ex.frames.iter().filter(|f| !f.closed);
         let mut gates = open.flat_map(|f| &f.loaded.plan.gates);
@@ -120,11 +136,16 @@ impl Engine {
                 signal_id,
                 literal_type: Some(wanted),
                 ..
-            } if *signal_id == signal => !infer(&value).is_ok_and(|t| castable(&t, wanted)),
+            } if *signal_id == signal => misfits(&value, wanted),
             _ => false,
         });
         if !misfit && !ex.signals.contains_key(&signal) {
             self.emit(number, Change::Signalled { signal, value });
         }
     }
+}
+
+/// Whether a value is of another type than a gate wants.
+fn misfits(value: &Literal, wanted: &LiteralType) -> bool {
+    !infer(value).is_ok_and(|t| castable(&t, wanted))
 }

@@ -4,7 +4,7 @@ use flyte_core::Error;
 use flyte_core::contract::{
     Artifact, Credit, JobHandle, JobStatus, Launched, ReservationToken, Submission,
 };
-use flyte_core::id::{ExecutionId, NodeAddr, Str};
+use flyte_core::id::{Digest, ExecutionId, NodeAddr, Str};
 use flyte_core::journal::{CacheStatus, ExecutionError, OutputValues};
 use flyte_core::literal::{Literal, Row, Timestamp};
 
@@ -14,12 +14,13 @@ use super::{AttemptRef, LoadedPlan};
 /// Something that happened outside.
 #[derive(Debug)]
 pub enum Input {
-    /// Somebody wants an execution; `plan` is what its digest names, or why it cannot be had.
+    /// Somebody wants an execution.
     Submit {
         /// What was asked for.
         submission: Box<Submission>,
-        /// The plan.
-        plan: Arc<LoadedPlan>,
+        /// What its digest names; `None` if [`Engine::unreadable`](super::Engine::unreadable) was
+        /// told why it cannot be read.
+        plan: Option<Arc<LoadedPlan>>,
     },
     /// Somebody wants an execution to end.
     Abort {
@@ -30,7 +31,7 @@ pub enum Input {
         /// Who.
         by: Str,
     },
-    /// Somebody lets a parked execution go on; `plan` as this program sees it now.
+    /// Somebody lets a parked execution go on.
     Release {
         /// Which.
         execution: ExecutionId,
@@ -155,6 +156,15 @@ pub enum Input {
         pool: Str,
         /// What is held now.
         result: Result<Credit, Error>,
+    },
+    /// A plan that could not be read was asked for once more.
+    PlanRead {
+        /// The execution that was released.
+        execution: u64,
+        /// Which.
+        plan: Digest,
+        /// The plan, or why it cannot be read still.
+        result: Result<Arc<LoadedPlan>, Str>,
     },
     /// Time has passed.
     Tick,

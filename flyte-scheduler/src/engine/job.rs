@@ -28,13 +28,13 @@ impl Engine {
         }
         match result {
             Ok(Some(handle)) => self.have_handle(at, handle),
-            Ok(None) => match self.unreadable(at) {
+            Ok(None) => match self.inputs_unread(at) {
                 Some(error) if !self.is_ending(at) => {
                     self.attempt_failed(at, TaskFailure::permanent(error));
                 }
                 _ => self.aborted_before_launch(at),
             },
-            Err(e) => match self.unreadable(at) {
+            Err(e) => match self.inputs_unread(at) {
                 Some(error) if !self.is_ending(at) => {
                     self.attempt_failed(at, TaskFailure::permanent(error));
                 }

@@ -34,6 +34,7 @@ mod state;
 mod submit;
 mod support;
 mod timer;
+mod unread;
 mod validate;
 mod values;
 
@@ -58,8 +59,9 @@ pub use loaded::{Layout, LoadedPlan, TaskKind};
 pub use resolve::{ResolveError, resolve};
 pub use state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 pub use support::unsupported;
+pub use unread::Unread;
 
-pub use values::{READ_FAILURE, ReadRef, STORE_FAILURE, Unread, Wanted, is_away, is_heavy};
+pub use values::{READ_FAILURE, ReadRef, STORE_FAILURE, Unseen, Wanted, is_away, is_heavy};
 
 use cache::Looked;
 use timer::Timer;
@@ -152,14 +154,36 @@ enum Queue {
 }
 
 #[derive(Debug, Default)]
-struct PlanTable(HashMap<Digest, Arc<LoadedPlan>>);
+struct PlanTable {
+    loaded: HashMap<Digest, Arc<LoadedPlan>>,
+    /// Why some cannot be read.
+    unreadable: HashMap<Digest, Str>,
+}
+
+impl PlanTable {
+    fn know(&mut self, plan: Arc<LoadedPlan>) {
+        self.unreadable.remove(&plan.digest);
+        self.loaded.insert(plan.digest, plan);
+    }
+
+    fn known(&self, plan: Digest) -> bool {
+        self.loaded.contains_key(&plan)
+    }
+
+    /// Why a plan cannot be read.
+    fn why(&self, plan: Digest) -> Option<&Str> {
+        self.unreadable.get(&plan)
+    }
+}
 
 impl Plans for PlanTable {
-    fn plan(&self, digest: Digest) -> Arc<LoadedPlan> {
-        self.0
-            .get(&digest)
-            .expect("invariant: a plan is loaded before its records")
-            .clone()
+    fn plan(&self, digest: Digest) -> Option<Arc<LoadedPlan>> {
+        let plan = self.loaded.get(&digest).cloned();
+        assert!(
+            plan.is_some() || self.unreadable.contains_key(&digest),
+            "invariant: a plan is loaded before its records, or named as unreadable"
+        );
+        plan
     }
 }
 
@@ -258,6 +282,11 @@ impl Engine {
             Input::CacheLooked { at, answer } => self.cache_looked(at, answer),
             Input::Published { at, status } => self.published(at, status),
             Input::Credited { pool, result } => self.credited(&pool, &result),
+            Input::PlanRead {
+                execution,
+                plan,
+                result,
+            } => self.plan_read(execution, plan, result),
             Input::Tick => {}
         }
         self.settle();

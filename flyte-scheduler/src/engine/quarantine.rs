@@ -51,6 +51,7 @@ impl Engine {
             | Input::Finalized { at }
             | Input::CacheLooked { at, .. }
             | Input::Published { at, .. } => at.execution,
+            Input::PlanRead { execution, .. } => *execution,
             Input::ValueRead { read, .. } => read.execution,
             // The agenda says more.
             _ => 0,

@@ -37,6 +37,7 @@ impl Engine {
         self.emit(0, Change::OwnerLost);
         let untold: Vec<u64> = self.state.untold.keys().copied().collect();
         untold.into_iter().for_each(|n| self.tell_parent(n));
+        self.recover_unread();
         for number in numbers {
             self.focus = number;
             if !self.quarantined(number) {
@@ -68,10 +69,13 @@ impl Engine {
                         Some(TaskKind::InProcess(_) | TaskKind::Plugin(_))
                     )
                 }
+                // It was read, or the execution would not be among these.
+                ParkCause::PlanUnreadable { .. } => true,
                 _ => false,
             };
             if known {
                 self.emit(number, Change::Released);
+                self.parked_before(number);
             }
         }
         let ex = self

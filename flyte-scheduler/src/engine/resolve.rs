@@ -8,7 +8,7 @@ use flyte_core::template::PathStep;
 use smallvec::SmallVec;
 
 use super::state::{Execution, Frame};
-use super::values::Unread;
+use super::values::Unseen;
 
 /// Why a binding has no value (Flyte's `BindingResolutionFailure`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum ResolveError {
     Nothing,
     /// The way goes on inside a value that is out of band and was not read.
     #[error("the value is stored out of band at `{}` and was not read", .0.uri)]
-    Unread(Box<Unread>),
+    Unseen(Box<Unseen>),
 }
 
 /// The value of a binding of `frame`.
@@ -99,7 +99,7 @@ fn walk(frame: &Frame, value: &Literal, path: &[PathStep]) -> Result<Literal, Re
         Ok(Resolved::Value(v)) => Ok(v),
         Ok(Resolved::NeedsFetch { offloaded, taken }) => {
             let rest = Some(path[taken..].to_vec());
-            frame.read(&offloaded, rest).map_err(ResolveError::Unread)
+            frame.read(&offloaded, rest).map_err(ResolveError::Unseen)
         }
         Err(e) => Err(ResolveError::Path(e.to_string())),
     }

@@ -12,6 +12,7 @@ use flyte_core::plan::{Graph, NodeRecord, NodeSettings, Target};
 use super::LoadedPlan;
 use super::child::Untold;
 use super::few::Few;
+use super::unread::Unread;
 use super::values::Wanted;
 
 /// Everything that a shard knows, as the fold of its records.
@@ -20,6 +21,8 @@ pub struct State {
     executions: VecDeque<Option<Box<Execution>>>,
     base: u64,
     names: HashMap<ExecutionId, u64>,
+    /// Open executions whose plans cannot be read, by their numbers.
+    pub(super) unread: BTreeMap<u64, Unread>,
     /// Whether the last owner said goodbye.
     pub left: bool,
     /// Children that are over and whose parents were not told yet, by their numbers.
@@ -79,13 +82,36 @@ impl State {
         self.executions.iter().filter_map(Option::as_deref)
     }
 
-    /// How many executions are open.
+    /// How many executions are open, those included whose plans cannot be read.
     #[must_use]
     pub fn open(&self) -> usize {
         self.names.len()
     }
 
+    /// The open executions whose plans cannot be read, in order of their numbers: no other call
+    /// but [`Self::number`], [`Self::numbers`], [`Self::open`] and [`Self::parked`] knows them.
+    pub fn unread(&self) -> impl Iterator<Item = &Unread> {
+        self.unread.values()
+    }
+
+    /// The executions that wait for a person, and why.
+    pub fn parked(&self) -> impl Iterator<Item = (&ExecutionId, &ParkCause)> {
+        let read = self.iter().map(|ex| (&ex.id, ex.parked.as_ref()));
+        let unread = self.unread().map(|u| (&u.id, u.parked.as_ref()));
+        read.chain(unread).filter_map(|(id, why)| Some((id, why?)))
+    }
+
     pub(super) fn insert(&mut self, number: u64, execution: Execution) {
+        let id = execution.id.clone();
+        *self.take_number(number, id) = Some(Box::new(execution));
+    }
+
+    /// The place of a number that is new, or was that of an execution that was not readable.
+    pub(super) fn take_number(
+        &mut self,
+        number: u64,
+        id: ExecutionId,
+    ) -> &mut Option<Box<Execution>> {
         if self.executions.is_empty() {
             // Numbers of executions that ended before a snapshot are not in it.
             self.base = number - 1;
@@ -93,24 +119,43 @@ impl State {
         while self.next_number() < number {
             self.executions.push_back(None);
         }
-        assert_eq!(
-            number,
-            self.next_number(),
-            "invariant: execution numbers rise by one"
-        );
-        self.names.insert(execution.id.clone(), number);
-        self.executions.push_back(Some(Box::new(execution)));
+        let known = self.names.insert(id, number);
+        if number == self.next_number() {
+            self.executions.push_back(None);
+        } else {
+            assert_eq!(
+                known,
+                Some(number),
+                "invariant: execution numbers rise by one"
+            );
+        }
+        let i = (number - self.base - 1) as usize;
+        &mut self.executions[i]
+    }
+
+    /// Takes an execution out whose number and name stay.
+    pub(super) fn take_out(&mut self, number: u64) -> Option<Box<Execution>> {
+        let i = number.checked_sub(self.base + 1)? as usize;
+        self.executions.get_mut(i)?.take()
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<Box<Execution>> {
-        let i = number.checked_sub(self.base + 1)? as usize;
-        let gone = self.executions.get_mut(i)?.take()?;
-        self.names.remove(&gone.id);
-        while self.executions.len() > 1 && matches!(self.executions.front(), Some(None)) {
+        let gone = self.take_out(number)?;
+        self.forget(&gone.id);
+        Some(gone)
+    }
+
+    /// Gives the name of an execution back that was taken out.
+    pub(super) fn forget(&mut self, id: &ExecutionId) {
+        self.names.remove(id);
+        let unread = |n| self.unread.contains_key(&n);
+        while self.executions.len() > 1
+            && matches!(self.executions.front(), Some(None))
+            && !unread(self.base + 1)
+        {
             self.executions.pop_front();
             self.base += 1;
         }
-        Some(gone)
     }
 }
 
@@ -133,6 +178,8 @@ pub struct Execution {
     pub opened_at: Timestamp,
     /// Why it waits for a person.
     pub parked: Option<ParkCause>,
+    /// Why it waited for a person already when its plan could not be read.
+    pub parked_before: Option<Box<ParkCause>>,
     /// Why it ends, once it is `Failing`.
     pub error: Option<(ExecutionError, Option<NodeAddr>)>,
     /// Why and by whom it was aborted, once it is `Aborting`.

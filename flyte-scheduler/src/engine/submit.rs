@@ -9,17 +9,21 @@ use super::{Engine, LoadedPlan};
 impl Engine {
     /// Makes a plan known before records that name it are folded.
     pub fn know(&mut self, plan: Arc<LoadedPlan>) {
-        self.plans.0.insert(plan.digest, plan);
+        self.plans.know(plan);
     }
 
-    pub(super) fn submit(&mut self, submission: Submission, plan: Arc<LoadedPlan>) {
+    /// Takes a submission; without `plan` it was said that its plan cannot be read.
+    pub(super) fn submit(&mut self, submission: Submission, plan: Option<Arc<LoadedPlan>>) {
         if self.state.number(&submission.id).is_some() {
             // The store gives each name once; a repeated delivery changes nothing.
             return;
         }
-        self.know(plan);
+        if let Some(plan) = plan {
+            self.know(plan);
+        }
         let number = self.state.next_number();
         self.emit(number, Change::Opened(Box::new(Opened { submission })));
+        self.park_unread(number, false);
         self.quarantined(number);
     }
 
@@ -27,6 +31,9 @@ impl Engine {
         let Some(number) = self.state.number(id) else {
             return;
         };
+        if self.abort_unread(number, &reason, &by) {
+            return;
+        }
         let ex = self
             .state
             .get(number)
@@ -44,6 +51,9 @@ impl Engine {
         let Some(number) = self.state.number(id) else {
             return;
         };
+        if self.release_unread(number) {
+            return;
+        }
         let ex = self
             .state
             .get(number)

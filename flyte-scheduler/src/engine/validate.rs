@@ -32,6 +32,10 @@ impl State {
         if self.untold != other.untold {
             return Some(format!("{:?} and {:?}", self.untold, other.untold));
         }
+        let unread = |s: &Self| format!("{:?}", s.unread);
+        if unread(self) != unread(other) {
+            return Some(format!("{} and {}", unread(self), unread(other)));
+        }
         for (a, b) in self.iter().zip(other.iter()) {
             let named = |s: &Self, e: &Execution| s.number(&e.id) == Some(e.number);
             if !named(self, a) || !named(other, b) {

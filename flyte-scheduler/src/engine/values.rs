@@ -46,16 +46,16 @@ pub struct ReadRef {
 
 /// What was not read yet.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Unread {
+pub struct Unseen {
     /// Which part.
     pub wanted: Wanted,
     /// Of what.
     pub offloaded: Arc<Offloaded>,
 }
 
-impl Eq for Unread {}
+impl Eq for Unseen {}
 
-impl std::ops::Deref for Unread {
+impl std::ops::Deref for Unseen {
     type Target = Wanted;
 
     fn deref(&self) -> &Wanted {
@@ -79,12 +79,12 @@ impl Frame {
         &self,
         offloaded: &Arc<Offloaded>,
         path: Option<Vec<PathStep>>,
-    ) -> Result<Literal, Box<Unread>> {
+    ) -> Result<Literal, Box<Unseen>> {
         let uri = offloaded.uri.clone();
         let wanted = Wanted { uri, path };
         self.reads.get(&wanted).cloned().ok_or_else(|| {
             let offloaded = offloaded.clone();
-            Box::new(Unread { wanted, offloaded })
+            Box::new(Unseen { wanted, offloaded })
         })
     }
 
@@ -102,7 +102,7 @@ impl Frame {
         &self,
         row: &Row,
         which: impl Fn(usize, &Offloaded) -> bool,
-    ) -> Result<Row, Box<Unread>> {
+    ) -> Result<Row, Box<Unseen>> {
         let values = row
             .values()
             .iter()
@@ -142,7 +142,7 @@ pub fn is_away(value: &Literal) -> bool {
 
 impl Engine {
     /// Asks for a part of a value; `then` is looked at again once it is there.
-    pub(super) fn want(&mut self, number: u64, frame: FrameIx, unread: Unread, then: Agenda) {
+    pub(super) fn want(&mut self, number: u64, frame: FrameIx, unread: Unseen, then: Agenda) {
         let read = ReadRef {
             execution: number,
             frame,
@@ -232,7 +232,7 @@ impl Engine {
     pub(super) fn inputs(&mut self, number: u64, addr: NodeAddr) -> Option<Row> {
         match inputs_of(self.open_execution(number), addr) {
             Ok(row) => Some(row),
-            Err((_, ResolveError::Unread(unread))) => {
+            Err((_, ResolveError::Unseen(unread))) => {
                 self.want(number, addr.frame, *unread, Agenda::Ready(addr));
                 None
             }
@@ -330,7 +330,7 @@ impl Engine {
     }
 
     /// Why the inputs of an attempt that has no job could not be read.
-    pub(super) fn unreadable(&mut self, at: AttemptRef) -> Option<ExecutionError> {
+    pub(super) fn inputs_unread(&mut self, at: AttemptRef) -> Option<ExecutionError> {
         let slot = (at.execution, at.addr);
         self.loading
             .get(&slot)

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use flyte_core::contract::{InboxEntry, JobHandle, JobStatus};
+use flyte_core::id::Str;
 use flyte_core::journal::JournalFrame;
 use flyte_core::{Error, Result};
 
@@ -9,11 +10,15 @@ use crate::ownership::Leave;
 use crate::question::Question;
 use crate::shard::Observe;
 
+/// The plan of a submission, or why it cannot be read; `None` for what is no submission.
+pub(crate) type PlanRead = Option<Result<Arc<LoadedPlan>, Str>>;
+
 /// What reaches the driver.
 #[derive(Debug)]
 pub(crate) enum Message {
     Input(Input),
-    Inbox(Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>),
+    /// What is in the inbox; a submission with its plan, or why that cannot be read.
+    Inbox(Vec<(InboxEntry, PlanRead)>),
     Committed(u64, Vec<Arc<JournalFrame>>, Result<()>),
     LeaseLost(Error),
     /// A plugin's answers.

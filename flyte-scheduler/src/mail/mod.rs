@@ -4,4 +4,4 @@ mod mailbox;
 mod message;
 
 pub(crate) use mailbox::{Mailbox, Reader};
-pub(crate) use message::Message;
+pub(crate) use message::{Message, PlanRead};

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use flyte_core::contract::{InboxEntry, Lease, LoadItem};
 use flyte_core::journal::{Change, JournalFrame, SnapshotFrames};
+use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::{FutureExt, StreamExt};
 
@@ -75,7 +76,7 @@ async fn fold(shared: &Shared, lease: &Lease, shard: &mut Shard) -> Result<Vec<I
     Ok(open)
 }
 
-/// Makes the plans that a frame names known.
+/// Makes the plans that a frame names known, or known as unreadable.
 async fn know_plans(shared: &Shared, frame: &JournalFrame, shard: &mut Shard) -> Result<()> {
     for record in &frame.records {
         let plan = match &record.change {
@@ -84,7 +85,14 @@ async fn know_plans(shared: &Shared, frame: &JournalFrame, shard: &mut Shard) ->
             _ => None,
         };
         if let Some(plan) = plan {
-            shard.know(shared.plans.load(plan).await?);
+            match shared.plans.load(plan).await {
+                Ok(loaded) => shard.know(loaded),
+                Err(e) => match Plan::unreadable(plan, &e) {
+                    // Only the executions of this plan are concerned.
+                    Some(why) => shard.unreadable(plan, why),
+                    None => return Err(e),
+                },
+            }
         }
     }
     Ok(())

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use flyte_core::contract::Query;
 use flyte_core::id::ExecutionId;
 use flyte_core::journal::IndexRow;
@@ -9,58 +11,87 @@ use futures::TryStreamExt;
 use super::Pruner;
 use crate::engine::EngineConfig;
 
+/// The name of the folder of each execution that was looked at.
+pub(super) type Folders = HashMap<ExecutionId, String>;
+
 impl Pruner {
-    /// The folders of an execution's files, without the root; `None` if somebody needs them.
-    pub(super) async fn files_of(&self, id: &ExecutionId) -> Result<Option<Vec<String>>> {
-        if self.blobs.is_none() {
-            return Ok(Some(Vec::new()));
+    /// Whether a cached result needs the files of each, whose folders are noted.
+    pub(super) async fn look(
+        &self,
+        ids: &[ExecutionId],
+        folders: &mut Folders,
+    ) -> Result<Vec<bool>> {
+        let mut texts = Vec::with_capacity(ids.len());
+        for id in ids {
+            let execution = id.clone();
+            let page = self.store.query(&Query::Execution { execution }).await?;
+            // Without a row somebody else was quicker, and there is nothing to look for.
+            let Some(IndexRow::Execution(row)) = page.items.first() else {
+                folders.remove(id);
+                texts.push(None);
+                continue;
+            };
+            let own = execution_folder(&row.id, &row.plan, row.created_at);
+            texts.push(Some(format!("/{own}/")));
+            folders.insert(id.clone(), own);
         }
-        let execution = id.clone();
-        let page = self.store.query(&Query::Execution { execution }).await?;
-        let Some(IndexRow::Execution(row)) = page.items.first() else {
-            return Ok(Some(Vec::new()));
+        let Some(cache) = &self.cache else {
+            return Ok(vec![false; ids.len()]);
         };
-        let own = execution_folder(&row.id, &row.plan, row.created_at);
-        let config = EngineConfig::default();
-        let folders = vec![
-            format!("{}/{own}/", config.metadata_prefix),
-            format!("{}/{own}/", config.raw_prefix),
-            format!("tasks/{own}/"),
-        ];
-        if let Some(cache) = &self.cache {
-            let held = cache.holds(&folders).await?;
-            if held.contains(&true) {
-                return Ok(None);
-            }
-        }
-        Ok(Some(folders))
+        let asked: Vec<String> = texts.iter().flatten().cloned().collect();
+        let mut held = cache.holds(&asked).await?.into_iter();
+        let mut held = |t: &Option<String>| t.is_some() && held.next().unwrap_or(true);
+        Ok(texts.iter().map(&mut held).collect())
     }
 
-    /// Deletes what lies in folders; how many files, and their bytes.
-    pub(super) async fn delete(&self, folders: &[String], dry_run: bool) -> Result<(u64, u64)> {
+    /// Deletes the files of executions; how many, and their bytes.
+    pub(super) async fn delete(
+        &self,
+        ids: &[ExecutionId],
+        folders: &Folders,
+        dry_run: bool,
+    ) -> Result<(u64, u64)> {
         let (mut files, mut bytes) = (0, 0);
-        let Some((blobs, _)) = &self.blobs else {
+        let Some((blobs, root)) = &self.blobs else {
             return Ok((0, 0));
         };
-        for folder in folders {
-            let folder = Path::from(folder.trim_end_matches('/'));
-            let bad = |e: flyte_core::object_store::Error| {
-                Error::new(ErrorKind::Unavailable, "prune", e.to_string())
-                    .with("folder", &folder)
-                    .with_source(e)
-            };
-            let found: Vec<_> = blobs.list(Some(&folder)).try_collect().await.map_err(bad)?;
-            for file in found {
-                files += 1;
-                bytes += file.size;
-                if !dry_run {
-                    match blobs.delete(&file.location).await {
-                        Ok(()) | Err(flyte_core::object_store::Error::NotFound { .. }) => {}
-                        Err(e) => return Err(bad(e)),
+        let config = EngineConfig::default();
+        let places = [&*config.metadata_prefix, &*config.raw_prefix, "tasks"];
+        for own in ids.iter().filter_map(|id| folders.get(id)) {
+            for folder in places.map(|place| Path::from(format!("{place}/{own}"))) {
+                let bad = |e: flyte_core::object_store::Error| {
+                    Error::new(ErrorKind::Unavailable, "prune", e.to_string())
+                        .with("folder", &folder)
+                        .with_source(e)
+                };
+                let found: Vec<_> = blobs.list(Some(&folder)).try_collect().await.map_err(bad)?;
+                for file in found {
+                    files += 1;
+                    bytes += file.size;
+                    if !dry_run {
+                        match blobs.delete(&file.location).await {
+                            Ok(()) | Err(flyte_core::object_store::Error::NotFound { .. }) => {}
+                            Err(e) => return Err(bad(e)),
+                        }
                     }
+                }
+                if !dry_run && !root.contains("://") {
+                    tidy(root, &folder);
                 }
             }
         }
         Ok((files, bytes))
+    }
+}
+
+/// Deletes what a file system keeps beside files: folders that are empty now, and what is left of
+/// uploads that were cut off. Folders that executions share stay.
+fn tidy(root: &str, folder: &Path) {
+    let path = std::path::Path::new(root).join(folder.as_ref());
+    match std::fs::remove_dir_all(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %path.display(), error = %e, "an empty folder stays");
+        }
+        _ => {}
     }
 }

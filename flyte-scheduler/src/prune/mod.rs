@@ -4,23 +4,25 @@
 
 mod compact;
 mod files;
+mod names;
+mod steps;
 mod upkeep;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flyte_core::Result;
-use flyte_core::contract::{Cache, Prune, Store};
+use flyte_core::contract::{Cache, Store};
 use flyte_core::id::{ExecutionId, Str, Tenant};
 use flyte_core::literal::Timestamp;
 use flyte_core::object_store::ObjectStore;
 
+use files::Folders;
+use names::Names;
+pub use steps::{PruneStep, PruneSteps};
 pub(crate) use upkeep::keep_pruned;
-
-/// Executions that are looked at together.
-const ROUND: u32 = 64;
 
 /// Deletes old executions of a store, with their files; a scheduler with a
 /// [`Retention`](crate::Retention) does so by itself.
@@ -32,7 +34,7 @@ const ROUND: u32 = 64;
 /// use flyte_core::literal::Timestamp;
 /// use flyte_core::memory::MemoryStore;
 /// use flyte_scheduler::{PruneBounds, Pruner};
-/// use std::sync::Arc;
+/// use std::sync::{Arc, Mutex};
 /// # futures::executor::block_on(async {
 /// let pruner = Pruner::new(Arc::new(MemoryStore::default()));
 /// let bounds = PruneBounds { ended_before: Timestamp::UNIX_EPOCH, keep: 100, ..PruneBounds::default() };
@@ -45,6 +47,8 @@ pub struct Pruner {
     store: Arc<dyn Store>,
     cache: Option<Arc<dyn Cache>>,
     blobs: Option<(Arc<dyn ObjectStore>, String)>,
+    /// Whose files those need that are over: it does not change.
+    names: Arc<Mutex<Names>>,
 }
 
 /// Which executions go: those that are over and for which everything here holds.
@@ -80,8 +84,8 @@ impl Default for PruneBounds {
 pub struct PruneReport {
     /// Executions that went, or would go, oldest first.
     pub executions: Vec<ExecutionId>,
-    /// Executions that stay because a stored result of the cache, or another tenant's execution,
-    /// needs their files.
+    /// Executions that stay because a stored result of the cache, or an execution that stays, needs
+    /// their files.
     pub held: Vec<ExecutionId>,
     /// Files that went, or would go.
     pub files: u64,
@@ -97,10 +101,12 @@ impl Pruner {
             store,
             cache: None,
             blobs: None,
+            names: Arc::default(),
         }
     }
 
-    /// Executions stay whose files a stored result names.
+    /// Executions stay whose files a stored result names. Those stay in any case whose files an
+    /// execution that stays has among its inputs, its outputs or those of its nodes.
     #[must_use]
     pub fn cache(mut self, cache: Arc<dyn Cache>) -> Self {
         self.cache = Some(cache);
@@ -122,48 +128,22 @@ impl Pruner {
     /// # Errors
     /// What the store, the cache or the files say.
     pub async fn prune(&self, tenant: &Tenant, bounds: &PruneBounds) -> Result<PruneReport> {
-        let mut report = PruneReport::default();
-        let mut spare = bounds.spare.clone();
-        // What another look would find again.
-        let mut seen = 0;
+        let mut steps = PruneSteps::new(tenant, bounds, self.blobs.is_some());
+        let mut folders = Folders::new();
         loop {
-            let mut ask = Prune {
-                tenant: tenant.clone(),
-                ended_before: bounds.ended_before,
-                keep: bounds.keep,
-                spare: spare.clone(),
-                limit: ROUND + seen,
-                remember: bounds.remember,
-                dry_run: true,
-            };
-            let found = self.store.prune(&ask).await?;
-            let round = found.executions.get(seen as usize..).unwrap_or_default();
-            let mut go = 0;
-            for id in round {
-                match self.files_of(id).await? {
-                    None => {
-                        spare.insert(id.name.clone());
-                        report.held.push(id.clone());
-                    }
-                    Some(files) => {
-                        go += 1;
-                        let (count, bytes) = self.delete(&files, bounds.dry_run).await?;
-                        report.files += count;
-                        report.bytes += bytes;
-                        report.executions.push(id.clone());
-                    }
+            match steps.step() {
+                PruneStep::Find(ask) => steps.found(self.store.prune(&ask).await?),
+                PruneStep::Look(ids) => steps.looked(&self.look(&ids, &mut folders).await?),
+                PruneStep::Names(ids) => steps.named(&self.names_of(&ids, &folders).await?),
+                PruneStep::Delete(ids) => {
+                    let (files, bytes) = self.delete(&ids, &folders, bounds.dry_run).await?;
+                    steps.deleted(files, bytes);
                 }
-            }
-            if bounds.dry_run {
-                seen += go;
-            } else {
-                ask.dry_run = false;
-                ask.limit = go;
-                ask.spare = spare.clone();
-                self.store.prune(&ask).await?;
-            }
-            if !found.more {
-                return Ok(report);
+                PruneStep::Forget(ask) => {
+                    self.store.prune(&ask).await?;
+                    steps.forgotten();
+                }
+                PruneStep::Over(report) => return Ok(report),
             }
         }
     }

@@ -12,8 +12,11 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Keeps a scheduler's retention as long as it lives.
 pub(crate) async fn keep_pruned(shared: Weak<Shared>, retention: Retention) {
+    let Some(pruner) = shared.upgrade().map(|s| of(&s)) else {
+        return;
+    };
     loop {
-        let Some((pruner, now)) = shared.upgrade().map(|s| of(&s)) else {
+        let Some(now) = shared.upgrade().map(|s| s.builder.clock.now()) else {
             return;
         };
         for bounds in retention.bounds(now) {
@@ -36,18 +39,19 @@ async fn all(pruner: &Pruner, bounds: &PruneBounds) -> flyte_core::Result<()> {
     Ok(())
 }
 
-fn of(shared: &Shared) -> (Pruner, Timestamp) {
+fn of(shared: &Shared) -> Pruner {
     let b = &shared.builder;
     let mut pruner = Pruner::new(b.store.clone()).blobs(b.blobs.clone(), b.root.clone());
     if let Some(cache) = &b.cache {
         pruner = pruner.cache(cache.clone());
     }
-    (pruner, b.clock.now())
+    pruner
 }
 
 impl Retention {
-    /// Each bound by itself, since any of them suffices.
-    fn bounds(&self, now: Timestamp) -> Vec<PruneBounds> {
+    /// What [`Pruner`] is to prune now, for each bound by itself, since any of them suffices.
+    #[must_use]
+    pub fn bounds(&self, now: Timestamp) -> Vec<PruneBounds> {
         const DAY: Duration = Duration::from_secs(24 * 3600);
         let before = |age: Duration| {
             let age = SignedDuration::from(age.max(self.grace));

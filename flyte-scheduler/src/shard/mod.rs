@@ -12,7 +12,7 @@ use flyte_core::contract::{
     Command, CommandBody, CommitBatch, Durability, InboxEntry, JobHandle, JobStatus, Policy,
     ShardId,
 };
-use flyte_core::id::{ExecutionId, Str};
+use flyte_core::id::{Digest, ExecutionId, Str};
 use flyte_core::journal::{JournalFrame, Record, SnapshotHead};
 use flyte_core::literal::Timestamp;
 use std::sync::Arc;
@@ -162,6 +162,12 @@ impl Shard {
         self.engine.know(plan);
     }
 
+    /// Says that a plan cannot be read, and why, before frames or submissions that name it come:
+    /// their executions wait for a person, and the others go on.
+    pub fn unreadable(&mut self, plan: Digest, why: Str) {
+        self.engine.unreadable(plan, why);
+    }
+
     /// Takes a frame of the snapshot; [`Shard::restored`] comes after the last.
     pub fn restore(&mut self, frame: &JournalFrame) {
         self.engine.fold(frame);
@@ -210,7 +216,8 @@ impl Shard {
         self.settle(out);
     }
 
-    /// Takes an inbox entry; `plan` is what a submission names.
+    /// Takes an inbox entry; `plan` is what a submission names, and `None` only after
+    /// [`Shard::unreadable`] said why.
     pub fn inbox(
         &mut self,
         now: Timestamp,
@@ -224,7 +231,7 @@ impl Shard {
         self.taken = entry.number;
         let Command { body, .. } = entry.command;
         let input = match body {
-            CommandBody::Submit(submission) => plan.map(|plan| Input::Submit { submission, plan }),
+            CommandBody::Submit(submission) => Some(Input::Submit { submission, plan }),
             CommandBody::Abort {
                 execution,
                 reason,

@@ -8,9 +8,9 @@ use flyte_core::literal::Timestamp;
 use futures::FutureExt;
 use tracing::Instrument;
 
-use crate::calls::{Children, World, commit, snapshots};
-use crate::engine::{Effect, Input, LoadedPlan};
-use crate::mail::{Message, Reader};
+use crate::calls::{Children, World, commit, plan_of, snapshots};
+use crate::engine::{Effect, Input};
+use crate::mail::{Message, PlanRead, Reader};
 use crate::ownership::{Attendants, Leaving, Shared};
 use crate::parked::Parked;
 use crate::shard::{Action, Shard};
@@ -225,7 +225,7 @@ impl Driver {
     fn inbox(
         &mut self,
         now: Timestamp,
-        entries: Vec<(InboxEntry, Option<Arc<LoadedPlan>>)>,
+        entries: Vec<(InboxEntry, PlanRead)>,
         actions: &mut Vec<Action>,
     ) {
         if self.leaving.is_some() {
@@ -234,14 +234,20 @@ impl Driver {
         }
         let mut submitted = Vec::new();
         for (entry, plan) in entries {
+            let plan = plan.transpose();
             match &entry.command.body {
-                CommandBody::Submit(s) => submitted.push(s.id.clone()),
+                CommandBody::Submit(s) => {
+                    submitted.push(s.id.clone());
+                    if let Err(why) = &plan {
+                        self.shard.unreadable(s.plan, why.clone());
+                    }
+                }
                 CommandBody::Release { execution } | CommandBody::Abort { execution, .. } => {
                     let _why = self.shared.client.waits.released(execution);
                 }
                 _ => {}
             }
-            self.shard.inbox(now, entry, plan, actions);
+            self.shard.inbox(now, entry, plan.ok().flatten(), actions);
         }
         if !submitted.is_empty() {
             let open = self.shard.state().open();
@@ -335,6 +341,19 @@ impl Driver {
             Effect::Parked { id, cause } => {
                 let why = Parked::from_index(&cause.into());
                 self.shared.client.waits.parked(&id, why);
+            }
+            Effect::ReadPlan { execution, plan } => {
+                let (plans, send) = (self.shared.plans.clone(), self.world.send.clone());
+                self.shared.side.spawn(async move {
+                    let Some(result) = plan_of(&plans, plan, &send).await else {
+                        return;
+                    };
+                    let _gone = send.send(Message::Input(Input::PlanRead {
+                        execution,
+                        plan,
+                        result,
+                    }));
+                });
             }
             other @ (Effect::StartChild { .. }
             | Effect::EndChild { .. }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use flyte_core::contract::{JournalPosition, Page, Query, ShardId, StoredFrame};
 use flyte_core::id::{Digest, ExecutionId};
-use flyte_core::journal::{Change, IndexRow, JournalFrame, SnapshotFrames};
+use flyte_core::journal::{IndexRow, JournalFrame, SnapshotFrames};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use tokio_postgres::Row;
@@ -136,8 +136,8 @@ async fn restore(
     let (mut folding, mut rows) = (Folding::new(shard, 0), Vec::new());
     for frame in SnapshotFrames::open(&snapshot.bytes)? {
         let frame = frame?;
-        let plans = plans(session, &folding, &frame).await?;
-        rows.extend(folding.take(&frame, &mut |d| planned(&plans, d))?);
+        let mut plans = plans(session, &folding, &frame).await?;
+        rows.extend(folding.take(&frame, &mut |d| planned(&mut plans, d))?);
     }
     folding.restored(snapshot.through);
     Ok(Some((folding, rows)))
@@ -160,16 +160,18 @@ async fn fold(
             return Err(gap(shard, folding.sequence));
         }
         let frame = JournalFrame::decode(&bytes)?;
-        let plans = plans(session, folding, &frame).await?;
-        rows.extend(folding.take(&frame, &mut |d| planned(&plans, d))?);
+        let mut plans = plans(session, folding, &frame).await?;
+        rows.extend(folding.take(&frame, &mut |d| planned(&mut plans, d))?);
     }
     Ok(rows)
 }
 
-fn planned(plans: &HashMap<Digest, Arc<Plan>>, d: Digest) -> Result<Arc<Plan>> {
-    plans.get(&d).cloned().ok_or_else(|| {
-        let text = format!("plan {d} is missing");
-        Error::new(ErrorKind::Corrupt, "index", text)
+type Plans = HashMap<Digest, Result<Arc<Plan>>>;
+
+fn planned(plans: &mut Plans, d: Digest) -> Result<Arc<Plan>> {
+    plans.remove(&d).unwrap_or_else(|| {
+        let text = format!("no plan {d}");
+        Err(Error::new(ErrorKind::NotFound, "index", text))
     })
 }
 
@@ -178,26 +180,14 @@ fn gap(shard: ShardId, after: u64) -> Error {
     Error::new(ErrorKind::Corrupt, "index", text)
 }
 
-/// The plans that a frame names and that are not at hand.
-async fn plans(
-    session: &mut Session,
-    folding: &Folding,
-    frame: &JournalFrame,
-) -> Result<HashMap<Digest, Arc<Plan>>> {
+/// The plans that are wanted for a frame and not at hand.
+async fn plans(session: &mut Session, folding: &Folding, frame: &JournalFrame) -> Result<Plans> {
     let mut plans = HashMap::new();
-    for record in &frame.records {
-        let digest = match &record.change {
-            Change::Opened(o) => o.submission.plan,
-            Change::FrameOpened { plan: Some(d), .. } => *d,
-            _ => continue,
-        };
-        if folding.knows(digest) || plans.contains_key(&digest) {
-            continue;
-        }
+    for digest in folding.wants(frame) {
         let text = "SELECT bytes FROM plans WHERE digest = $1";
         let rows = session.query(text, &[&&digest.0[..]]).await?;
         if let Some(row) = rows.first() {
-            plans.insert(digest, Arc::new(Plan::from_bytes(row.get(0))?));
+            plans.insert(digest, Plan::read(digest, row.get(0)).map(Arc::new));
         }
     }
     Ok(plans)

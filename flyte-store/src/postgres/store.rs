@@ -146,7 +146,9 @@ impl Store for PostgresStore {
             let text = "the bytes do not have the digest";
             return Err(Error::new(ErrorKind::Corrupt, "put_plan", text));
         }
-        let text = "INSERT INTO plans VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        // Damaged bytes give way to good ones.
+        let text = "INSERT INTO plans VALUES ($1, $2) ON CONFLICT (digest)
+            DO UPDATE SET bytes = excluded.bytes WHERE plans.bytes <> excluded.bytes";
         let mut session = self.pool.take("put_plan").await?;
         session.change(text, &[&&digest.0[..], &&bytes[..]]).await?;
         Ok(())

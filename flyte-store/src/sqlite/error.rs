@@ -11,6 +11,10 @@ pub(super) fn classify(operation: &'static str, e: rusqlite::Error) -> Error {
             ErrorKind::Corrupt,
             "; the file is damaged: restore it from a backup",
         ),
+        None if matches!(e, rusqlite::Error::InvalidColumnType(..)) => (
+            ErrorKind::Corrupt,
+            "; the file is damaged: restore it from a backup",
+        ),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
             ErrorKind::Unavailable,
             "; another process holds it for long",

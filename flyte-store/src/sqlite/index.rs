@@ -36,10 +36,8 @@ fn take(folding: &mut Folding, c: &Connection, frame: &JournalFrame) -> Result<V
             .prepare_cached("SELECT bytes FROM plans WHERE digest = ?1")
             .and_then(|mut s| s.query_row([&d.0[..]], |r| r.get(0)).optional())
             .map_err(|e| classify("index", e))?;
-        let bytes = bytes.ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, "index", format!("plan {d} is missing"))
-        })?;
-        Ok(Arc::new(Plan::from_bytes(&bytes)?))
+        let unknown = || Error::new(ErrorKind::NotFound, "index", format!("no plan {d}"));
+        Ok(Arc::new(Plan::read(d, &bytes.ok_or_else(unknown)?)?))
     })
 }
 

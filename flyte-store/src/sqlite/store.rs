@@ -346,11 +346,11 @@ impl Store for SqliteStore {
         }
         self.writer
             .write(Durability::Power, move |c| {
-                c.execute(
-                    "INSERT OR IGNORE INTO plans VALUES (?1, ?2)",
-                    params![&digest.0[..], &bytes[..]],
-                )
-                .map_err(|e| classify("put_plan", e))?;
+                // Damaged bytes give way to good ones.
+                let sql = "INSERT INTO plans VALUES (?1, ?2) ON CONFLICT (digest)
+                    DO UPDATE SET bytes = excluded.bytes WHERE bytes <> excluded.bytes";
+                c.execute(sql, params![&digest.0[..], &bytes[..]])
+                    .map_err(|e| classify("put_plan", e))?;
                 Ok(())
             })
             .await

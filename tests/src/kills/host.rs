@@ -218,7 +218,7 @@ impl Host {
 }
 
 /// Whether an error goes away by itself.
-fn passes(e: &flyte_host::core::Error) -> bool {
+pub(super) fn passes(e: &flyte_host::core::Error) -> bool {
     matches!(e.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
 }
 

@@ -161,27 +161,28 @@ pub(super) async fn kill_fleet(options: &Options, url: &str, kills: u64) -> Resu
     Ok(table)
 }
 
-fn tell_to_stop(folder: &Path) -> Result<(), String> {
+pub(super) fn tell_to_stop(folder: &Path) -> Result<(), String> {
     std::fs::write(folder.join("stop"), "").map_err(|e| e.to_string())
 }
 
 /// Waits until all say that everything is over.
 fn drain(members: &mut [Member], folder: &Path, options: &Options, table: &mut Table) {
-    let mut pulse = Pulse::new(folder, options.stall);
     for member in members {
-        loop {
-            match member.ended() {
-                Some(0) => break,
-                Some(status) => {
-                    table.trouble.push(gave_up(folder, Some(status)));
-                    break;
-                }
-                None if pulse.is_still() => {
-                    table.trouble.push("not everything ends".into());
-                    return;
-                }
-                None => std::thread::sleep(Duration::from_millis(20)),
-            }
+        if let Some(text) = drain_one(member, folder, options.stall) {
+            table.trouble.push(text);
+        }
+    }
+}
+
+/// Waits until one says that everything is over; what is wrong if it does not.
+pub(super) fn drain_one(member: &mut Member, folder: &Path, stall: Duration) -> Option<String> {
+    let mut pulse = Pulse::new(folder, stall);
+    loop {
+        match member.ended() {
+            Some(0) => return None,
+            Some(status) => return Some(gave_up(folder, Some(status))),
+            None if pulse.is_still() => return Some("not everything ends".into()),
+            None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
 }

@@ -11,11 +11,11 @@ use super::witness::{Name, Witness};
 
 /// What was recorded, read from the journals and not from the index.
 #[derive(Debug, Default)]
-struct Recorded {
+pub(super) struct Recorded {
     names: BTreeMap<(ShardId, u64), ExecutionId>,
     succeeded: BTreeMap<(String, NodeAddr), u32>,
     /// Outcomes that are there twice.
-    twice: Vec<String>,
+    pub(super) twice: Vec<String>,
     host_lost: u64,
     /// How an execution may be called by its attempts.
     parked: u64,
@@ -108,7 +108,8 @@ pub(super) async fn executions(store: &dyn Store) -> Result<Vec<ExecutionRow>, S
     Ok(out)
 }
 
-async fn recorded(store: &dyn Store) -> Result<Recorded, String> {
+/// What the journals of a store have.
+pub(super) async fn recorded(store: &dyn Store) -> Result<Recorded, String> {
     let mut out = Recorded::default();
     for (shard, _) in store.shards().await.map_err(|e| e.to_string())? {
         // Ends of nodes, of attempts and of executions, each once.

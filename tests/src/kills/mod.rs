@@ -23,7 +23,7 @@ use crate::draw;
 pub use host::Host;
 pub use options::Options;
 pub use shapes::{HOSTED, PYTHON, hosted};
-pub use soak::{Sample, Soak, soak};
+pub use soak::{Sample, Soak, SoakHost, SoakOptions, soak};
 pub use table::Table;
 
 /// Kills as often as the options say, lets everything come to its end, and judges.

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use flyte_core::contract::{
     JobHandle, JobOutputs, JobPhase, JobStatus, PluginCapabilities, PluginInfo,
 };
+use flyte_core::id::ExecutionId;
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::Row;
 use flyte_scheduler::Limit;
@@ -111,6 +112,13 @@ impl Backend {
             .iter()
             .filter(|(_, j)| !(j.finalized || j.forgotten || j.unowned))
             .map(|(k, _)| k)
+    }
+
+    /// Nobody knows any more who has the jobs of an execution.
+    pub(super) fn leave(&mut self, id: &ExecutionId) {
+        let of = format!("{id}/");
+        let jobs = self.jobs.iter_mut().filter(|(key, _)| key.starts_with(&of));
+        jobs.for_each(|(_, job)| job.unowned = true);
     }
 
     /// How a job is.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use flyte_core::contract::{Artifact, CacheKey, ReservationToken};
+use flyte_core::id::ExecutionId;
 
 use super::fault::Mutation;
 
@@ -45,6 +46,19 @@ impl SimCache {
     #[must_use]
     pub(super) fn get(&self, key: &CacheKey) -> Option<(&Artifact, bool)> {
         self.entries.get(key).map(|e| (&e.artifact, e.gone))
+    }
+
+    /// Whether a stored result lies in the files of an execution.
+    #[must_use]
+    pub(super) fn holds(&self, id: &ExecutionId) -> bool {
+        self.mutation != Some(Mutation::HoldsNothing) && self.names(id)
+    }
+
+    /// The same for the checker.
+    #[must_use]
+    pub(super) fn names(&self, id: &ExecutionId) -> bool {
+        let mut all = self.entries.values();
+        all.any(|e| e.artifact.producer.execution == *id)
     }
 
     /// Forgets a result.

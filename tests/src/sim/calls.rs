@@ -204,7 +204,11 @@ impl World {
                 if self.cache.get(&key).is_some() && self.strikes_at(Fault::CacheBlobGone, o, at) {
                     self.cache.lose(&key);
                 }
-                let hit = self.cache.get(&key).map(|(a, gone)| (a.clone(), gone));
+                let hit = self.cache.get(&key).map(|(a, gone)| {
+                    // It may have been stored after its files were deleted.
+                    let bare = self.history.bare.contains(&a.producer.execution);
+                    (a.clone(), gone || bare)
+                });
                 let answer = match hit {
                     Some((artifact, false)) => CacheAnswer::Hit(Box::new(artifact)),
                     other => {

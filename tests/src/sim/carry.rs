@@ -3,7 +3,8 @@
 use flyte_core::compile::{check_inputs, launch_plan_inputs};
 use flyte_core::contract::{Command, CommandBody, CommandId, Enqueued, Submission};
 use flyte_core::id::Digest;
-use flyte_scheduler::engine::{Effect, Input};
+use flyte_core::journal::{Change, JournalFrame};
+use flyte_scheduler::engine::{AttemptRef, ChildRequest, Effect, Input, child_result};
 
 use super::effects::of;
 use super::event::Event;
@@ -29,6 +30,8 @@ impl World {
             );
         }
         match effect {
+            Effect::StartChild { at, request }
+                if request.again && self.told_before(o, at, &request) => {}
             Effect::StartChild { at, request } => {
                 let plan = self.plans[&request.plan].clone();
                 let inputs = launch_plan_inputs(&request.launch_plan, request.inputs.clone())
@@ -86,6 +89,44 @@ impl World {
         // This owner is not among those that an enqueue wakes while it is at work.
         self.soon(4, Event::Poll(o.id));
         self.soon(4, Event::Carry(o.id));
+    }
+}
+
+impl World {
+    /// A child that is started again may be over, and have said so while its parent's plan could
+    /// not be read: then it is answered for it.
+    fn told_before(&mut self, o: &mut Owner, at: AttemptRef, request: &ChildRequest) -> bool {
+        let Ok(Some(shard)) = self.store.locate(self.now, &request.id) else {
+            return false;
+        };
+        let (mut number, mut result) = (None, None);
+        for bytes in self.store.frames(shard) {
+            // The medium may have spoiled some.
+            let records = JournalFrame::decode(bytes).map_or_else(|_| Vec::new(), |f| f.records);
+            for record in records {
+                match record.change {
+                    Change::Opened(o) if o.submission.id == request.id => {
+                        number = Some(record.execution);
+                    }
+                    Change::Ended {
+                        phase,
+                        outputs,
+                        error,
+                    } if number == Some(record.execution) => {
+                        let (outputs, error) = (outputs.as_ref(), error.as_deref());
+                        result = Some(child_result(&request.id, phase, outputs, error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let Some(result) = result else {
+            return false;
+        };
+        o.asked(What::TellParent, at);
+        let told = (What::TellParent, at);
+        self.answer(o, 5, told, Input::ChildAnswered { at, result });
+        true
     }
 }
 

@@ -137,6 +137,7 @@ impl World {
                     Err(_) => {}
                 }
             }
+            Ok(None) if self.history.is_pruned(&execution) => return,
             // It was not submitted yet.
             Ok(None) => {}
             Err(_) => {}

@@ -197,6 +197,7 @@ impl World {
                     self.soon(5, Event::Carry(o.id));
                 }
             }
+            Effect::ReadPlan { execution, plan } => self.read_plan(o, execution, plan),
             // The checker reads both in the journal.
             Effect::Ended(_) | Effect::Parked { .. } => {}
         }
@@ -230,6 +231,11 @@ impl World {
         let owner = self.store.holds(&o.lease, self.now);
         let verdict = self.history.acts(&id, at.addr, at.attempt, owner, here);
         self.breaks(verdict);
+        if owner {
+            // What somebody else begins may come after everything is gone.
+            let file = format!("{}.{}-{}", at.addr.frame.0, at.addr.node.0, at.attempt);
+            self.upkeep.leaves(&id, file);
+        }
         self.traced(format!("{id} {at:?}").as_bytes());
     }
 

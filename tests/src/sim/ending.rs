@@ -17,6 +17,8 @@ pub struct Ending {
     pub trace: Digest,
     /// Snapshots that were kept.
     pub snapshots: u64,
+    /// Executions that were pruned while others were open or might have come.
+    pub pruned: u64,
     /// How often each fault came.
     pub faults: BTreeMap<Fault, u64>,
     /// How often each met which kind of node.
@@ -38,6 +40,7 @@ impl Ending {
             ms: 0,
             trace: Digest([0; 32]),
             snapshots: 0,
+            pruned: 0,
             faults: BTreeMap::new(),
             met: BTreeMap::new(),
             kinds: Vec::new(),

@@ -107,6 +107,10 @@ pub(super) enum Event {
         /// What.
         command: Box<Command>,
     },
+    /// A process looks what its retention lets go.
+    Look(usize),
+    /// A process takes the next step of such a look, by its number.
+    Prune(usize, u64),
     /// A client sees whether an execution still waits for a person.
     Release(ExecutionId),
 }

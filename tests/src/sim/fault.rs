@@ -21,7 +21,7 @@ macro_rules! faults {
             }
 
             /// In how many of 1000 cases it comes, where it can.
-            const fn rate(self) -> u64 {
+            pub(super) const fn rate(self) -> u64 {
                 match self { $(Fault::$name => $rate,)* }
             }
         }
@@ -49,6 +49,7 @@ faults! {
     CrashBeforeSnapshot "crash before a snapshot is kept" 120,
     CrashBeforeTrim "crash between snapshot and trim" 150,
     SnapshotFlipped "flipped bit in a snapshot on reading" 80,
+    CrashInPrune "crash while files are deleted" 150,
     StoreOutage "store outage" 60,
     LeaseLost "lease lost while working" 0,
     TwoOwners "two owners" 0,
@@ -72,6 +73,7 @@ faults! {
     NoOutputs "success without outputs" 36,
     BlobMissing "blob missing" 120,
     WrongDigest "blob with a wrong digest" 60,
+    PlanSpoiled "plan that cannot be read for a while" 90,
     ValueUnstored "value that cannot be stored out of band" 20,
     ValueGone "value out of band that cannot be read" 20,
     ValueChanged "value out of band with another digest" 30,
@@ -173,4 +175,7 @@ mutations! {
     RunsAgain "an attempt that succeeded is begun once more by the next owner",
     NoVersionCheck "the store gives a shard of a newer version to an older process",
     SnapshotForgets "a snapshot lacks the records of the last frame that it includes",
+    PrunesChildren "the store prunes a child whose parent is known",
+    HoldsNothing "the cache says of no file that a stored result needs it",
+    NeedsNothing "nobody looks who has got files of another execution from the cache",
 }

@@ -31,6 +31,12 @@ impl World {
             Event::Claim(p) => Some(*p),
             _ => None,
         };
+        if let Event::Look(p) | Event::Prune(p, _) = event
+            && self.processes[p].paused_until > self.now
+        {
+            let later = self.processes[p].paused_until + self.upkeep.later(20);
+            return self.at(later, event);
+        }
         if let Some(p) = process {
             let until = self.processes[p].paused_until;
             if until > self.now {
@@ -52,6 +58,8 @@ impl World {
                 self.processes[p].behind = false;
                 self.crash(p);
             }
+            Event::Look(p) => self.look(p),
+            Event::Prune(p, number) => self.prunes(p, number),
             Event::Repair(shard) => self.repair(shard),
             Event::Renew(id) => self.renew(id),
             Event::Poll(id) => self.with(id, Self::poll),

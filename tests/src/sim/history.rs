@@ -23,12 +23,14 @@ pub(super) struct History {
     spec: Arc<Spec>,
     plans: BTreeMap<Digest, (Arc<Plan>, usize)>,
     shards: BTreeMap<ShardId, Written>,
-    runs: BTreeMap<(ShardId, u64), Run>,
-    names: BTreeMap<ExecutionId, (ShardId, u64)>,
+    pub(super) runs: BTreeMap<(ShardId, u64), Run>,
+    pub(super) names: BTreeMap<ExecutionId, (ShardId, u64)>,
     /// Submissions whose durability was acknowledged.
     pub(super) acknowledged: BTreeSet<ExecutionId>,
     /// Executions in which a fault may make an attempt fail.
     pub(super) tainted: BTreeSet<ExecutionId>,
+    /// Executions whose files were deleted.
+    pub(super) bare: BTreeSet<ExecutionId>,
     /// Whether hosts have few local slots.
     pub(super) slots: bool,
     /// Whether a limit was ever used up.
@@ -41,6 +43,8 @@ pub(super) struct History {
     pub(super) values: BTreeMap<String, Literal>,
     /// What clients should hear of.
     pub(super) news: Vec<News>,
+    /// Executions that ended while their plans could not be read.
+    pub(super) left: Vec<ExecutionId>,
 }
 
 /// What clients hear of.
@@ -71,12 +75,14 @@ impl History {
             names: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             tainted: BTreeSet::new(),
+            bare: BTreeSet::new(),
             slots: false,
             limited: false,
             kinds: BTreeSet::new(),
             frames: 0,
             values: BTreeMap::new(),
             news: Vec::new(),
+            left: Vec::new(),
         }
     }
 
@@ -199,8 +205,12 @@ impl History {
                 attempt,
                 cache,
                 outputs,
+                producer,
                 ..
             } => {
+                if let Some(p) = producer {
+                    run.needs.insert(p.key.execution.clone());
+                }
                 if *cache == CacheStatus::Hit {
                     self.kinds.insert("cache hit");
                     run.may_begin(*addr)?;
@@ -286,7 +296,10 @@ impl History {
                 }
             }
             Change::Parked { cause } => match cause {
-                ParkCause::PoisonSuspect { .. } | ParkCause::MissingPlugin { .. } => {
+                ParkCause::PoisonSuspect { .. }
+                | ParkCause::MissingPlugin { .. }
+                | ParkCause::PlanUnreadable { .. } => {
+                    run.unread = matches!(cause, ParkCause::PlanUnreadable { .. });
                     self.kinds.insert("parked");
                     self.news
                         .push(News::Parked(run.opened.submission.id.clone()));
@@ -294,6 +307,10 @@ impl History {
                 }
                 other => Err(format!("nothing here parks because of {other}")),
             },
+            Change::Released => {
+                run.unread = false;
+                Ok(())
+            }
             Change::ParentTold => {
                 let again = std::mem::replace(&mut run.told, true);
                 match again || run.ended.is_none() {
@@ -303,6 +320,7 @@ impl History {
             }
             Change::Ended { phase, outputs, .. } => {
                 run.ended = Some(*phase);
+                run.ended_at = self.shards.get(&key.0).and_then(|w| w.at);
                 self.ended(key, *phase, outputs.as_ref())
             }
             Change::ValueRead { frame, uri, .. } => {
@@ -346,7 +364,11 @@ impl History {
             aborted: false,
             handled: false,
             ended: None,
+            ended_at: None,
+            needs: BTreeSet::new(),
+            pruned: None,
             told: opened.submission.parent.is_none(),
+            unread: false,
             frames: vec![Opening::new(plan.clone(), 0, false)],
             nodes: BTreeMap::new(),
         };
@@ -362,7 +384,11 @@ impl History {
     ) -> Verdict {
         let run = &self.runs[&key];
         let submission = &run.opened.submission;
-        let live = run.nodes.iter().find(|(_, n)| n.live && n.over.is_none());
+        // Who has its jobs only its plan says: nobody is told.
+        let left = run.unread && phase == WorkflowPhase::Aborted;
+        self.left.extend(left.then(|| submission.id.clone()));
+        let mut live = run.nodes.iter().filter(|(_, n)| n.live && n.over.is_none());
+        let live = live.next().filter(|_| !left);
         if let Some((addr, _)) = live {
             return Err(format!("it ends while {addr:?} runs"));
         }

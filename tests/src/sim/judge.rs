@@ -14,6 +14,10 @@ impl World {
         if !o.shard.is_settled() || !self.store.holds(&o.lease, self.now) {
             return Ok(());
         }
+        if o.shard.state().unread().next().is_some() {
+            // Here the plans of all are known.
+            return Ok(());
+        }
         let mut shard = self.empty(o.lease.shard);
         for bytes in self.store.frames(o.lease.shard).to_vec() {
             self.fold(&mut shard, &bytes, false, o.lacks)

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use flyte_core::contract::{CommitBatch, Lease};
+use flyte_core::id::Digest;
 use flyte_scheduler::engine::{AttemptRef, Effect};
 use flyte_scheduler::shard::Shard;
 
@@ -35,6 +36,8 @@ pub(super) struct Owner {
     pub(super) lacks: bool,
     /// Its local slots.
     pub(super) slots: Option<u32>,
+    /// A plan that it cannot read.
+    pub(super) spoiled: Option<Digest>,
     /// Whether limits are shared.
     pub(super) limited: bool,
     /// Whether timers that were armed before this are lost (a bug that was put back).

@@ -5,6 +5,7 @@ use flyte_core::id::Digest;
 
 use super::ending::Ending;
 use super::fault::Fault;
+use super::pairs::{Pairs, Run};
 use super::table::NODE_KINDS;
 
 /// What many seeds came to.
@@ -16,9 +17,10 @@ pub struct Report {
     executions: u64,
     large: u64,
     snapshots: u64,
+    pruned: u64,
     trace: Digest,
     faults: BTreeMap<Fault, u64>,
-    met: BTreeMap<(Fault, &'static str), u64>,
+    met: Pairs,
     kinds: BTreeMap<&'static str, u64>,
     /// Seeds that broke a promise, and which.
     pub broken: Vec<(u64, String)>,
@@ -33,9 +35,10 @@ impl Default for Report {
             executions: 0,
             large: 0,
             snapshots: 0,
+            pruned: 0,
             trace: Digest([0; 32]),
             faults: BTreeMap::new(),
-            met: BTreeMap::new(),
+            met: Pairs::default(),
             kinds: BTreeMap::new(),
             broken: Vec::new(),
         }
@@ -76,15 +79,14 @@ impl Report {
         self.ms += ending.ms;
         self.executions += ending.executions as u64;
         self.snapshots += ending.snapshots;
+        self.pruned += ending.pruned;
         self.large += u64::from(ending.nodes > 100);
         let both = [self.trace.0, ending.trace.0].concat();
         self.trace = Digest::of("flyte simulation report v1", &both);
         for (fault, n) in &ending.faults {
             *self.faults.entry(*fault).or_default() += n;
         }
-        for (pair, n) in &ending.met {
-            *self.met.entry(*pair).or_default() += n;
-        }
+        self.met.add(&ending.met);
         for kind in &ending.kinds {
             *self.kinds.entry(kind).or_default() += 1;
         }
@@ -123,6 +125,10 @@ impl Report {
             let n = self.snapshots;
             out.push(format!("{n} snapshots were taken, not one in each seed"));
         }
+        if self.pruned < self.seeds {
+            let n = self.pruned;
+            out.push(format!("{n} executions were pruned, not one in each seed"));
+        }
         for fault in Fault::ALL {
             // 100 in 2,000 seeds.
             let wanted = self.seeds / 20;
@@ -137,56 +143,22 @@ impl Report {
         out
     }
 
-    /// Pairs of a fault and a kind of node that a run of so many seeds, of 10,000 events each,
-    /// should have met and did not: 100 times in 2,000 seeds.
+    /// Pairs of a fault and a kind of node that should have met and did not, or too seldom: 100
+    /// times in 2,000 seeds of 10,000 events each; in a smaller run, by what its other pairs let
+    /// expect, if that is enough to judge by. Beside them how many of how many pairs were judged.
     #[must_use]
-    pub fn pair_gaps(&self) -> Vec<String> {
-        let wanted = self.seeds / 20;
-        let pairs = Fault::ALL
-            .iter()
-            .flat_map(|f| f.meets().iter().map(|k| (*f, *k)));
-        let met = |pair| self.met.get(&pair).copied().unwrap_or(0);
-        pairs
-            .filter(|pair| met(*pair) < wanted)
-            .map(|(fault, kind)| {
-                let n = met((fault, kind));
-                format!(
-                    "`{}` met `{kind}` {n} times, not {wanted} times",
-                    fault.text()
-                )
-            })
-            .collect()
-    }
-
-    fn pairs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "faults that met nodes, by kind:")?;
-        for (n, kind) in NODE_KINDS.iter().enumerate() {
-            writeln!(f, "  ({n}) {kind}")?;
-        }
-        let heads: String = (0..NODE_KINDS.len())
-            .map(|n| format!("{:>8}", format!("({n})")))
-            .collect();
-        writeln!(f, "{heads}")?;
-        for fault in Fault::ALL.iter().filter(|f| !f.meets().is_empty()) {
-            for kind in NODE_KINDS {
-                match fault.meets().contains(kind) {
-                    true => write!(f, "{:>8}", self.met.get(&(*fault, *kind)).unwrap_or(&0))?,
-                    false => write!(f, "{:>8}", "-")?,
-                }
-            }
-            writeln!(f, "  {}", fault.text())?;
-        }
-        Ok(())
+    pub fn pair_gaps(&self, steps: u64) -> (Vec<String>, usize, usize) {
+        self.met.gaps(&Run {
+            seeds: self.seeds,
+            steps,
+            came: &self.faults,
+        })
     }
 
     /// For programs.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         let faults: BTreeMap<_, _> = self.faults.iter().map(|(f, n)| (f.text(), n)).collect();
-        let mut met: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for ((fault, kind), n) in &self.met {
-            met.entry(fault.text()).or_default().insert(*kind, *n);
-        }
         serde_json::json!({
             "seeds": self.seeds,
             "steps": self.steps,
@@ -194,9 +166,10 @@ impl Report {
             "executions": self.executions,
             "seeds_over_100_nodes": self.large,
             "snapshots": self.snapshots,
+            "pruned": self.pruned,
             "trace_hash": self.trace.to_hex(),
             "faults": faults,
-            "faults_by_node_kind": met,
+            "faults_by_node_kind": self.met.json(),
             "node_kinds": self.kinds,
             "broken": self.broken,
             "gaps": self.gaps(),
@@ -215,14 +188,18 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "executions: {}, events: {}", self.executions, self.steps)?;
         writeln!(f, "simulated hours: {}", self.ms / 3_600_000)?;
-        writeln!(f, "snapshots: {}", self.snapshots)?;
+        writeln!(
+            f,
+            "snapshots: {}, executions pruned: {}",
+            self.snapshots, self.pruned
+        )?;
         writeln!(f, "trace hash: {}", self.trace)?;
         writeln!(f, "faults:")?;
         for fault in Fault::ALL {
             let n = self.faults.get(fault).copied().unwrap_or(0);
             writeln!(f, "  {n:>9} {}", fault.text())?;
         }
-        self.pairs(f)?;
+        self.met.fmt(f)?;
         writeln!(f, "node kinds, in % of the seeds:")?;
         for kind in Self::kinds() {
             let n = self.kinds.get(kind).copied().unwrap_or(0);

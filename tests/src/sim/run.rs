@@ -1,10 +1,11 @@
 //! What the checker remembers of an execution.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flyte_core::id::NodeAddr;
+use flyte_core::id::{ExecutionId, NodeAddr};
 use flyte_core::journal::{Opened, WorkflowPhase};
+use flyte_core::literal::Timestamp;
 use flyte_core::plan::{Plan, Target};
 use flyte_core::template::GateCondition;
 
@@ -18,7 +19,15 @@ pub(super) struct Run {
     pub(super) aborted: bool,
     pub(super) handled: bool,
     pub(super) ended: Option<WorkflowPhase>,
+    /// When, as its journal says.
+    pub(super) ended_at: Option<Timestamp>,
+    /// Whose results it took from the cache: it has their files.
+    pub(super) needs: BTreeSet<ExecutionId>,
+    /// When the store has forgotten it.
+    pub(super) pruned: Option<u64>,
     pub(super) told: bool,
+    /// Whether it is parked because its plan cannot be read.
+    pub(super) unread: bool,
     pub(super) frames: Vec<Opening>,
     pub(super) nodes: BTreeMap<NodeAddr, Node>,
 }

@@ -52,4 +52,9 @@ pub const FAILED_ONCE: &[(u64, u64, &str)] = &[
         4_140,
         "a launch whose last reply was lost left its job running beside that of the next attempt",
     ),
+    (
+        196,
+        2_304,
+        "files were deleted that a child had which stayed with its parent, whose files were cached",
+    ),
 ];

@@ -1,14 +1,15 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use flyte_core::contract::{
     Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry,
-    Lease, ShardId, Snapshot,
+    Lease, Prune, Pruned, ShardId, Snapshot,
 };
 use flyte_core::id::{Digest, ExecutionId};
 use flyte_core::{Error, ErrorKind, Result};
 
 use super::fault::Mutation;
+use super::rows::Rows;
 
 /// The simulated store: what [`flyte_core::contract::Store`] says, on virtual time, with leases
 /// that end by themselves.
@@ -18,6 +19,7 @@ pub(super) struct SimStore {
     names: BTreeMap<ExecutionId, (ShardId, Digest)>,
     /// What is held of each limit: by whom, under which epoch, and how much.
     credits: BTreeMap<String, BTreeMap<ShardId, (u64, u64)>>,
+    rows: Rows,
     /// Nothing answers before this.
     pub(super) down_until: u64,
     /// The bug that was put back.
@@ -32,7 +34,8 @@ struct StoreShard {
     frames: Vec<Bytes>,
     inbox: Vec<InboxEntry>,
     next: u64,
-    seen: BTreeSet<CommandId>,
+    /// When each command came.
+    seen: BTreeMap<CommandId, u64>,
     last: Option<CommitBatch>,
     /// The version of the owner's binary, and the highest under which something was written.
     writer: u16,
@@ -92,7 +95,7 @@ impl SimStore {
     /// `Unavailable` in an outage.
     pub(super) fn enqueue(&mut self, now: u64, id: ShardId, command: Command) -> Result<Enqueued> {
         self.reach(now)?;
-        if self.shard(id, now).seen.contains(&command.id) {
+        if self.shard(id, now).seen.contains_key(&command.id) {
             return Ok(Enqueued::Accepted);
         }
         if let CommandBody::Submit(s) = &command.body {
@@ -113,7 +116,7 @@ impl SimStore {
             self.names.insert(s.id.clone(), (id, content));
         }
         let shard = self.shard(id, now);
-        shard.seen.insert(command.id);
+        shard.seen.insert(command.id, now);
         shard.next += 1;
         let number = shard.next;
         shard.inbox.push(InboxEntry { number, command });
@@ -241,6 +244,10 @@ impl SimStore {
             return Err(Error::new(ErrorKind::Invalid, "commit", "a gap"));
         }
         shard.frames.extend(batch.frames.iter().cloned());
+        for bytes in &batch.frames {
+            self.rows.frame(lease.shard, bytes);
+        }
+        let shard = self.shard(lease.shard, now);
         shard.inbox.retain(|e| e.number > batch.consumed);
         if fenced {
             shard.version = shard.version.max(shard.writer);
@@ -300,6 +307,40 @@ impl SimStore {
         let through = shard.snapshot.as_ref().map_or(0, |s| s.through);
         shard.trimmed = shard.trimmed.max(before.saturating_sub(1).min(through));
         Ok(())
+    }
+
+    /// Forgets executions that are over, or says which it would.
+    ///
+    /// # Errors
+    /// `Unavailable` in an outage.
+    pub(super) fn prune(&mut self, now: u64, prune: &Prune) -> Result<Pruned> {
+        self.reach(now)?;
+        let orphans = self.mutation == Some(Mutation::PrunesChildren);
+        let names = &self.names;
+        let known = |id: &ExecutionId| names.contains_key(id);
+        let pruned = self.rows.prune(prune, known, orphans);
+        if !prune.dry_run {
+            for id in &pruned.executions {
+                self.names.remove(id);
+            }
+            let remember = prune.remember.as_millis() as u64;
+            for shard in self.shards.values_mut() {
+                let open: Vec<CommandId> = shard.inbox.iter().map(|e| e.command.id).collect();
+                let young = |id: &CommandId, at: u64| at + remember >= now || open.contains(id);
+                shard.seen.retain(|id, at| young(id, *at));
+            }
+        }
+        Ok(pruned)
+    }
+
+    /// Who has files of whom among his outputs, of all that is known.
+    ///
+    /// # Errors
+    /// `Unavailable` in an outage.
+    pub(super) fn needs(&self, now: u64) -> Result<Vec<(ExecutionId, ExecutionId)>> {
+        self.reach(now)?;
+        let pairs = self.rows.needs();
+        Ok(pairs.map(|(a, b)| (a.clone(), b.clone())).collect())
     }
 
     /// Open entries after `after`.

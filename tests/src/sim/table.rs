@@ -90,6 +90,7 @@ impl Fault {
             | Self::CrashBeforeTrim
             | Self::SnapshotFlipped
             | Self::WrongDigest
+            | Self::PlanSpoiled
             | Self::StoreOutage
             | Self::LeaseLost
             | Self::TwoOwners
@@ -117,8 +118,12 @@ impl Fault {
             // Not only attempts read values: branches, arrays and the ends of workflows do.
             Self::ValueUnstored | Self::ValueGone | Self::ValueChanged | Self::ValueLate => &[],
             // No node is concerned: a process begins again, a limit is asked for, a client is
-            // impatient.
-            Self::Upgraded | Self::SetBack | Self::CreditLost | Self::CommandTwice => &[],
+            // impatient, what goes is over.
+            Self::Upgraded
+            | Self::SetBack
+            | Self::CreditLost
+            | Self::CommandTwice
+            | Self::CrashInPrune => &[],
         }
     }
 }

@@ -41,6 +41,9 @@ impl World {
                 for bytes in &batch.frames {
                     let verdict = self.history.frame(lease.shard, bytes);
                     self.breaks(verdict);
+                    for id in std::mem::take(&mut self.history.left) {
+                        self.backend.leave(&id);
+                    }
                     self.traced(bytes);
                     if self.verbose {
                         let frame = JournalFrame::decode(bytes).expect("it was just read");
@@ -107,6 +110,7 @@ impl World {
 
     pub(super) fn crash(&mut self, process: usize) {
         self.owners.retain(|_, o| o.process != process);
+        self.upkeep.ends(process);
         self.processes[process].dead = true;
         self.soon(8_000, Event::Restart(process));
     }
@@ -175,6 +179,7 @@ impl World {
         if self.plan_spoiled(lease.shard) {
             return self.store.release(self.now, &lease);
         }
+        self.spoiled = self.spoils_plan(lease.shard, &frames);
         let restored = snapshot.map(|s| self.restore(&mut shard, &s, lacks));
         let folded = frames.iter().enumerate().map(|(i, bytes)| (i, Some(bytes)));
         let all = restored.is_some().then_some((usize::MAX, None));
@@ -189,10 +194,14 @@ impl World {
             };
             match read {
                 Ok(()) => {}
-                Err(_) if damaged => return self.store.release(self.now, &lease),
+                Err(_) if damaged => {
+                    self.spoiled = None;
+                    return self.store.release(self.now, &lease);
+                }
                 Err(e) => return self.breaks(Err(format!("{}: {e}", lease.shard))),
             }
         }
+        let spoiled = self.spoiled.take();
         if damaged || !read {
             return self.breaks(Err(format!(
                 "{}: damage was read and not noticed",
@@ -218,6 +227,7 @@ impl World {
             tick: None,
             leaving: false,
             lacks,
+            spoiled,
             limited: self.limited,
             slots: self.slots,
             deaf: false,
@@ -280,7 +290,9 @@ impl World {
                 Change::FrameOpened { plan, .. } => *plan,
                 _ => None,
             };
-            if let Some(plan) = plan {
+            if let Some(spoiled) = self.spoiled.filter(|s| plan == Some(*s)) {
+                shard.unreadable(spoiled, "it is spoiled".into());
+            } else if let Some(plan) = plan {
                 let missing = || Error::new(ErrorKind::NotFound, "load", "a plan is not stored");
                 let plan = self.plans.get(&plan).ok_or_else(missing)?;
                 shard.know(seen_by(lacks, plan));
@@ -334,6 +346,10 @@ impl World {
                 continue;
             }
             let plan = match &entry.command.body {
+                CommandBody::Submit(s) if o.spoiled == Some(s.plan) => {
+                    o.shard.unreadable(s.plan, "it is spoiled".into());
+                    None
+                }
                 CommandBody::Submit(s) => self.plans.get(&s.plan).map(|p| seen_by(o.lacks, p)),
                 _ => None,
             };

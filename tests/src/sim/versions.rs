@@ -1,13 +1,18 @@
 //! Processes of different versions, and what an older one cannot read.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use flyte_core::contract::ShardId;
 use flyte_core::id::Digest;
-use flyte_core::journal::FRAME_VERSION;
+use flyte_core::journal::{Change, FRAME_VERSION, JournalFrame};
 use flyte_core::plan::Plan;
+use flyte_scheduler::engine::Input;
 
 use super::event::Event;
 use super::fault::Fault;
+use super::owner::Owner;
+use super::takeover::seen_by;
 use super::world::World;
 
 /// The newest stored form that an older process reads and writes: this program's.
@@ -45,6 +50,45 @@ impl World {
             let when = self.now + self.draw.range(1_000, 60_000);
             self.at(when, Event::Upgrade(p));
         }
+    }
+
+    /// A plan of these frames that cannot be read until it is asked for again: only its executions
+    /// wait.
+    pub(super) fn spoils_plan(&mut self, shard: ShardId, frames: &[Bytes]) -> Option<Digest> {
+        let plans: BTreeSet<Digest> = frames
+            .iter()
+            .filter_map(|bytes| JournalFrame::decode(bytes).ok())
+            .flat_map(|frame| frame.records)
+            .filter_map(|record| match record.change {
+                Change::Opened(o) => Some(o.submission.plan),
+                Change::FrameOpened { plan, .. } => plan,
+                _ => None,
+            })
+            .collect();
+        if plans.is_empty() || !self.strikes_shard(Fault::PlanSpoiled, shard) {
+            return None;
+        }
+        let n = self.draw.below(plans.len() as u64) as usize;
+        plans.into_iter().nth(n)
+    }
+
+    /// A plan is asked for once more; mostly somebody has put it back meanwhile.
+    pub(super) fn read_plan(&mut self, o: &mut Owner, execution: u64, plan: Digest) {
+        let still = o.spoiled == Some(plan) && self.faults.on && self.draw.chance(300);
+        let result = match self.plans.get(&plan) {
+            Some(loaded) if !still => Ok(seen_by(o.lacks, loaded)),
+            _ => Err("it is spoiled".into()),
+        };
+        if result.is_ok() {
+            o.spoiled = None;
+        }
+        let input = Box::new(Input::PlanRead {
+            execution,
+            plan,
+            result,
+        });
+        let (owner, to) = (o.id, None);
+        self.soon(50, Event::Input { owner, input, to });
     }
 
     /// Whether a plan comes from the store with other bytes than its digest says. It is not used,

@@ -19,6 +19,7 @@ use super::fault::{Fault, Faults, Mutation};
 use super::history::History;
 use super::medium::Decay;
 use super::owner::Owner;
+use super::retention::Upkeep;
 use super::spec::Spec;
 use super::store::{LEASE_TTL, SimStore};
 use super::versions::{NEWEST, OLDER};
@@ -74,6 +75,10 @@ pub(super) struct World {
     pub(super) decayed: Vec<Decay>,
     /// When a record became durable last.
     pub(super) recorded: u64,
+    /// A plan that cannot be read while a shard is loaded.
+    pub(super) spoiled: Option<Digest>,
+    /// What of the past is kept.
+    pub(super) upkeep: Upkeep,
     /// Whether everything is printed.
     pub(super) verbose: bool,
 }
@@ -135,14 +140,17 @@ impl World {
             snapshots: 0,
             slots: Draw::new(seed, 4).chance(250).then_some(2),
             limited: Draw::new(seed, 5).chance(550),
-            offloads: Draw::new(seed, 6).chance(300),
+            spoiled: None,
+            offloads: Draw::new(seed, 7).chance(300),
             decayed: Vec::new(),
             recorded: 0,
+            upkeep: Upkeep::new(seed),
             verbose: false,
         };
         (0..world.processes.len()).for_each(|p| world.soon(5, Event::Claim(p)));
         world.history.slots = world.slots.is_some();
         world.clients();
+        world.look_after();
         world
     }
 
@@ -156,8 +164,12 @@ impl World {
         }
         self.calm();
         self.end();
+        let pruned = self.upkeep.pruned;
         if self.broken.is_none() {
             self.judge();
+        }
+        if self.broken.is_none() {
+            self.last_look();
         }
         let nodes = self
             .spec
@@ -172,6 +184,7 @@ impl World {
             executions: self.history.executions(),
             nodes: nodes.max().unwrap_or(0),
             snapshots: self.snapshots,
+            pruned,
             faults: self.faults.counts,
             met: self.faults.met,
             broken: self.broken,
@@ -252,10 +265,10 @@ impl World {
             return false;
         };
         self.now = self.now.max(time);
-        if !matches!(event, Event::Claim(_) | Event::Renew(_)) {
+        if !is_housekeeping(&event) {
             self.steps += 1;
         } else if self.queue.values().all(is_housekeeping) && self.owned() {
-            // Nothing but leases that are prolonged.
+            // Nothing but leases that are prolonged, and looks at what is over.
             self.at(time, event);
             return false;
         }
@@ -304,7 +317,11 @@ impl World {
         let keys: Vec<_> = self.queue.range(..(next, 0)).map(|(k, _)| *k).collect();
         for key in keys {
             let event = self.queue.remove(&key).expect("it was just seen");
-            let later = next + self.draw.range(1, 1_000);
+            let later = next
+                + match event {
+                    Event::Look(_) | Event::Prune(..) => self.upkeep.later(1_000),
+                    _ => self.draw.range(1, 1_000),
+                };
             self.at(later, event);
         }
     }
@@ -459,5 +476,8 @@ impl World {
 }
 
 fn is_housekeeping(e: &Event) -> bool {
-    matches!(e, Event::Claim(_) | Event::Renew(_))
+    matches!(
+        e,
+        Event::Claim(_) | Event::Renew(_) | Event::Look(_) | Event::Prune(..)
+    )
 }

@@ -8,6 +8,7 @@ pub(super) fn everything() -> Prune {
         ended_before: Timestamp::from_unix_millis(i64::MAX / 2),
         keep: 0,
         spare: Default::default(),
+        only: None,
         limit: 100,
         remember: Duration::from_secs(3600),
         dry_run: false,
@@ -83,6 +84,18 @@ pub(super) async fn prune_spare(h: &dyn StoreHarness) -> Outcome {
     let mut bound = everything();
     bound.spare = ["e4".into()].into();
     wanted("gone", &gone(&s.prune(&bound).await?), &["e2", "e8"])
+}
+
+pub(super) async fn prune_only(h: &dyn StoreHarness) -> Outcome {
+    let (s, mut w) = history(h, 8).await?;
+    let mut bound = everything();
+    bound.only = Some(["e4".into(), "e8".into()].into());
+    bound.spare = ["e8".into()].into();
+    // It began first and ended last: nobody has looked at it.
+    w.ends(&s, 1).await?;
+    wanted("gone", &gone(&s.prune(&bound).await?), &["e4"])?;
+    bound.only = Some(Default::default());
+    wanted("of none", &gone(&s.prune(&bound).await?), &[])
 }
 
 pub(super) async fn prune_parent(h: &dyn StoreHarness) -> Outcome {

@@ -140,6 +140,7 @@ impl World<'_> {
             other @ (Effect::Observe { .. }
             | Effect::Ended(_)
             | Effect::Parked { .. }
+            | Effect::ReadPlan { .. }
             | Effect::Credits { .. }) => {
                 unreachable!(
                     "invariant: taken before, or of shared limits, of which there are none: {other:?}"
