@@ -593,6 +593,7 @@ impl Open {
                 error,
             } => {
                 self.row.outputs = outputs.clone();
+                self.row.parked = None;
                 if let Some(e) = error {
                     self.row.error = Some((**e).clone());
                 }

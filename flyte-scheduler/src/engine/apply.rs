@@ -123,10 +123,10 @@ pub(super) fn apply(
     let Some(execution) = state.get_mut(number) else {
         panic!("invariant: a record belongs to an open execution, {number} is not");
     };
-    let before = execution.jobs.len() + execution.finalizing.len();
+    let before = execution.held_jobs();
     execution.apply(&record.change, at, plans, agenda);
-    let after = execution.jobs.len() + execution.finalizing.len();
-    state.jobs = (state.jobs as usize + after - before) as u32;
+    let after = execution.held_jobs();
+    state.jobs = state.jobs + after - before;
 }
 
 /// A submission that has its names in common with its plan: what is read from a journal has copies

@@ -212,6 +212,30 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// The search alone, of a launch that looks for a job first.
+    pub(crate) fn without_launch(self) -> Self {
+        match self {
+            Self::Launch {
+                at,
+                plugin,
+                request,
+                ..
+            } => {
+                let request = Box::new(LookupRequest {
+                    key: request.key,
+                    identity: request.identity,
+                    locations: request.locations,
+                });
+                Self::Lookup {
+                    at,
+                    plugin,
+                    request,
+                }
+            }
+            other => other,
+        }
+    }
+
     /// Whether it only reads, so that it need not wait for a commit.
     #[must_use]
     pub fn is_read(&self) -> bool {

@@ -141,6 +141,8 @@ impl State {
 
     pub(super) fn remove(&mut self, number: u64) -> Option<Box<Execution>> {
         let gone = self.take_out(number)?;
+        // One that was aborted while its plan could not be read ends with jobs.
+        self.jobs -= gone.held_jobs();
         self.forget(&gone.id);
         Some(gone)
     }
@@ -535,6 +537,11 @@ impl Execution {
     pub fn has_room(&self) -> bool {
         let bound = self.submission.options.max_parallelism;
         bound == 0 || self.live < bound
+    }
+
+    /// Jobs and children that are not over, or not let go of.
+    pub(super) fn held_jobs(&self) -> u32 {
+        (self.jobs.len() + self.finalizing.len()) as u32
     }
 
     /// Whether `attempt` is the live one of a node that runs or waits as a gate.

@@ -155,7 +155,7 @@ pub(super) fn holds(state: &mut State, record: &Record, at: Timestamp, plans: &d
     let Some(begun) = state.take_out(number) else {
         return false;
     };
-    state.jobs -= jobs_of(&begun);
+    state.jobs -= begun.held_jobs();
     let unread = Unread {
         number,
         id: begun.id.clone(),
@@ -174,7 +174,7 @@ fn fold_held(state: &mut State, number: u64, plans: &dyn Plans) {
     let unread = state.unread.remove(&number);
     let unread = unread.expect("invariant: it was just seen");
     if let Some(begun) = unread.begun {
-        state.jobs += jobs_of(&begun);
+        state.jobs += begun.held_jobs();
         *state.take_number(number, unread.id) = Some(begun);
     }
     // What follows is looked at as after a recovery.
@@ -189,10 +189,6 @@ fn fold_held(state: &mut State, number: u64, plans: &dyn Plans) {
     }
 }
 
-fn jobs_of(ex: &Execution) -> u32 {
-    (ex.jobs.len() + ex.finalizing.len()) as u32
-}
-
 impl Engine {
     /// Says that a plan cannot be read, and why: executions that need it wait for a person.
     pub fn unreadable(&mut self, plan: Digest, why: Str) {
@@ -203,9 +199,10 @@ impl Engine {
     pub(super) fn recover_unread(&mut self) {
         let all: Vec<u64> = self.state.unread.keys().copied().collect();
         for number in all {
-            match &self.state.unread[&number].abort {
-                Some(_) => self.end_unread(number),
-                None => self.park_unread(number, false),
+            let aborting = self.state.unread[&number].abort.is_some();
+            self.park_unread(number, false);
+            if aborting {
+                self.end_unread(number);
             }
         }
     }
@@ -222,8 +219,11 @@ impl Engine {
         let cause = ParkCause::PlanUnreadable { message };
         if again || unread.parked.as_ref() != Some(&cause) {
             let (id, text) = (unread.id.clone(), cause.to_string());
+            let waits = unread.abort.is_none();
             self.emit(number, Change::Parked { cause });
-            self.effects.push(Effect::Parked { id, cause: text });
+            if waits {
+                self.effects.push(Effect::Parked { id, cause: text });
+            }
         }
     }
 

@@ -446,6 +446,11 @@ impl Shard {
                 Effect::Launch {
                     at, lookup: false, ..
                 } => (*at, true),
+                Effect::Launch { at, .. } if self.is_ending(*at) => {
+                    // It may have a job of an earlier owner, and gets none any more.
+                    out.push(Action::Do(effect.without_launch()));
+                    continue;
+                }
                 _ => {
                     self.leave_for_good(effect, out);
                     continue;
@@ -466,6 +471,11 @@ impl Shard {
                 None => {}
             }
         }
+    }
+
+    fn is_ending(&self, at: AttemptRef) -> bool {
+        let ex = self.state().get(at.execution);
+        ex.is_some_and(|e| e.is_live(at.addr, at.attempt) && e.frame(at.addr.frame).ending)
     }
 
     /// What is done whatever has become of the attempt. A job is ended before it is let go of.

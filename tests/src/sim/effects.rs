@@ -245,7 +245,7 @@ impl World {
         let valid = self.store.holds(&o.lease, self.now);
         let runs: usize = o.shard.state().iter().map(files_jobs).sum();
         self.history.limited |= held == FILES_MAX && runs as u64 == FILES_MAX;
-        if valid && runs as u64 > held {
+        if valid && !o.uncounted && runs as u64 > held {
             self.breaks(Err(format!(
                 "{at:?} begins, {runs} run and {held} units are held"
             )));

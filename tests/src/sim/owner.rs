@@ -38,6 +38,8 @@ pub(super) struct Owner {
     pub(super) slots: Option<u32>,
     /// A plan that it cannot read.
     pub(super) spoiled: Option<Digest>,
+    /// Whether jobs of executions with a plan that could not be read began uncounted.
+    pub(super) uncounted: bool,
     /// Whether limits are shared.
     pub(super) limited: bool,
     /// Whether timers that were armed before this are lost (a bug that was put back).

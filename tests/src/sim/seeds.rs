@@ -57,4 +57,22 @@ pub const FAILED_ONCE: &[(u64, u64, &str)] = &[
         2_304,
         "files were deleted that a child had which stayed with its parent, whose files were cached",
     ),
+    (
+        897,
+        600,
+        "jobs of an execution that was aborted with a plan that could not be read were counted on \
+         once the plan was read again",
+    ),
+    (
+        947,
+        400,
+        "an execution that was being aborted ended when its plan could not be read, and did not say \
+         why its nodes had not",
+    ),
+    (
+        1808,
+        2_800,
+        "a job that was looked for after a take-over was launched after an abort, once its inputs \
+         were read",
+    ),
 ];

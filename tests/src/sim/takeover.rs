@@ -228,6 +228,7 @@ impl World {
             leaving: false,
             lacks,
             spoiled,
+            uncounted: spoiled.is_some(),
             limited: self.limited,
             slots: self.slots,
             deaf: false,

@@ -141,7 +141,7 @@ impl World {
             slots: Draw::new(seed, 4).chance(250).then_some(2),
             limited: Draw::new(seed, 5).chance(550),
             spoiled: None,
-            offloads: Draw::new(seed, 7).chance(300),
+            offloads: Draw::new(seed, 7).chance(480),
             decayed: Vec::new(),
             recorded: 0,
             upkeep: Upkeep::new(seed),
