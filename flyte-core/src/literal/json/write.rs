@@ -112,6 +112,8 @@ fn msgpack(v: &Value) -> Json {
         Value::Map(entries) => {
             let key = |k: &Value| match k.as_str() {
                 Some(s) => s.to_owned(),
+                // JSON in JSON: what is quoted doubles with each level of such keys.
+                None if matches!(k, Value::Map(_) | Value::Array(_)) => k.to_string(),
                 None => msgpack(k).to_string(),
             };
             entries
@@ -146,4 +148,26 @@ fn document(d: &Document) -> Json {
 
 fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::literal::{Binary, MSGPACK_TAG};
+
+    #[test]
+    fn keys_that_are_maps_do_not_double_with_each_level() {
+        let levels = 24;
+        // {{{..: nil}: nil}: nil}
+        let mut bytes = vec![0x81; levels];
+        bytes.resize(levels * 2 + 1, 0xc0);
+        let document = Literal::Binary(Arc::new(Binary {
+            value: bytes.into(),
+            tag: MSGPACK_TAG.into(),
+        }));
+        let text = to_json(&document, None).to_string();
+        assert!(text.contains("nil") && text.len() < 1_000, "{text}");
+    }
 }
