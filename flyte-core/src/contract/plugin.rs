@@ -404,6 +404,16 @@ impl LaunchRequest {
         }
     }
 
+    /// What finds the job that it may have started.
+    #[must_use]
+    pub fn lookup(&self) -> LookupRequest {
+        LookupRequest {
+            key: self.key.clone(),
+            identity: self.identity.clone(),
+            locations: self.locations.clone(),
+        }
+    }
+
     /// With what `prepare` made.
     #[must_use]
     pub fn with_prepared(mut self, prepared: Prepared) -> Self {

@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn only_what_old_programs_cannot_read_raises_the_version() {
-        use crate::literal::{Literal, Offloaded};
+        use crate::journal::Opened;
+        use crate::literal::{Literal, Offloaded, Row};
         let away = || {
             Literal::Offloaded(std::sync::Arc::new(Offloaded {
                 uri: "away".into(),
@@ -227,6 +228,11 @@ mod tests {
             cache: Default::default(),
             producer: None,
         };
+        let opened = |value: Literal| {
+            let mut submission = crate::journal::golden::submission();
+            submission.inputs = Row::from_pairs([("x", value)]);
+            Change::Opened(Box::new(Opened { submission }))
+        };
         let read = Change::ValueRead {
             frame: Default::default(),
             uri: "away".into(),
@@ -237,6 +243,9 @@ mod tests {
             (succeeded(Literal::Integer(1)), 1),
             (succeeded(away()), 2),
             (succeeded(away().annotated("h", Default::default())), 2),
+            (succeeded(Literal::collection([away()])), 2),
+            (opened(Literal::Integer(1)), 1),
+            (opened(away()), 2),
             (read, 2),
         ] {
             let mut frame = frame();

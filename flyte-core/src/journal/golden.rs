@@ -58,7 +58,7 @@ fn error() -> Box<ExecutionError> {
     Box::new(ExecutionError::new(ErrorOrigin::User, "CODE", "a message"))
 }
 
-fn submission() -> Submission {
+pub(super) fn submission() -> Submission {
     let id = ExecutionId::new(Tenant::new("project", "domain"), "name");
     let options = ExecutionOptions {
         max_parallelism: 3,

@@ -85,20 +85,13 @@ impl Projector {
     pub fn plans_of(&self, frame: &JournalFrame) -> Vec<Digest> {
         let mut all = Vec::new();
         for record in &frame.records {
-            match &record.change {
-                Change::Opened(o) => all.push(o.submission.plan),
-                Change::FrameOpened { plan, .. } => all.extend(*plan),
-                Change::Released | Change::Ended { .. } => {
-                    if let Some(held) = self
-                        .open
-                        .get(&record.execution)
-                        .and_then(|o| o.held.as_ref())
-                    {
-                        all.push(held.wants);
-                        all.extend(held.changes.iter().filter_map(|(_, c)| plan_of(c)));
-                    }
+            all.extend(record.change.plan());
+            if matches!(record.change, Change::Released | Change::Ended { .. }) {
+                let open = self.open.get(&record.execution);
+                if let Some(held) = open.and_then(|o| o.held.as_ref()) {
+                    all.push(held.wants);
+                    all.extend(held.changes.iter().filter_map(|(_, c)| c.plan()));
                 }
-                _ => {}
             }
         }
         all
@@ -187,14 +180,6 @@ fn readable(digest: Digest, plan: &mut FindPlan<'_>) -> Result<Option<Arc<Plan>>
         Ok(plan) => Ok(Some(plan)),
         Err(e) if Plan::unreadable(digest, &e).is_some() => Ok(None),
         Err(e) => Err(e),
-    }
-}
-
-/// The plan that a change brings in.
-fn plan_of(change: &Change) -> Option<Digest> {
-    match change {
-        Change::FrameOpened { plan, .. } => *plan,
-        _ => None,
     }
 }
 
@@ -307,7 +292,7 @@ impl Open {
         if matches!(change, Change::Released | Change::Ended { .. }) {
             self.look_again(plan, out)?;
         }
-        let known = match plan_of(change).filter(|_| self.held.is_none()) {
+        let known = match change.plan().filter(|_| self.held.is_none()) {
             None => None,
             Some(digest) => {
                 let known = readable(digest, plan)?;

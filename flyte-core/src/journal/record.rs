@@ -204,15 +204,32 @@ pub enum Change {
 }
 
 impl Change {
-    /// The version of frames from which on programs can read it and know what it means: programs
-    /// before 2 hand outputs that are out of band to tasks as they are.
-    pub(super) fn version(&self) -> u16 {
-        let away = |v: &Literal| matches!(v.value(), Literal::Offloaded(_));
+    /// The plan that it brings in, if it does: that of an execution, or of a dynamic task.
+    #[must_use]
+    pub fn plan(&self) -> Option<Digest> {
         match self {
-            Self::ValueRead { .. } => 2,
-            Self::Succeeded { outputs, .. } if outputs.iter().flatten().any(away) => 2,
-            _ => 1,
+            Self::Opened(opened) => Some(opened.submission.plan),
+            Self::FrameOpened { plan, .. } => *plan,
+            _ => None,
         }
+    }
+
+    /// The version of frames from which on programs can read it and know what it means: programs
+    /// before 2 hand values that are out of band to tasks as they are.
+    pub(super) fn version(&self) -> u16 {
+        let away = match self {
+            Self::ValueRead { .. } => true,
+            // Those of a child may come from another shard.
+            Self::Opened(o) => o
+                .submission
+                .inputs
+                .values()
+                .iter()
+                .any(Literal::has_offloaded),
+            Self::Succeeded { outputs, .. } => outputs.iter().flatten().any(Literal::has_offloaded),
+            _ => false,
+        };
+        if away { 2 } else { 1 }
     }
 }
 

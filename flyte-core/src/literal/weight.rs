@@ -47,6 +47,23 @@ impl Literal {
         };
         inside + OWN
     }
+
+    /// Whether it, or a part of it, is stored out of band.
+    ///
+    /// ```
+    /// use flyte_core::literal::Literal;
+    /// assert!(!Literal::collection([Literal::Integer(7)]).has_offloaded());
+    /// ```
+    #[must_use]
+    pub fn has_offloaded(&self) -> bool {
+        match self.value() {
+            Self::Offloaded(_) => true,
+            Self::Collection(items) => items.iter().any(Self::has_offloaded),
+            Self::Map(entries) => entries.values().any(Self::has_offloaded),
+            Self::Union(u) => u.value.has_offloaded(),
+            _ => false,
+        }
+    }
 }
 
 impl Row {

@@ -67,6 +67,16 @@ struct Shard {
 }
 
 impl MemoryStore {
+    /// Replaces the bytes of a plan, or deletes them, as damage would. `put_plan` mends it.
+    #[cfg(feature = "testkit")]
+    pub fn spoil_plan(&self, plan: Digest, bytes: Option<Bytes>) {
+        let plans = &mut self.lock().plans;
+        match bytes {
+            Some(bytes) => plans.insert(plan, bytes),
+            None => plans.remove(&plan),
+        };
+    }
+
     /// A store whose leases last `ttl` (`lease_ttl_ms`) without `renew`, on this clock's
     /// monotonic time.
     #[must_use]

@@ -12,8 +12,8 @@ use futures::future::{Either, select};
 
 use super::{Case, Failure, Outcome, Report, begin, not_applicable, run};
 use crate::contract::{
-    JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched,
-    LookupRequest, Plugin, SecretValue, Secrets, StatusSink,
+    JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched, Plugin,
+    SecretValue, Secrets, StatusSink,
 };
 use crate::limits::HANDLE_BYTES_MAX;
 use crate::template::{Secret, TaskTemplate};
@@ -256,14 +256,6 @@ async fn clean(h: &dyn PluginHarness, p: &Arc<dyn Plugin>, handle: &JobHandle) -
     Ok(())
 }
 
-fn lookup_of(r: &LaunchRequest) -> LookupRequest {
-    LookupRequest {
-        key: r.key.clone(),
-        identity: r.identity.clone(),
-        locations: r.locations.clone(),
-    }
-}
-
 async fn cancel(h: &dyn PluginHarness) -> Outcome {
     let r = request(h, Work::Succeed)?;
     let p = h.plugin();
@@ -276,7 +268,7 @@ async fn cancel(h: &dyn PluginHarness) -> Outcome {
     let launched = launch(&h.plugin(), &r).await?;
     let handle = launched.handle;
     // No other call minds being dropped either.
-    begin(p.lookup(&[lookup_of(&r)]));
+    begin(p.lookup(&[r.lookup()]));
     begin(p.observe(std::slice::from_ref(&handle)));
     until_over(h, &p, &handle).await?;
     let n = h.starts(&r).await;
@@ -302,7 +294,7 @@ async fn capabilities(h: &dyn PluginHarness) -> Outcome {
     let can = p.info().capabilities;
     if !can.lookup {
         let r = request(h, Work::Succeed)?;
-        unsupported("lookup", one(p.lookup(&[lookup_of(&r)]).await)?)?;
+        unsupported("lookup", one(p.lookup(&[r.lookup()]).await)?)?;
     }
     if !can.push {
         unsupported("watch", p.watch(Arc::<Heard>::default()).await)?;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flyte_core::contract::{
-    AttemptLocations, EnvironmentSecrets, JobHandle, LaunchContext, LaunchRequest, LookupRequest,
-    Plugin, Prepared, TaskIdentity,
+    AttemptLocations, EnvironmentSecrets, JobHandle, LaunchContext, LaunchRequest, Plugin,
+    Prepared, TaskIdentity,
 };
 use flyte_core::id::{AttemptKey, ExecutionId, Identifier, NodeAddr, ResourceType, Tenant};
 use flyte_core::literal::Row;
@@ -238,11 +238,7 @@ fn two_plugins_that_race_for_an_attempt_start_it_once() {
                 epoch,
                 ..request.clone()
             };
-            let lookup = LookupRequest {
-                key: request.key.clone(),
-                identity: request.identity.clone(),
-                locations: request.locations.clone(),
-            };
+            let lookup = request.lookup();
             barrier.wait();
             runtime().block_on(async {
                 // The next owner looks first; in every other round both do.

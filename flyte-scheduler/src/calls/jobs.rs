@@ -33,11 +33,7 @@ impl World {
         let mut last = None;
         loop {
             if lookup && looks {
-                let wanted = [LookupRequest {
-                    key: request.key.clone(),
-                    identity: request.identity.clone(),
-                    locations: request.locations.clone(),
-                }];
+                let wanted = [request.lookup()];
                 let found = async { one(plugin.lookup(&wanted).await) };
                 if let Ok(Some(handle)) = self.call("lookup", found).await {
                     return Ok(Launched {

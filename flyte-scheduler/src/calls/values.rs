@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 
 use super::files::path_of;
 use super::world::TRIES;
-use crate::engine::{READ_FAILURE, ReadRef, STORE_FAILURE, is_away, is_heavy};
+use crate::engine::{Effect, Input, READ_FAILURE, ReadRef, STORE_FAILURE, is_heavy};
 
 /// The scheduler's store of files, as values out of band are in it.
 #[derive(Clone, Debug)]
@@ -77,9 +77,39 @@ impl ValueFiles {
         }
     }
 
+    /// Does an effect that concerns values; what it answers.
+    pub(crate) async fn answer(&self, effect: Effect) -> Input {
+        match effect {
+            Effect::Offload {
+                at,
+                prefix,
+                above,
+                names,
+                outputs,
+            } => {
+                let result = self.store(&prefix, above, &names, outputs).await;
+                Input::Offloaded { at, result }
+            }
+            Effect::ReadValue {
+                read,
+                offloaded,
+                prefix,
+                above,
+            } => {
+                let result = self.see(&read, &offloaded, &prefix, above).await;
+                Input::ValueRead { read, result }
+            }
+            Effect::ReadInputs { at, inputs } => {
+                let result = self.inline_row(&inputs).await;
+                Input::InputsRead { at, result }
+            }
+            other => unreachable!("invariant: an effect on values, not {other:?}"),
+        }
+    }
+
     /// Stores those of an attempt's outputs that are too large. The same outputs have the same
     /// files, so that it may be repeated.
-    pub(crate) async fn store(
+    async fn store(
         &self,
         prefix: &str,
         above: u64,
@@ -105,6 +135,7 @@ impl ValueFiles {
             let hash = value
                 .hash()
                 .map_or_else(|| content_hash(&value), Into::into);
+            // A part that an SDK stored out of band may lack a type; then the whole has none.
             let inferred_type = infer(&value).ok();
             (Digest::of(DOMAIN, &bytes), bytes, hash, inferred_type)
         });
@@ -139,7 +170,7 @@ impl ValueFiles {
     }
 
     /// What the engine has to see of a value.
-    pub(crate) async fn see(
+    async fn see(
         &self,
         read: &ReadRef,
         offloaded: &Offloaded,
@@ -183,7 +214,7 @@ impl ValueFiles {
 
     /// A row with everything inline.
     pub(crate) async fn inline_row(&self, row: &Row) -> Answer<Row> {
-        if !row.values().iter().any(is_away) {
+        if !row.values().iter().any(Literal::has_offloaded) {
             return Ok(row.clone());
         }
         let mut room = OFFLOAD_SUM_BYTES_MAX;
@@ -207,7 +238,7 @@ impl ValueFiles {
         room: &'a mut u64,
     ) -> BoxFuture<'a, Answer<Literal>> {
         async move {
-            if !is_away(value) {
+            if !value.has_offloaded() {
                 return Ok(value.clone());
             }
             let inline = match value.value() {

@@ -126,30 +126,9 @@ impl World {
                 };
                 self.tell(Input::Fetched { at, result });
             }
-            Effect::Offload {
-                at,
-                prefix,
-                above,
-                names,
-                outputs,
-            } => {
-                let values = self.values();
-                let result = values.store(&prefix, above, &names, outputs).await;
-                self.tell(Input::Offloaded { at, result });
-            }
-            Effect::ReadValue {
-                read,
-                offloaded,
-                prefix,
-                above,
-            } => {
-                let result = self.values().see(&read, &offloaded, &prefix, above).await;
-                self.tell(Input::ValueRead { read, result });
-            }
-            Effect::ReadInputs { at, inputs } => {
-                let result = self.values().inline_row(&inputs).await;
-                self.tell(Input::InputsRead { at, result });
-            }
+            on_values @ (Effect::Offload { .. }
+            | Effect::ReadValue { .. }
+            | Effect::ReadInputs { .. }) => self.tell(self.values().answer(on_values).await),
             Effect::CacheGet { at, key, reserve } => {
                 let answer = self.cache_get(&key, reserve).await;
                 self.tell(Input::CacheLooked { at, answer });

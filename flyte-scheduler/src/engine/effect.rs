@@ -220,18 +220,11 @@ impl Effect {
                 plugin,
                 request,
                 ..
-            } => {
-                let request = Box::new(LookupRequest {
-                    key: request.key,
-                    identity: request.identity,
-                    locations: request.locations,
-                });
-                Self::Lookup {
-                    at,
-                    plugin,
-                    request,
-                }
-            }
+            } => Self::Lookup {
+                at,
+                plugin,
+                request: Box::new(request.lookup()),
+            },
             other => other,
         }
     }

@@ -1,4 +1,4 @@
-use flyte_core::contract::{JobHandle, JobOutputs, JobPhase, JobStatus, Launched, LookupRequest};
+use flyte_core::contract::{JobHandle, JobOutputs, JobPhase, JobStatus, Launched};
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues, TaskPhase};
 use flyte_core::literal::Row;
 use flyte_core::{Error, ErrorKind};
@@ -26,26 +26,18 @@ impl Engine {
         if !self.awaits_handle(at) {
             return;
         }
-        match result {
-            Ok(Some(handle)) => self.have_handle(at, handle),
-            Ok(None) => match self.inputs_unread(at) {
-                Some(error) if !self.is_ending(at) => {
-                    self.attempt_failed(at, TaskFailure::permanent(error));
-                }
-                _ => self.aborted_before_launch(at),
-            },
-            Err(e) => match self.inputs_unread(at) {
-                Some(error) if !self.is_ending(at) => {
-                    self.attempt_failed(at, TaskFailure::permanent(error));
-                }
-                _ => self.not_launched(at, &e),
-            },
+        if let Ok(Some(handle)) = result {
+            return self.have_handle(at, handle);
         }
-    }
-
-    fn is_ending(&self, at: AttemptRef) -> bool {
-        let ex = self.open_execution(at.execution);
-        ex.frame(at.addr.frame).ending
+        let ending = self
+            .open_execution(at.execution)
+            .frame(at.addr.frame)
+            .ending;
+        match (self.inputs_unread(at).filter(|_| !ending), result) {
+            (Some(error), _) => self.attempt_failed(at, TaskFailure::permanent(error)),
+            (None, Err(e)) => self.not_launched(at, &e),
+            (None, Ok(_)) => self.aborted_before_launch(at),
+        }
     }
 
     /// Looks for the job of an attempt that is not to be launched any more.
@@ -56,11 +48,7 @@ impl Engine {
         };
         let plugin = *plugin;
         let request = self.request(ex, at, Row::default(), None);
-        let request = Box::new(LookupRequest {
-            key: request.key,
-            identity: request.identity,
-            locations: request.locations,
-        });
+        let request = Box::new(request.lookup());
         self.effects.push(Effect::Lookup {
             at,
             plugin,

@@ -61,7 +61,7 @@ pub use state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 pub use support::unsupported;
 pub use unread::Unread;
 
-pub use values::{READ_FAILURE, ReadRef, STORE_FAILURE, Unseen, Wanted, is_away, is_heavy};
+pub use values::{READ_FAILURE, ReadRef, STORE_FAILURE, Unseen, Wanted, is_heavy};
 
 use cache::Looked;
 use timer::Timer;
@@ -77,7 +77,7 @@ pub const HOST_LEFT: &str = "HostLeft";
 const STEP_RECORDS: usize = 8192;
 
 /// What should be looked at next.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Agenda {
     /// A node may begin.
     Ready(NodeAddr),

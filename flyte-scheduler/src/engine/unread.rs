@@ -41,11 +41,7 @@ const JOBS_MAX: usize = 10;
 impl Unread {
     /// The plans that what is held needs.
     fn plans(&self) -> impl Iterator<Item = Digest> {
-        self.held.iter().filter_map(|(_, change)| match change {
-            Change::Opened(o) => Some(o.submission.plan),
-            Change::FrameOpened { plan, .. } => *plan,
-            _ => None,
-        })
+        self.held.iter().filter_map(|(_, change)| change.plan())
     }
 
     fn take(&mut self, change: &Change, at: Timestamp) {
@@ -242,7 +238,8 @@ impl Engine {
     fn end_unread(&mut self, number: u64) {
         let unread = &self.state.unread[&number];
         let id = unread.id.clone();
-        let (reason, by) = unread.abort.clone().unwrap_or_default();
+        let abort = unread.abort.clone();
+        let (reason, by) = abort.expect("invariant: somebody has asked for it");
         let text = format!("{reason}{}", unread.left_behind());
         let error = ExecutionError::new(ErrorOrigin::User, "Aborted", text);
         let phase = WorkflowPhase::Aborted;

@@ -128,18 +128,6 @@ pub fn is_heavy(value: &Literal, above: u64) -> bool {
     !matches!(value.value(), Literal::Offloaded(_)) && value.weight() > above
 }
 
-/// Whether anything in a value is out of band.
-#[must_use]
-pub fn is_away(value: &Literal) -> bool {
-    match value.value() {
-        Literal::Offloaded(_) => true,
-        Literal::Collection(items) => items.iter().any(is_away),
-        Literal::Map(entries) => entries.values().any(is_away),
-        Literal::Union(u) => is_away(&u.value),
-        _ => false,
-    }
-}
-
 impl Engine {
     /// Asks for a part of a value; `then` is looked at again once it is there.
     pub(super) fn want(&mut self, number: u64, frame: FrameIx, unread: Unseen, then: Agenda) {
@@ -149,7 +137,7 @@ impl Engine {
             wanted: unread.wanted,
         };
         if let Some(waiting) = self.reading.get_mut(&read) {
-            if !waiting.iter().any(|a| is_same(a, &then)) {
+            if !waiting.contains(&then) {
                 waiting.push(then);
             }
             return;
@@ -264,7 +252,7 @@ impl Engine {
     /// An attempt that is recorded as begun begins, with inputs that are all inline.
     pub(super) fn begin(&mut self, at: AttemptRef, inputs: Row, lookup: bool) {
         let (number, addr) = (at.execution, at.addr);
-        if inputs.values().iter().any(is_away) {
+        if inputs.values().iter().any(Literal::has_offloaded) {
             let loading = Loading {
                 attempt: at.attempt,
                 lookup,
@@ -344,24 +332,18 @@ impl Engine {
         if self.storing.get(&slot) == Some(&at.attempt) {
             return;
         }
-        let bound = self.config.offload_above;
-        let most = outputs
-            .iter()
-            .flatten()
-            .map(Literal::weight)
-            .max()
-            .unwrap_or(0);
-        if bound.is_some() && most > OFFLOAD_BYTES_MAX {
-            let text = format!(
-                "an output has about {most} bytes, the limit is {OFFLOAD_BYTES_MAX}; hand larger \
-                 values over as files"
-            );
-            let error = ExecutionError::new(ErrorOrigin::Unknown, "OutputSizeExceeded", text);
-            return self.not_concluded(at, error);
-        }
-        if let Some(above) = bound
+        if let Some(above) = self.config.offload_above
             && outputs.iter().flatten().any(|v| is_heavy(v, above))
         {
+            let most = outputs.iter().flatten().map(Literal::weight).max();
+            if let Some(most) = most.filter(|bytes| *bytes > OFFLOAD_BYTES_MAX) {
+                let text = format!(
+                    "an output has about {most} bytes, the limit is {OFFLOAD_BYTES_MAX}; hand \
+                     larger values over as files"
+                );
+                let error = ExecutionError::new(ErrorOrigin::Unknown, "OutputSizeExceeded", text);
+                return self.not_concluded(at, error);
+            }
             let ex = self.open_execution(at.execution);
             let names = ex.frame(at.addr.frame).output_names(at.addr.node.0).clone();
             let prefix = self.output_prefix(ex, at);
@@ -483,13 +465,5 @@ fn first_away(value: &Literal) -> Option<Str> {
         Literal::Map(entries) => entries.values().find_map(first_away),
         Literal::Union(u) => first_away(&u.value),
         _ => None,
-    }
-}
-
-fn is_same(a: &Agenda, b: &Agenda) -> bool {
-    match (a, b) {
-        (Agenda::Ready(a), Agenda::Ready(b)) => a == b,
-        (Agenda::FrameDone(a), Agenda::FrameDone(b)) => a == b,
-        _ => false,
     }
 }

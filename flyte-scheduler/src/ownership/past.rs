@@ -2,7 +2,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use flyte_core::contract::{InboxEntry, Lease, LoadItem};
-use flyte_core::journal::{Change, JournalFrame, SnapshotFrames};
+use flyte_core::journal::{JournalFrame, SnapshotFrames};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::{FutureExt, StreamExt};
@@ -79,12 +79,7 @@ async fn fold(shared: &Shared, lease: &Lease, shard: &mut Shard) -> Result<Vec<I
 /// Makes the plans that a frame names known, or known as unreadable.
 async fn know_plans(shared: &Shared, frame: &JournalFrame, shard: &mut Shard) -> Result<()> {
     for record in &frame.records {
-        let plan = match &record.change {
-            Change::Opened(o) => Some(o.submission.plan),
-            Change::FrameOpened { plan, .. } => *plan,
-            _ => None,
-        };
-        if let Some(plan) = plan {
+        if let Some(plan) = record.change.plan() {
             match shared.plans.load(plan).await {
                 Ok(loaded) => shard.know(loaded),
                 Err(e) => match Plan::unreadable(plan, &e) {

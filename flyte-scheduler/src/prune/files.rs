@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use flyte_core::contract::Query;
 use flyte_core::id::ExecutionId;
@@ -75,8 +76,8 @@ impl Pruner {
                         }
                     }
                 }
-                if !dry_run && !root.contains("://") {
-                    tidy(root, &folder);
+                if !dry_run && let Some(path) = local(root, &folder) {
+                    tidy(&path);
                 }
             }
         }
@@ -84,14 +85,33 @@ impl Pruner {
     }
 }
 
+/// Where a folder is on this machine; files in memory and in a cloud have none.
+fn local(root: &str, folder: &Path) -> Option<PathBuf> {
+    let root = std::path::Path::new(root);
+    root.is_absolute().then(|| root.join(folder.as_ref()))
+}
+
 /// Deletes what a file system keeps beside files: folders that are empty now, and what is left of
 /// uploads that were cut off. Folders that executions share stay.
-fn tidy(root: &str, folder: &Path) {
-    let path = std::path::Path::new(root).join(folder.as_ref());
-    match std::fs::remove_dir_all(&path) {
+fn tidy(folder: &std::path::Path) {
+    match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(folder = %path.display(), error = %e, "an empty folder stays");
+            tracing::warn!(folder = %folder.display(), error = %e, "an empty folder stays");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_root_on_this_machine_has_folders() {
+        let of = |root| local(root, &Path::from("raw/own"));
+        assert_eq!(of("/data"), Some("/data/raw/own".into()));
+        // In memory: not a folder of wherever this program runs.
+        assert_eq!(of(""), None);
+        assert_eq!(of("s3://bucket/prefix"), None);
     }
 }

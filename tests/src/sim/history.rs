@@ -8,7 +8,6 @@ use flyte_core::journal::{
 };
 use flyte_core::literal::{Literal, Offloaded, Row, Timestamp};
 use flyte_core::plan::Plan;
-use flyte_scheduler::engine::is_away;
 
 use super::oracle::Oracle;
 use super::run::{Opening, Run, Verdict};
@@ -218,7 +217,7 @@ impl History {
                         return Err(format!("{addr:?} hits the cache after it began"));
                     }
                 } else {
-                    let away = outputs.iter().flatten().any(is_away);
+                    let away = outputs.iter().flatten().any(Literal::has_offloaded);
                     if away && !run.node(*addr).framed {
                         self.kinds.insert("value out of band");
                     }

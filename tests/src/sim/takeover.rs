@@ -286,11 +286,7 @@ impl World {
         lacks: bool,
     ) -> Result<(), Error> {
         for record in &frame.records {
-            let plan = match &record.change {
-                Change::Opened(o) => Some(o.submission.plan),
-                Change::FrameOpened { plan, .. } => *plan,
-                _ => None,
-            };
+            let plan = record.change.plan();
             if let Some(spoiled) = self.spoiled.filter(|s| plan == Some(*s)) {
                 shard.unreadable(spoiled, "it is spoiled".into());
             } else if let Some(plan) = plan {

@@ -9,9 +9,7 @@ use flyte_core::literal::{
     Literal, Names, Offloaded, Resolved, Row, content_hash, infer, resolve_rest,
 };
 use flyte_idl::convert::{decode_literal, encode_literal};
-use flyte_scheduler::engine::{
-    AttemptRef, Input, READ_FAILURE, ReadRef, STORE_FAILURE, is_away, is_heavy,
-};
+use flyte_scheduler::engine::{AttemptRef, Input, READ_FAILURE, ReadRef, STORE_FAILURE, is_heavy};
 
 use super::event::Call;
 use super::fault::Fault;
@@ -139,8 +137,10 @@ impl World {
             let bit = self.draw.below(bytes.len() as u64 * 8) as usize;
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        let mut folders = offloaded.uri.rsplit('/');
-        let wanted = folders.nth(1).unwrap_or_default();
+        let Some(wanted) = offloaded.uri.rsplit('/').nth(1) else {
+            self.breaks(Err(format!("{} names no digest", offloaded.uri)));
+            return Err(Bad::Ever);
+        };
         if digest(&bytes) != wanted || bytes.len() as u64 != offloaded.size_bytes {
             return Err(Bad::Now);
         }
@@ -226,7 +226,10 @@ impl World {
         let result = match (values, bad) {
             (Some(values), _) => {
                 let row = Row::new(inputs.names().clone(), values).expect("as many as before");
-                assert!(!row.values().iter().any(is_away), "all were read");
+                assert!(
+                    !row.values().iter().any(Literal::has_offloaded),
+                    "all were read"
+                );
                 Ok(row)
             }
             (None, Some(Bad::Now)) if tries + 1 < TRIES => {

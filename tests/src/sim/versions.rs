@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use flyte_core::contract::ShardId;
 use flyte_core::id::Digest;
-use flyte_core::journal::{Change, FRAME_VERSION, JournalFrame};
+use flyte_core::journal::{FRAME_VERSION, JournalFrame};
 use flyte_core::plan::Plan;
 use flyte_scheduler::engine::Input;
 
@@ -59,11 +59,7 @@ impl World {
             .iter()
             .filter_map(|bytes| JournalFrame::decode(bytes).ok())
             .flat_map(|frame| frame.records)
-            .filter_map(|record| match record.change {
-                Change::Opened(o) => Some(o.submission.plan),
-                Change::FrameOpened { plan, .. } => plan,
-                _ => None,
-            })
+            .filter_map(|record| record.change.plan())
             .collect();
         if plans.is_empty() || !self.strikes_shard(Fault::PlanSpoiled, shard) {
             return None;

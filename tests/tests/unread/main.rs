@@ -12,11 +12,12 @@ use flyte_host::core::journal::{
     AttemptRow, Change, ExecutionRow, IndexRow, JournalFrame, NodePhase, NodeRow, WorkflowPhase,
 };
 use flyte_host::core::literal::Literal;
+use flyte_host::core::memory::MemoryStore;
 use flyte_host::core::plan::Plan;
 use flyte_host::prelude::*;
 use flyte_host::scheduler::{Handle, ParkKind, Scheduler, WaitCause, WaitError};
 use flyte_host::tokio;
-use places::{Damage, Memory, Place, Postgres, Sqlite};
+use places::{Damage, Place, Postgres, Sqlite};
 
 #[task(tag = "unread::twice")]
 fn twice(n: i64) -> i64 {
@@ -323,7 +324,7 @@ async fn second_snapshot(s: &Scheduler, store: &dyn Store, flow: &Workflow<i64, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_memory() {
     for damage in [Damage::Missing, Damage::Flipped] {
-        a_spoiled_plan(&Memory::default(), damage).await;
+        a_spoiled_plan(&MemoryStore::default(), damage).await;
     }
 }
 

@@ -1,25 +1,14 @@
 //! Stores whose plans can be spoiled.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use flyte_host::core::Result;
-use flyte_host::core::contract::{
-    Command, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry, JournalPosition, Lease,
-    LoadItem, Page, Prune, Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo,
-    StoredFrame,
-};
-use flyte_host::core::id::{Digest, ExecutionId, Tenant};
-use flyte_host::core::journal::IndexRow;
+use flyte_host::core::contract::Store;
+use flyte_host::core::id::Digest;
 use flyte_host::core::memory::MemoryStore;
-use flyte_host::core::{Error, ErrorKind};
 use flyte_host::store::{PostgresOptions, PostgresStore, SqliteStore};
 use flyte_host::tokio;
-use futures::stream::BoxStream;
 use tokio_postgres::NoTls;
 
 /// How a plan is spoiled.
@@ -44,107 +33,24 @@ fn flipped(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A store in memory whose plans are read through a list of those that are spoiled.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Memory {
-    inner: MemoryStore,
-    spoiled: Arc<Mutex<HashMap<Digest, Option<Bytes>>>>,
-}
-
+/// A store in memory.
 #[async_trait]
-impl Place for Memory {
+impl Place for MemoryStore {
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(self.clone())
     }
 
     async fn spoil(&self, plan: Digest, damage: Damage) {
-        let bytes = self.inner.get_plan(plan).await.unwrap();
+        let bytes = self.get_plan(plan).await.unwrap();
         let bad = match damage {
             Damage::Missing => None,
             Damage::Flipped => Some(flipped(bytes.to_vec()).into()),
         };
-        self.spoiled.lock().unwrap().insert(plan, bad);
+        self.spoil_plan(plan, bad);
     }
 
     fn name(&self) -> &'static str {
         "memory"
-    }
-}
-
-#[async_trait]
-impl Store for Memory {
-    async fn put_plan(&self, digest: Digest, bytes: Bytes) -> Result<()> {
-        self.inner.put_plan(digest, bytes).await?;
-        self.spoiled.lock().unwrap().remove(&digest);
-        Ok(())
-    }
-    async fn get_plan(&self, digest: Digest) -> Result<Bytes> {
-        let missing = || Error::new(ErrorKind::NotFound, "get_plan", "it was deleted");
-        let spoiled = self.spoiled.lock().unwrap().get(&digest).cloned();
-        match spoiled {
-            Some(bad) => bad.ok_or_else(missing),
-            None => self.inner.get_plan(digest).await,
-        }
-    }
-    fn info(&self) -> StoreInfo {
-        self.inner.info()
-    }
-    async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>> {
-        self.inner.enqueue(shard, commands).await
-    }
-    async fn claim(&self, shard: ShardId, owner: &str) -> Result<Lease> {
-        self.inner.claim(shard, owner).await
-    }
-    async fn renew(&self, lease: &Lease) -> Result<Option<Duration>> {
-        self.inner.renew(lease).await
-    }
-    async fn release(&self, lease: &Lease) -> Result<()> {
-        self.inner.release(lease).await
-    }
-    async fn commit(&self, lease: &Lease, batch: CommitBatch) -> Result<()> {
-        self.inner.commit(lease, batch).await
-    }
-    async fn load(&self, lease: &Lease) -> Result<BoxStream<'static, Result<LoadItem>>> {
-        self.inner.load(lease).await
-    }
-    async fn inbox(&self, lease: &Lease, after: u64, limit: usize) -> Result<Vec<InboxEntry>> {
-        self.inner.inbox(lease, after, limit).await
-    }
-    async fn wait(&self, lease: &Lease, after: u64, patience: Duration) -> Result<()> {
-        self.inner.wait(lease, after, patience).await
-    }
-    async fn query(&self, query: &Query) -> Result<Page<IndexRow>> {
-        self.inner.query(query).await
-    }
-    async fn frames(&self, from: JournalPosition, limit: usize) -> Result<Vec<StoredFrame>> {
-        self.inner.frames(from, limit).await
-    }
-    async fn locate(&self, execution: &ExecutionId) -> Result<ShardId> {
-        self.inner.locate(execution).await
-    }
-    async fn shards(&self) -> Result<Vec<(ShardId, Option<String>)>> {
-        self.inner.shards().await
-    }
-    async fn tenants(&self) -> Result<Vec<Tenant>> {
-        self.inner.tenants().await
-    }
-    async fn snapshot(&self, lease: &Lease, snapshot: Snapshot) -> Result<()> {
-        self.inner.snapshot(lease, snapshot).await
-    }
-    async fn last_snapshot(&self, shard: ShardId) -> Result<Option<Snapshot>> {
-        self.inner.last_snapshot(shard).await
-    }
-    async fn trim(&self, lease: &Lease, before: u64) -> Result<()> {
-        self.inner.trim(lease, before).await
-    }
-    async fn prune(&self, prune: &Prune) -> Result<Pruned> {
-        self.inner.prune(prune).await
-    }
-    async fn credits(&self, lease: &Lease, request: &CreditRequest) -> Result<Credit> {
-        self.inner.credits(lease, request).await
-    }
-    async fn health(&self) -> Result<StoreHealth> {
-        self.inner.health().await
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) async fn launch_ambiguous(h: &dyn PluginHarness) -> Outcome {
         ),
     }
     if p.info().capabilities.lookup {
-        let found = one(p.lookup(&[lookup_of(&r)]).await)??;
+        let found = one(p.lookup(&[r.lookup()]).await)??;
         ensure!(found.is_some(), "the job was started and is not found");
     }
     let handle = launch(&p, &r).await?.handle;
@@ -120,7 +120,7 @@ pub(super) async fn lookup_finds(h: &dyn PluginHarness) -> Outcome {
         return Err(not_applicable("the capability `lookup` is not set"));
     }
     let handle = launch(&p, &r).await?.handle;
-    let found = one(h.plugin().lookup(&[lookup_of(&r)]).await)??;
+    let found = one(h.plugin().lookup(&[r.lookup()]).await)??;
     let same = found.as_ref() == Some(&handle);
     clean(h, &p, &handle).await?;
     ensure!(same, "looked up {found:?}");
@@ -134,7 +134,7 @@ pub(super) async fn lookup_none(h: &dyn PluginHarness) -> Outcome {
     }
     let (never, runs) = (request(h, Work::Run)?, request(h, Work::Run)?);
     let handle = launch(&p, &runs).await?.handle;
-    let answers = p.lookup(&[lookup_of(&never), lookup_of(&runs)]).await;
+    let answers = p.lookup(&[never.lookup(), runs.lookup()]).await;
     clean(h, &p, &handle).await?;
     ensure!(answers.len() == 2, "{} answers", answers.len());
     let mut answers = answers.into_iter();

@@ -110,29 +110,9 @@ impl World<'_> {
                 };
                 Some(Input::Fetched { at, result })
             }
-            Effect::Offload {
-                at,
-                prefix,
-                above,
-                names,
-                outputs,
-            } => {
-                let result = self.values().store(&prefix, above, &names, outputs).await;
-                Some(Input::Offloaded { at, result })
-            }
-            Effect::ReadValue {
-                read,
-                offloaded,
-                prefix,
-                above,
-            } => {
-                let result = self.values().see(&read, &offloaded, &prefix, above).await;
-                Some(Input::ValueRead { read, result })
-            }
-            Effect::ReadInputs { at, inputs } => {
-                let result = self.values().inline_row(&inputs).await;
-                Some(Input::InputsRead { at, result })
-            }
+            on_values @ (Effect::Offload { .. }
+            | Effect::ReadValue { .. }
+            | Effect::ReadInputs { .. }) => Some(self.values().answer(on_values).await),
             Effect::Finalize { at, .. } => Some(Input::Finalized { at }),
             cached @ (Effect::CacheGet { .. }
             | Effect::CachePut { .. }

@@ -167,6 +167,7 @@ fn beneath(folder: &Path) -> u64 {
 /// The memory that a process holds, in bytes.
 fn held(member: &Member) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", member.pid()));
+    // One that has just died holds none.
     let status = status.unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
     let kib = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
