@@ -3,13 +3,14 @@
 // Tasks may be async and wait for nothing.
 #![allow(clippy::unused_async)]
 
-use std::ops::Range;
+mod files;
+
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
+use files::Files;
 use flyte_core::author::{ForeignTask, LiteralStruct, Workflow, map};
 use flyte_core::contract::{PluginCapabilities, Query};
 use flyte_core::id::{ExecutionId, Identifier, ResourceType, Tenant};
@@ -17,11 +18,7 @@ use flyte_core::journal::{CacheStatus, IndexRow, NodeRow, WorkflowPhase};
 use flyte_core::limits::{OFFLOAD_BYTES_MAX, OFFLOAD_BYTES_MIN};
 use flyte_core::literal::{Literal, LiteralType, Row, SimpleType, Timestamp};
 use flyte_core::memory::MemoryCache;
-use flyte_core::object_store::{
-    self, CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, memory::InMemory,
-    path::Path,
-};
+use flyte_core::object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use flyte_core::task;
 use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
 use flyte_core::testkit::scripted::{Script, ScriptEnd, ScriptedBackend};
@@ -30,8 +27,7 @@ use flyte_scheduler::{
     BuildError, OutputError, ProblemCode, PruneBounds, Pruner, Scheduler, SchedulerBuilder,
     WaitCause, WaitError,
 };
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 
 /// Longer than the least bound.
 const LONG: usize = OFFLOAD_BYTES_MIN as usize + 1_000;
@@ -114,111 +110,6 @@ static COMPUTED: AtomicU32 = AtomicU32::new(0);
 async fn text_known(n: i64) -> String {
     COMPUTED.fetch_add(1, SeqCst);
     "y".repeat(LONG + n as usize)
-}
-
-/// Files that cannot be written or read so many times, or not before somebody says so.
-#[derive(Debug, Default)]
-struct Files {
-    inner: InMemory,
-    no_puts: AtomicU32,
-    no_gets: AtomicU32,
-    held: Mutex<Option<Arc<tokio::sync::Semaphore>>>,
-}
-
-impl Files {
-    async fn pass(&self, left: &AtomicU32) -> object_store::Result<()> {
-        let held = self.held.lock().unwrap().clone();
-        if let Some(held) = held {
-            held.acquire().await.unwrap().forget();
-        }
-        match left.fetch_update(SeqCst, SeqCst, |n| n.checked_sub(1)) {
-            Ok(_) => Err(object_store::Error::Generic {
-                store: "test",
-                source: "it is not there now".into(),
-            }),
-            Err(_) => Ok(()),
-        }
-    }
-
-    /// Holds everything up until as many are let through.
-    fn hold(&self) -> Arc<tokio::sync::Semaphore> {
-        let held = Arc::new(tokio::sync::Semaphore::new(0));
-        *self.held.lock().unwrap() = Some(held.clone());
-        held
-    }
-
-    /// The files of values.
-    async fn values(&self) -> Vec<Path> {
-        let all: Vec<_> = self.inner.list(None).try_collect().await.unwrap();
-        let mut all: Vec<_> = all.into_iter().map(|f| f.location).collect();
-        all.retain(|p| p.as_ref().ends_with("_offloaded_metadata.pb"));
-        all.sort();
-        all
-    }
-}
-
-impl std::fmt::Display for Files {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the test's files")
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Files {
-    async fn put_opts(
-        &self,
-        path: &Path,
-        bytes: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        self.pass(&self.no_puts).await?;
-        self.inner.put_opts(path, bytes, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        path: &Path,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(path, options).await
-    }
-
-    async fn get_opts(&self, path: &Path, options: GetOptions) -> object_store::Result<GetResult> {
-        self.pass(&self.no_gets).await?;
-        self.inner.get_opts(path, options).await
-    }
-
-    async fn get_ranges(
-        &self,
-        path: &Path,
-        ranges: &[Range<u64>],
-    ) -> object_store::Result<Vec<Bytes>> {
-        self.inner.get_ranges(path, ranges).await
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(paths)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix).boxed()
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(
-        &self,
-        from: &Path,
-        to: &Path,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
 }
 
 struct Bench {
