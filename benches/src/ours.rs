@@ -3,7 +3,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{Durability, EventCursor, EventItem, EventSource, RawTask, Store};
+use flyte_core::contract::{
+    Durability, EventCursor, EventItem, EventKind, EventSource, RawTask, Store,
+};
 use flyte_core::id::{ExecutionId, Identifier, ResourceType, Tenant};
 use flyte_core::literal::{Literal, LiteralType, SimpleType};
 use flyte_core::memory::MemoryStore;
@@ -118,14 +120,18 @@ pub(crate) fn run(
             .build()
             .await?;
         let mut events = scheduler.subscribe(Some(EventCursor::default())).await?;
-        let nodes = shape.nodes();
+        let executions = shape.executions;
         let heard = tokio::spawn(async move {
-            // Two events a node at least: running, succeeded.
-            let (mut seen, mut lagged) = (0u64, 0u64);
-            while seen + lagged < 2 * nodes {
+            // All of them, to the end of the last execution.
+            let (mut seen, mut ended) = (0u64, 0u32);
+            while ended < executions {
                 match events.next().await {
-                    Some(Ok(EventItem::Event(_))) => seen += 1,
-                    Some(Ok(EventItem::Lagged { .. })) => lagged += 1,
+                    Some(Ok(EventItem::Event(event))) => {
+                        seen += 1;
+                        let over = matches!(&event.kind, EventKind::Workflow { phase, .. } if phase.is_terminal());
+                        ended += u32::from(over);
+                    }
+                    Some(Ok(EventItem::Lagged { .. })) => return Err("events were missed".into()),
                     Some(Err(e)) => return Err(e.to_string()),
                     None => return Err("the events ended".to_owned()),
                 }

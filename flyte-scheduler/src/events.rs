@@ -6,7 +6,7 @@ use flyte_core::contract::{
     Event, EventCursor, EventItem, EventSource, EventStream, JournalPosition, Store,
 };
 use flyte_core::id::Digest;
-use flyte_core::journal::{JournalFrame, Projector, SnapshotFrames};
+use flyte_core::journal::{FrameTaken, JournalFrame, Projection, Projector, SnapshotFrames};
 use flyte_core::plan::Plan;
 use flyte_core::{Error, ErrorKind, Result};
 use futures::{StreamExt, stream};
@@ -16,8 +16,13 @@ use crate::scheduler::Scheduler;
 
 /// How many frames are read from the journal at once.
 const CHUNK: usize = 16;
+/// How many records are folded at once: what they mean fits into a processor's cache.
+const RECORDS: usize = 64;
+/// How many plans are kept for those that come next.
+const PLANS_MAX: usize = 256;
 
-/// Reads a shard's journal as events.
+/// Reads a shard's journal as events, a part of a frame at a time: what nobody has asked for yet
+/// costs no memory.
 pub(crate) struct Reader {
     store: Arc<dyn Store>,
     projector: Projector,
@@ -26,7 +31,17 @@ pub(crate) struct Reader {
     pub(crate) next: JournalPosition,
     /// Events up to here are not given.
     pub(crate) after: Option<EventCursor>,
-    pub(crate) ready: VecDeque<Result<EventItem>>,
+    /// Frames that are there, and how far the first was folded.
+    frames: VecDeque<Arc<JournalFrame>>,
+    taken: FrameTaken,
+    /// What is to be given next: this,
+    said: VecDeque<EventItem>,
+    /// and then these. They are boxed as they go.
+    ready: VecDeque<Event>,
+    /// Kept for its room.
+    folded: Projection,
+    /// Whether the journal may have more of the past.
+    replaying: bool,
 }
 
 impl Reader {
@@ -38,25 +53,94 @@ impl Reader {
             plans: HashMap::new(),
             next,
             after: None,
+            frames: VecDeque::new(),
+            taken: FrameTaken::default(),
+            said: VecDeque::new(),
             ready: VecDeque::new(),
+            folded: Projection::default(),
+            replaying: false,
         }
     }
 
-    /// Takes the next frame.
-    pub(crate) async fn take(&mut self, frame: &JournalFrame) -> Result<()> {
-        if frame.sequence != self.next.sequence {
-            return Ok(());
+    /// What is given next of the frames that were taken.
+    pub(crate) async fn give(&mut self) -> Option<Result<EventItem>> {
+        loop {
+            if let Some(item) = self.said.pop_front() {
+                return Some(Ok(item));
+            }
+            if let Some(event) = self.ready.pop_front() {
+                self.after = Some(event.cursor);
+                return Some(Ok(EventItem::Event(Box::new(event))));
+            }
+            match self.fold_part().await {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(e) => return Some(Err(e)),
+            }
         }
-        self.next.sequence += 1;
-        for event in self.fold(frame).await? {
-            self.after = Some(event.cursor);
-            self.ready.push_back(Ok(EventItem::Event(Box::new(event))));
+    }
+
+    /// What is given once all that was taken is.
+    pub(crate) fn say(&mut self, item: EventItem) {
+        debug_assert!(self.frames.is_empty() && self.ready.is_empty(), "too early");
+        self.said.push_back(item);
+    }
+
+    /// Takes the next frame.
+    pub(crate) fn take(&mut self, frame: Arc<JournalFrame>) {
+        if frame.sequence == self.next.sequence {
+            self.next.sequence += 1;
+            self.take_old(frame);
+        }
+    }
+
+    /// Takes a frame of a snapshot.
+    pub(crate) fn take_old(&mut self, frame: Arc<JournalFrame>) {
+        if !frame.records.is_empty() {
+            self.frames.push_back(frame);
+        }
+    }
+
+    /// Folds what was taken; its events are not given.
+    pub(crate) async fn fold(&mut self) -> Result<()> {
+        while self.fold_part().await? {
+            self.ready.clear();
+            tokio::task::consume_budget().await;
         }
         Ok(())
     }
 
-    /// Folds a frame; the events that were not given before.
-    pub(crate) async fn fold(&mut self, frame: &JournalFrame) -> Result<Vec<Event>> {
+    /// Folds a part of the first frame; `false` if there is none.
+    async fn fold_part(&mut self) -> Result<bool> {
+        let Some(frame) = self.frames.front().cloned() else {
+            return Ok(false);
+        };
+        if self.taken == FrameTaken::default() {
+            self.read_plans(&frame).await?;
+        }
+        let plans = &self.plans;
+        let mut find = |d: Digest| {
+            let unknown = || Error::new(ErrorKind::NotFound, "events", format!("no plan {d}"));
+            plans.get(&d).cloned().ok_or_else(unknown)
+        };
+        let (taken, folded) = (&mut self.taken, &mut self.folded);
+        self.projector
+            .project_part(&frame, taken, RECORDS, &mut find, folded)?;
+        let after = self.after;
+        let events = folded.events.drain(..);
+        self.ready
+            .extend(events.filter(|e| after.is_none_or(|a| e.cursor > a)));
+        if taken.is_all_of(&frame) {
+            self.frames.pop_front();
+            self.taken = FrameTaken::default();
+        }
+        Ok(true)
+    }
+
+    async fn read_plans(&mut self, frame: &JournalFrame) -> Result<()> {
+        if self.plans.len() > PLANS_MAX {
+            self.plans.clear();
+        }
         for d in self.projector.plans_of(frame) {
             if self.plans.contains_key(&d) {
                 continue;
@@ -73,14 +157,7 @@ impl Reader {
                 Err(e) => return Err(e),
             }
         }
-        let plans = &self.plans;
-        let mut find = |d: Digest| {
-            let unknown = || Error::new(ErrorKind::NotFound, "events", format!("no plan {d}"));
-            plans.get(&d).cloned().ok_or_else(unknown)
-        };
-        let mut events = self.projector.project(frame, &mut find)?.events;
-        events.retain(|e| self.after.is_none_or(|a| e.cursor > a));
-        Ok(events)
+        Ok(())
     }
 
     /// What the journal has next; `None` if that was trimmed.
@@ -131,7 +208,8 @@ impl Reader {
             return Ok(false);
         };
         for frame in frames {
-            self.fold(&frame?).await?;
+            self.take_old(Arc::new(frame?));
+            self.fold().await?;
             tokio::task::yield_now().await;
         }
         Ok(true)
@@ -143,7 +221,7 @@ impl Reader {
         let skipped = self.skip().await?;
         if skipped {
             let missed = self.missed(from);
-            self.ready.push_back(Ok(missed));
+            self.say(missed);
         }
         Ok(skipped)
     }
@@ -156,28 +234,30 @@ impl Reader {
                 false => Err(gap(self.next)),
             };
         };
-        for frame in &frames {
-            self.take(frame).await?;
-        }
-        Ok(!frames.is_empty())
+        let any = !frames.is_empty();
+        frames.into_iter().for_each(|f| self.take(Arc::new(f)));
+        Ok(any)
     }
 
+    /// Takes what comes next; `false` if nothing will come any more.
     async fn advance(&mut self, live: &mut Follower) -> Result<bool> {
-        loop {
-            if !live.reached(self.next.sequence).await {
-                return Ok(false);
-            }
-            match live.get(self.next.sequence) {
-                Some(frame) => self.take(&frame).await?,
-                // It is too long ago; the journal has it, or a snapshot that covers it all.
-                None => {
-                    let _any = self.catch_up().await? || self.lag().await?;
-                }
-            }
-            if !self.ready.is_empty() {
+        if self.replaying {
+            if self.catch_up().await? {
                 return Ok(true);
             }
+            self.replaying = false;
         }
+        if !live.reached(self.next.sequence).await {
+            return Ok(false);
+        }
+        match live.get(self.next.sequence) {
+            Some(frame) => self.take(frame),
+            // It is too long ago; the journal has it, or a snapshot that covers it all.
+            None => {
+                let _any = self.catch_up().await? || self.lag().await?;
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -200,20 +280,22 @@ impl EventSource for Scheduler {
         // Open executions are known to one who has read from the start, or from a snapshot.
         if from.is_none() {
             reader.skip().await?;
-        }
-        while reader.catch_up().await? {}
-        if from.is_none() {
-            reader.ready.clear();
+            while reader.catch_up().await? {
+                reader.fold().await?;
+            }
+            reader.said.clear();
+        } else {
+            reader.replaying = reader.catch_up().await?;
         }
         let events = stream::unfold((reader, live), |(mut reader, mut live)| async move {
             loop {
-                if let Some(item) = reader.ready.pop_front() {
+                if let Some(item) = reader.give().await {
                     return Some((item, (reader, live)));
                 }
                 match reader.advance(&mut live).await {
                     Ok(true) => {}
                     Ok(false) => return None,
-                    Err(e) => reader.ready.push_back(Err(e)),
+                    Err(e) => return Some((Err(e), (reader, live))),
                 }
             }
         });

@@ -1,10 +1,11 @@
 //! The events of one execution: its frames are picked out before they are projected, so that a
 //! reader pays for its own execution only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flyte_core::Result;
-use flyte_core::contract::{EventItem, EventStream, JournalPosition, ShardId};
+use flyte_core::contract::{EventStream, JournalPosition, ShardId};
 use flyte_core::id::ExecutionId;
 use flyte_core::journal::{Change, JournalFrame};
 use futures::{FutureExt, StreamExt, stream};
@@ -61,7 +62,7 @@ impl Following {
     fn stream(self) -> EventStream {
         let next = |mut this: Self| async move {
             loop {
-                if let Some(item) = this.reader.ready.pop_front() {
+                if let Some(item) = this.reader.give().await {
                     return Some((item, this));
                 }
                 if this.over {
@@ -70,7 +71,7 @@ impl Following {
                 match this.advance().await {
                     Ok(true) => {}
                     Ok(false) => return None,
-                    Err(e) => this.reader.ready.push_back(Err(e)),
+                    Err(e) => return Some((Err(e), this)),
                 }
             }
         };
@@ -85,7 +86,7 @@ impl Following {
                 Ok(false) => return Ok(false),
                 Ok(true) => {
                     if let Some(frame) = live.get(sequence) {
-                        self.take(&frame).await?;
+                        self.take(&frame);
                         return Ok(true);
                     }
                 }
@@ -96,7 +97,7 @@ impl Following {
             return self.rejoin().await.map(|()| true);
         };
         for frame in &frames {
-            self.take(frame).await?;
+            self.take(frame);
         }
         if frames.is_empty() && self.live.is_none() {
             tokio::time::sleep(PAUSE).await;
@@ -114,23 +115,19 @@ impl Following {
         self.number = None;
         for frame in frames {
             let own = self.own(&frame?);
-            for event in self.reader.fold(&own).await? {
-                self.reader.after = Some(event.cursor);
-                let item = EventItem::Event(Box::new(event));
-                self.reader.ready.push_back(Ok(item));
-            }
+            self.reader.take_old(Arc::new(own));
         }
         if self.number.is_none() {
             self.over = true;
             let missed = self.reader.missed(from);
-            self.reader.ready.push_back(Ok(missed));
+            self.reader.say(missed);
         }
         Ok(())
     }
 
-    async fn take(&mut self, frame: &JournalFrame) -> Result<()> {
+    fn take(&mut self, frame: &JournalFrame) {
         let own = self.own(frame);
-        self.reader.take(&own).await
+        self.reader.take(Arc::new(own));
     }
 
     /// What concerns the execution.

@@ -38,21 +38,13 @@ pub fn judge(
             TaskFailure::recoverable(error)
         };
         return Err(match error_document(bytes) {
-            Ok(Some((error, recoverable))) => TaskFailure {
-                error,
-                recoverable,
-                retry_after: None,
-            },
+            Ok(Some((error, recoverable))) => TaskFailure::new(error, recoverable),
             Ok(None) => bad("error.pb holds no error".into()),
             Err(e) => bad(format!("error.pb: {e}")),
         });
     }
     if let Some((error, recoverable)) = failure {
-        return Err(TaskFailure {
-            error,
-            recoverable,
-            retry_after: None,
-        });
+        return Err(TaskFailure::new(error, recoverable));
     }
     if files.futures {
         return Err(TaskFailure::permanent(ExecutionError::new(

@@ -178,7 +178,10 @@ async fn what_runs_is_inside_its_spans_and_the_rest_is_quiet() {
         assert_eq!(seen.events("before an await"), both);
         assert_eq!(seen.events("after an await"), both);
         let all = seen.0.events.lock().unwrap();
-        let own = all.iter().filter(|e| !e.2.contains("an await"));
+        // A poll that a busy machine made slow is spoken of, too.
+        let theirs =
+            |e: &&(Level, String, String)| !e.2.contains("an await") && !e.2.contains("poll_us=");
+        let own = all.iter().filter(theirs);
         let loud: Vec<_> = own.filter(|e| e.0 <= Level::INFO).collect();
         assert!(loud.is_empty(), "quiet by default: {loud:?}");
     }

@@ -9,6 +9,8 @@ fn kills_lose_nothing_and_what_is_kept_levels_off() {
         .args([
             "--seconds",
             "18",
+            "--submits",
+            "150",
             "--kill-every",
             "1.5",
             "--rate",

@@ -1,4 +1,5 @@
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -134,7 +135,7 @@ pub enum EventKind {
     /// `flyteidl.event.NodeExecutionEvent`.
     Node {
         /// The node.
-        node: NodeRef,
+        node: Arc<NodeRef>,
         /// The phase that was entered.
         phase: NodePhase,
         /// With `Failed` and `Aborted`.
@@ -147,7 +148,7 @@ pub enum EventKind {
     /// `flyteidl.event.TaskExecutionEvent`.
     Task {
         /// The node.
-        node: NodeRef,
+        node: Arc<NodeRef>,
         /// `retry_attempt`.
         attempt: u32,
         /// The phase that was entered.

@@ -21,7 +21,7 @@ mod snapshot;
 pub use frame::{FRAME_MAGIC, FRAME_VERSION, FrameError, JournalFrame};
 pub use lineage::{Lineage, Origin};
 pub use phase::{CacheStatus, ErrorOrigin, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
-pub use projector::{Projection, Projector};
+pub use projector::{FrameTaken, Projection, Projector};
 pub use record::{
     Change, Charge, Opened, OutputValues, Overdue, ParkCause, Producer, Record, Retrying,
 };

@@ -98,14 +98,14 @@ impl Sources {
             plan: None,
         };
         let node = |phase| EventKind::Node {
-            node: NodeRef {
+            node: std::sync::Arc::new(NodeRef {
                 addr: NodeAddr::default(),
                 path: "n0".into(),
                 spec_node_id: "n0".into(),
                 unique_id: "n0".into(),
                 retry_group: "".into(),
                 name: "one".into(),
-            },
+            }),
             phase,
             error: None,
             cache: CacheStatus::Disabled,

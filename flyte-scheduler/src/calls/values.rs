@@ -97,6 +97,7 @@ impl ValueFiles {
                 above,
             } => {
                 let result = self.see(&read, &offloaded, &prefix, above).await;
+                let read = Box::new(read);
                 Input::ValueRead { read, result }
             }
             Effect::ReadInputs { at, inputs } => {

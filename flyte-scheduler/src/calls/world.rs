@@ -93,7 +93,7 @@ impl World {
                 lookup,
                 request,
             } => {
-                let result = self.launch(plugin, lookup, *request).await;
+                let result = self.launch(plugin, lookup, *request).await.map(Box::new);
                 self.tell(Input::Launched { at, result });
             }
             Effect::Lookup {

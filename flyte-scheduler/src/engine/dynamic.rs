@@ -61,11 +61,7 @@ impl Engine {
             }
             Err(error) => {
                 let recoverable = error.origin == ErrorOrigin::System;
-                let failure = TaskFailure {
-                    error,
-                    recoverable,
-                    retry_after: None,
-                };
+                let failure = TaskFailure::new(error, recoverable);
                 self.attempt_failed(at, failure);
             }
         }

@@ -27,7 +27,7 @@ impl Engine {
             match (overdue, timeout) {
                 // A retryable failure is not an end: the deadlines still count.
                 (Some(Overdue::Node), Some(t)) => return self.node_timed_out(at, t),
-                (Some(Overdue::Attempt), Some(t)) => failure.error = timeout_expired(t),
+                (Some(Overdue::Attempt), Some(t)) => *failure.error = timeout_expired(t),
                 _ => {}
             }
         }
@@ -68,7 +68,7 @@ impl Engine {
             attempt: attempt + 1,
             not_before: retry_after.map(|d| self.now.saturating_add(SignedDuration::from(d))),
         });
-        let last = Box::new(error.clone());
+        let last = error.clone();
         self.emit(
             number,
             Change::AttemptFailed {
@@ -83,22 +83,19 @@ impl Engine {
             return;
         }
         if recoverable {
-            let (origin, message) = (error.origin, error.message);
-            error = ExecutionError {
-                code: format!("RetriesExhausted|{}", error.code).into(),
-                message: format!(
-                    "[{used}/{max}] currentAttempt done. Last Error: {origin}::{message}"
-                )
-                .into(),
-                origin: ErrorOrigin::User,
-                ..error
-            };
+            error.code = format!("RetriesExhausted|{}", error.code).into();
+            error.message = format!(
+                "[{used}/{max}] currentAttempt done. Last Error: {}::{}",
+                error.origin, error.message
+            )
+            .into();
+            error.origin = ErrorOrigin::User;
         }
         self.emit(
             number,
             Change::Failed {
                 addr,
-                error: Box::new(error),
+                error,
                 timed_out: false,
             },
         );

@@ -48,7 +48,7 @@ pub enum Input {
     /// A child execution says that it is over.
     ChildEnded {
         /// Its parent.
-        parent: ExecutionId,
+        parent: Box<ExecutionId>,
         /// The parent's node.
         addr: NodeAddr,
         /// The attempt that started it.
@@ -87,7 +87,7 @@ pub enum Input {
         /// Which attempt.
         at: AttemptRef,
         /// The answer.
-        result: Result<Launched, Error>,
+        result: Result<Box<Launched>, Error>,
     },
     /// A lookup before an abort was answered.
     Found {
@@ -120,7 +120,7 @@ pub enum Input {
     /// A value that is out of band was read.
     ValueRead {
         /// For what.
-        read: ReadRef,
+        read: Box<ReadRef>,
         /// What is there.
         result: Result<Literal, ExecutionError>,
     },
@@ -200,8 +200,8 @@ pub enum CacheAnswer {
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskFailure {
-    /// The account.
-    pub error: ExecutionError,
+    /// The account; boxed, since most attempts have none and all are handed on by value.
+    pub error: Box<ExecutionError>,
     /// Whether another attempt may do better.
     pub recoverable: bool,
     /// How long to wait before it.
@@ -209,23 +209,25 @@ pub struct TaskFailure {
 }
 
 impl TaskFailure {
+    /// A failure without a say on when to try again.
+    #[must_use]
+    pub fn new(error: ExecutionError, recoverable: bool) -> Self {
+        Self {
+            error: Box::new(error),
+            recoverable,
+            retry_after: None,
+        }
+    }
+
     /// A failure after which another attempt may do better.
     #[must_use]
     pub fn recoverable(error: ExecutionError) -> Self {
-        Self {
-            error,
-            recoverable: true,
-            retry_after: None,
-        }
+        Self::new(error, true)
     }
 
     /// A failure that another attempt would meet too.
     #[must_use]
     pub fn permanent(error: ExecutionError) -> Self {
-        Self {
-            error,
-            recoverable: false,
-            retry_after: None,
-        }
+        Self::new(error, false)
     }
 }

@@ -176,14 +176,7 @@ impl Engine {
                 recoverable,
                 outputs: None,
             } => {
-                self.attempt_failed(
-                    at,
-                    TaskFailure {
-                        error,
-                        recoverable,
-                        retry_after: None,
-                    },
-                );
+                self.attempt_failed(at, TaskFailure::new(error, recoverable));
             }
             JobPhase::Aborted | JobPhase::Missing => {
                 let error = ExecutionError::new(

@@ -258,7 +258,7 @@ impl Shard {
                 result,
                 ..
             } => Some(Input::ChildEnded {
-                parent: execution,
+                parent: Box::new(execution),
                 addr,
                 attempt,
                 result,

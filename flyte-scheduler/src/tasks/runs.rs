@@ -405,7 +405,7 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
 
 pub(crate) fn failure(e: &TaskError) -> TaskFailure {
     TaskFailure {
-        error: ExecutionError::new(e.origin(), e.code(), e.message()),
+        error: Box::new(ExecutionError::new(e.origin(), e.code(), e.message())),
         recoverable: e.is_recoverable(),
         retry_after: e.delay(),
     }

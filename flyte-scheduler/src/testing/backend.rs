@@ -57,7 +57,7 @@ impl Backend {
             (Some(Err(f)), _) => JobStatus::new(
                 3,
                 JobPhase::Failed {
-                    error: f.error.clone(),
+                    error: (*f.error).clone(),
                     recoverable: f.recoverable,
                     outputs: None,
                 },

@@ -12,9 +12,12 @@ use flyte_tests::kills::{SoakHost, SoakOptions, soak};
 /// nothing. It fails if something is lost, or memory, file or data do not level off.
 #[derive(Parser)]
 struct Args {
-    /// How long.
+    /// How long at least.
     #[arg(long, default_value_t = 600.0)]
     seconds: f64,
+    /// It goes on until so many submissions were acknowledged.
+    #[arg(long, default_value_t = 0)]
+    submits: u64,
     /// Seconds from one kill to the next.
     #[arg(long, default_value_t = 20.0)]
     kill_every: f64,
@@ -57,6 +60,7 @@ async fn run(args: &Args) -> Result<bool, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let options = SoakOptions {
         length: Duration::from_secs_f64(args.seconds),
+        submits: args.submits,
         every: Duration::from_secs_f64(args.kill_every),
         rate: args.rate,
         bound: args.bound,

@@ -38,10 +38,8 @@ impl World {
                         handle: backend::handle(&key),
                         status: None,
                     };
-                    let input = Input::Launched {
-                        at,
-                        result: Ok(launched),
-                    };
+                    let result = Ok(Box::new(launched));
+                    let input = Input::Launched { at, result };
                     return self.answer(o, 20, (What::Launch, at), input);
                 }
                 let looked = tries >= TRIES;
@@ -66,7 +64,7 @@ impl World {
                             .draw
                             .chance(300)
                             .then(|| self.backend.status(self.now, &key));
-                        let result = Ok(Launched { handle, status });
+                        let result = Ok(Box::new(Launched { handle, status }));
                         let mut within = 20;
                         if self.strikes_at(Fault::Hang, o, at) {
                             within = 60_000;
@@ -304,7 +302,7 @@ impl World {
         }
         let result = match fails {
             Some(recoverable) => Err(TaskFailure {
-                error: backend::failure("it fails"),
+                error: Box::new(backend::failure("it fails")),
                 recoverable,
                 retry_after: self
                     .draw

@@ -175,6 +175,7 @@ impl World {
             }
         };
         let within = self.delay(20);
+        let read = Box::new(read);
         self.answer(o, within, what, Input::ValueRead { read, result });
     }
 

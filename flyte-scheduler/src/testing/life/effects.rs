@@ -83,10 +83,10 @@ impl World<'_> {
                     let job = job.expect("invariant: only jobs are launched");
                     job(call).map(|r| r.map_err(|e| failure(&e)))
                 });
-                let result = Ok(Launched {
+                let result = Ok(Box::new(Launched {
                     handle,
                     status: None,
-                });
+                }));
                 Some(Input::Launched { at, result })
             }
             Effect::Lookup { at, request, .. } => {
@@ -101,11 +101,7 @@ impl World<'_> {
             } => {
                 let result = match (failure, self.backend.fetch(&prefix, &declared)) {
                     (None, Some(values)) => Ok(values),
-                    (Some((error, recoverable)), _) => Err(TaskFailure {
-                        error,
-                        recoverable,
-                        retry_after: None,
-                    }),
+                    (Some((error, recoverable)), _) => Err(TaskFailure::new(error, recoverable)),
                     (None, None) => return Err(TestError::Stuck(format!("no files: {prefix}"))),
                 };
                 Some(Input::Fetched { at, result })

@@ -25,8 +25,11 @@ pub use table::{Sample, Soak};
 /// How a host is soaked.
 #[derive(Clone, Debug)]
 pub struct SoakOptions {
-    /// How long.
+    /// How long at least.
     pub length: Duration,
+    /// It goes on until so many submissions were acknowledged: a slow machine needs longer for
+    /// what levels off.
+    pub submits: u64,
     /// From one kill to the next.
     pub every: Duration,
     /// Submissions in a second.
@@ -77,7 +80,10 @@ pub async fn soak(options: &SoakOptions) -> Result<Soak, String> {
     let mut ledger = Ledger::new(folder, options.grace());
     let mut out = Soak::new(options.bound);
     let mut pulse = Pulse::new(folder, options.stall);
-    while begun.elapsed() < options.length && ledger.broken.is_empty() {
+    let enough = |ledger: &Ledger| {
+        begun.elapsed() >= options.length && ledger.acknowledged >= options.submits
+    };
+    while !enough(&ledger) && ledger.broken.is_empty() {
         let started = Instant::now();
         let mut member = options.start()?;
         if !member.says("ready", options.stall) {
@@ -88,7 +94,7 @@ pub async fn soak(options: &SoakOptions) -> Result<Soak, String> {
         // Not always at the same place of whatever comes again and again.
         let until = options.every + Duration::from_millis(draw.below(1000));
         let mut memory = 0;
-        while started.elapsed() < until && begun.elapsed() < options.length {
+        while started.elapsed() < until {
             memory = memory.max(held(&member));
             std::thread::sleep(Duration::from_millis(100));
             if member.ended().is_some() || pulse.is_still() {

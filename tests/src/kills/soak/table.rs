@@ -80,6 +80,9 @@ impl Soak {
         Self::FIGURES.map(|(name, of)| (name, most(of, 1.0).zip(most(of, 2.0))))
     }
 
+    /// What a moment may add, in bytes: a snapshot that is due, the files of some executions.
+    const MOMENT: u64 = 256 << 10;
+
     /// What grows beyond the bound, or cannot be judged.
     #[must_use]
     pub fn growing(&self) -> Vec<String> {
@@ -87,7 +90,9 @@ impl Soak {
         for (name, thirds) in self.thirds() {
             match thirds {
                 None => out.push(format!("{name}: too few lives to judge by")),
-                Some((middle, last)) if last as f64 > self.bound * middle as f64 => {
+                Some((middle, last))
+                    if last as f64 > self.bound * middle as f64 && last > middle + Self::MOMENT =>
+                {
                     out.push(format!("{name} grows: {middle} bytes, then {last}"));
                 }
                 Some(_) => {}

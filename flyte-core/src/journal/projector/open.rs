@@ -1,44 +1,28 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::open_frame::OpenFrame;
-use super::{
-    AttemptRow, CacheStatus, Change, ErrorOrigin, ExecutionError, ExecutionRow, IndexRow,
-    JournalFrame, NodePhase, NodeRow, TaskPhase, WorkflowPhase,
-};
+use super::live::{Live, LiveNodes};
+use super::out::Out;
+use super::{FindPlan, readable};
 use crate::Result;
-use crate::contract::{Event, EventCursor, EventKind, JournalPosition, NodeRef, ShardId, TaskLog};
-use crate::id::{AttemptKey, Digest, NodeAddr, Str};
+use crate::contract::{EventKind, NodeRef, TaskLog};
+use crate::id::{AttemptKey, Digest, ExecutionId, NodeAddr, Str, Tenant};
+use crate::journal::open_frame::OpenFrame;
+use crate::journal::{
+    AttemptRow, CacheStatus, Change, ErrorOrigin, ExecutionError, ExecutionRow, IndexRow,
+    NodePhase, NodeRow, Opened, OutputValues, TaskPhase, WorkflowPhase,
+};
 use crate::literal::{Row, Timestamp};
 use crate::names::for_parts;
 use crate::plan::{Plan, Target};
 
-/// Makes rows and events from frames; the same frames give the same rows and events everywhere.
-///
-/// It starts at a shard's first frame and keeps what it needs of open executions only.
+/// An execution that is not over.
 #[derive(Clone, Debug)]
-pub struct Projector {
-    shard: ShardId,
-    rows: bool,
-    open: HashMap<u64, Open>,
-}
-
-/// What a frame means for readers.
-#[derive(Debug, Default)]
-pub struct Projection {
-    /// Rows to insert or replace.
-    pub rows: Vec<IndexRow>,
-    /// What to tell subscribers.
-    pub events: Vec<Event>,
-}
-
-#[derive(Clone, Debug)]
-struct Open {
-    row: ExecutionRow,
+pub(super) struct Open {
+    pub(super) row: ExecutionRow,
     frames: Vec<OpenFrame>,
-    /// Nodes that are not over, or whose publication is awaited.
-    nodes: HashMap<NodeAddr, Live>,
-    sequence: u64,
+    pub(super) nodes: LiveNodes,
+    pub(super) sequence: u64,
+    empty: Str,
     /// Set while a plan of it cannot be read.
     held: Option<Held>,
 }
@@ -52,119 +36,6 @@ struct Held {
     changes: Vec<(Timestamp, Change)>,
 }
 
-/// What is kept of a node while something can still happen to it.
-#[derive(Clone, Debug)]
-struct Live {
-    node: NodeRef,
-    row: NodeRow,
-    attempt: Option<AttemptRow>,
-}
-
-impl Projector {
-    /// For the frames of one shard.
-    #[must_use]
-    pub fn new(shard: ShardId) -> Self {
-        Self {
-            shard,
-            rows: true,
-            open: HashMap::new(),
-        }
-    }
-
-    /// The same, for one who wants no rows.
-    #[must_use]
-    pub fn events_only(shard: ShardId) -> Self {
-        Self {
-            rows: false,
-            ..Self::new(shard)
-        }
-    }
-
-    /// The plans that it asks for when it takes a frame.
-    #[must_use]
-    pub fn plans_of(&self, frame: &JournalFrame) -> Vec<Digest> {
-        let mut all = Vec::new();
-        for record in &frame.records {
-            all.extend(record.change.plan());
-            if matches!(record.change, Change::Released | Change::Ended { .. }) {
-                let open = self.open.get(&record.execution);
-                if let Some(held) = open.and_then(|o| o.held.as_ref()) {
-                    all.push(held.wants);
-                    all.extend(held.changes.iter().filter_map(|(_, c)| c.plan()));
-                }
-            }
-        }
-        all
-    }
-
-    /// Takes the next frame. `plan` finds a plan by its digest.
-    ///
-    /// An execution whose plan cannot be read ([`Plan::unreadable`]) keeps no other from its rows:
-    /// those of its nodes, and their events, wait until the plan is there when it is released or ends.
-    ///
-    /// # Errors
-    /// What `plan` returns beside that.
-    pub fn project(&mut self, frame: &JournalFrame, plan: &mut FindPlan<'_>) -> Result<Projection> {
-        let position = JournalPosition {
-            shard: self.shard,
-            sequence: frame.sequence,
-        };
-        let mut out = Out {
-            position,
-            at: frame.at,
-            rows: self.rows,
-            projection: Projection::default(),
-        };
-        for record in &frame.records {
-            let number = record.execution;
-            if let Change::Opened(opened) = &record.change {
-                let s = &opened.submission;
-                let (frames, held) = match readable(s.plan, plan)? {
-                    Some(plan) => (vec![OpenFrame::root(plan)], None),
-                    None => (Vec::new(), Some(Held::new(s.plan))),
-                };
-                let row = ExecutionRow {
-                    id: s.id.clone(),
-                    shard: self.shard,
-                    number,
-                    first_sequence: frame.sequence,
-                    plan: s.plan,
-                    entity: s.entity.clone(),
-                    options: s.options.clone(),
-                    phase: WorkflowPhase::Running,
-                    parked: None,
-                    inputs: s.inputs.clone(),
-                    outputs: None,
-                    error: None,
-                    failed_node: None,
-                    created_at: s.submitted_at,
-                    started_at: Some(frame.at),
-                    ended_at: None,
-                };
-                let mut open = Open {
-                    row,
-                    frames,
-                    nodes: HashMap::new(),
-                    sequence: 0,
-                    held,
-                };
-                out.workflow(&mut open, WorkflowPhase::Queued);
-                out.workflow(&mut open, WorkflowPhase::Running);
-                self.open.insert(number, open);
-                continue;
-            }
-            let Some(open) = self.open.get_mut(&number) else {
-                continue;
-            };
-            open.see(&record.change, plan, &mut out)?;
-            if matches!(record.change, Change::Ended { .. }) {
-                self.open.remove(&number);
-            }
-        }
-        Ok(out.projection)
-    }
-}
-
 impl Held {
     fn new(wants: Digest) -> Self {
         let changes = Vec::new();
@@ -172,123 +43,66 @@ impl Held {
     }
 }
 
-type FindPlan<'a> = dyn FnMut(Digest) -> Result<Arc<Plan>> + 'a;
-
-/// A plan, unless it cannot be read.
-fn readable(digest: Digest, plan: &mut FindPlan<'_>) -> Result<Option<Arc<Plan>>> {
-    match plan(digest) {
-        Ok(plan) => Ok(Some(plan)),
-        Err(e) if Plan::unreadable(digest, &e).is_some() => Ok(None),
-        Err(e) => Err(e),
-    }
-}
-
-struct Out {
-    position: JournalPosition,
-    at: Timestamp,
-    rows: bool,
-    projection: Projection,
-}
-
-impl Out {
-    fn event(&mut self, open: &mut Open, kind: EventKind) {
-        let index = self.projection.events.len() as u32;
-        self.projection.events.push(Event {
-            cursor: EventCursor {
-                position: self.position,
-                index,
-            },
-            execution: open.row.id.clone(),
-            sequence: open.sequence,
-            occurred_at: self.at,
-            kind,
-        });
-        open.sequence += 1;
-    }
-
-    fn workflow(&mut self, open: &mut Open, phase: WorkflowPhase) {
-        open.row.phase = phase;
-        let kind = EventKind::Workflow {
-            phase,
-            error: open.row.error.clone(),
-            outputs: open
-                .row
-                .outputs
-                .clone()
-                .filter(|_| phase == WorkflowPhase::Succeeded),
-            plan: (open.sequence == 0).then_some(open.row.plan),
-        };
-        self.event(open, kind);
-        self.execution(open);
-    }
-
-    fn execution(&mut self, open: &Open) {
-        if self.rows {
-            let row = IndexRow::Execution(Box::new(open.row.clone()));
-            self.projection.rows.push(row);
-        }
-    }
-
-    fn node(&mut self, open: &mut Open, addr: NodeAddr, phase: NodePhase, is_parent: bool) {
-        let live = open
-            .nodes
-            .get_mut(&addr)
-            .expect("invariant: a row was made before");
-        live.row.phase = phase;
-        if phase.is_terminal() {
-            live.row.ended_at = Some(self.at);
-        }
-        let kind = EventKind::Node {
-            node: live.node.clone(),
-            phase,
-            error: live.row.error.clone(),
-            cache: live.row.cache,
-            is_parent,
-        };
-        if self.rows {
-            let row = IndexRow::Node(Box::new(live.row.clone()));
-            self.projection.rows.push(row);
-        }
-        // A result that is published is heard of once more.
-        let waits = phase == NodePhase::Succeeded
-            && !matches!(live.row.cache, CacheStatus::Disabled | CacheStatus::Hit);
-        if phase.is_terminal() && !waits {
-            open.nodes.remove(&addr);
-        }
-        self.event(open, kind);
-    }
-
-    fn task(&mut self, open: &mut Open, addr: NodeAddr, phase: TaskPhase, phase_version: u32) {
-        let Some(live) = open.nodes.get_mut(&addr) else {
-            return;
-        };
-        let Some(row) = &mut live.attempt else {
-            return;
-        };
-        row.phase = phase;
-        if phase.is_terminal() {
-            row.ended_at = Some(self.at);
-        }
-        let kind = EventKind::Task {
-            node: live.node.clone(),
-            attempt: row.key.attempt,
-            phase,
-            phase_version,
-            error: row.error.clone(),
-            reason: row.reason.clone(),
-            logs: row.logs.clone(),
-        };
-        if self.rows {
-            let row = IndexRow::Attempt(Box::new(row.clone()));
-            self.projection.rows.push(row);
-        }
-        self.event(open, kind);
-    }
-}
-
 impl Open {
+    /// An execution begins.
+    pub(super) fn new(
+        number: u64,
+        opened: &Opened,
+        plan: &mut FindPlan<'_>,
+        out: &mut Out<'_>,
+    ) -> Result<Self> {
+        let s = &opened.submission;
+        let (frames, held) = match readable(s.plan, plan)? {
+            Some(plan) => (vec![OpenFrame::root(plan)], None),
+            None => (Vec::new(), Some(Held::new(s.plan))),
+        };
+        let row = ExecutionRow {
+            id: own_id(&s.id),
+            shard: out.position.shard,
+            number,
+            first_sequence: out.position.sequence,
+            plan: s.plan,
+            entity: s.entity.clone(),
+            options: s.options.clone(),
+            phase: WorkflowPhase::Running,
+            parked: None,
+            inputs: s.inputs.clone(),
+            outputs: None,
+            error: None,
+            failed_node: None,
+            created_at: s.submitted_at,
+            started_at: Some(out.at),
+            ended_at: None,
+        };
+        let mut open = Self {
+            row,
+            frames,
+            nodes: LiveNodes::default(),
+            sequence: 0,
+            empty: Str::from(""),
+            held,
+        };
+        out.workflow(&mut open, WorkflowPhase::Queued);
+        out.workflow(&mut open, WorkflowPhase::Running);
+        Ok(open)
+    }
+
+    /// The plans that it waits for.
+    pub(super) fn wants(&self) -> impl Iterator<Item = Digest> {
+        let held = self.held.iter();
+        held.flat_map(|h| {
+            let more = h.changes.iter().filter_map(|(_, c)| c.plan());
+            std::iter::once(h.wants).chain(more)
+        })
+    }
+
     /// Takes what changed, as far as the plan can be read.
-    fn see(&mut self, change: &Change, plan: &mut FindPlan<'_>, out: &mut Out) -> Result<()> {
+    pub(super) fn see(
+        &mut self,
+        change: &Change,
+        plan: &mut FindPlan<'_>,
+        out: &mut Out<'_>,
+    ) -> Result<()> {
         if matches!(change, Change::Released | Change::Ended { .. }) {
             self.look_again(plan, out)?;
         }
@@ -319,7 +133,7 @@ impl Open {
     }
 
     /// The plan may be there again: what waited for it is taken.
-    fn look_again(&mut self, plan: &mut FindPlan<'_>, out: &mut Out) -> Result<()> {
+    fn look_again(&mut self, plan: &mut FindPlan<'_>, out: &mut Out<'_>) -> Result<()> {
         let Some(held) = &self.held else {
             return Ok(());
         };
@@ -341,34 +155,46 @@ impl Open {
 
     fn reference(&self, addr: NodeAddr) -> NodeRef {
         let frame = &self.frames[addr.frame.0 as usize];
-        let id = frame.id(addr.node.0);
-        let outer = frame.parent.map(|p| (self.reference(p), self.attempt(p)));
-        let path = frame.path(outer.as_ref().map(|(o, _)| &*o.path), addr.node.0);
-        let (unique_id, retry_group) = match outer {
-            None => (for_parts(20, &[&id]), String::new()),
-            Some((outer, attempt)) => {
-                let attempt = attempt.to_string();
-                (for_parts(20, &[&outer.unique_id, &attempt, &id]), attempt)
-            }
+        let place = addr.node.0;
+        let spec_node_id: Str = frame.id(place).into();
+        let name = frame.settings(place).name.clone();
+        let Some(parent) = frame.parent else {
+            // Most ids are short enough to be unique as they are.
+            let unique_id = match for_parts(20, &[&spec_node_id]) {
+                same if *same == *spec_node_id => spec_node_id.clone(),
+                other => other.into(),
+            };
+            return NodeRef {
+                addr,
+                path: spec_node_id.clone(),
+                spec_node_id,
+                unique_id,
+                retry_group: self.empty.clone(),
+                name,
+            };
         };
-        let name = &frame.settings(addr.node.0).name;
+        let outer = match self.nodes.get(parent) {
+            Some(live) => live.node.clone(),
+            None => Arc::new(self.reference(parent)),
+        };
+        let attempt = self.attempt(parent).to_string();
+        let unique_id = for_parts(20, &[&outer.unique_id, &attempt, &spec_node_id]);
         NodeRef {
             addr,
-            path: path.into(),
-            spec_node_id: id.into(),
+            path: frame.path(Some(&outer.path), place).into(),
+            spec_node_id,
             unique_id: unique_id.into(),
-            retry_group: retry_group.into(),
-            name: name.clone(),
+            retry_group: attempt.into(),
+            name,
         }
     }
 
     fn attempt(&self, addr: NodeAddr) -> u32 {
-        self.nodes
-            .get(&addr)
-            .map_or(0, |n| n.row.attempts.saturating_sub(1))
+        let live = self.nodes.get(addr);
+        live.map_or(0, |n| n.row.attempts.saturating_sub(1))
     }
 
-    fn outputs(&self, addr: NodeAddr, values: &super::OutputValues) -> Row {
+    fn outputs(&self, addr: NodeAddr, values: &OutputValues) -> Row {
         let names = self.frames[addr.frame.0 as usize].output_names(addr.node.0);
         let given = names
             .iter()
@@ -378,8 +204,8 @@ impl Open {
     }
 
     fn live(&mut self, addr: NodeAddr, at: Timestamp) -> &mut Live {
-        if !self.nodes.contains_key(&addr) {
-            let node = self.reference(addr);
+        if self.nodes.get(addr).is_none() {
+            let node = Arc::new(self.reference(addr));
             let frame = &self.frames[addr.frame.0 as usize];
             let plan = &frame.plan;
             let target: Str = match frame.record(addr.node.0).target {
@@ -414,7 +240,7 @@ impl Open {
             self.nodes.insert(addr, live);
         }
         self.nodes
-            .get_mut(&addr)
+            .get_mut(addr)
             .expect("invariant: it was just inserted")
     }
 
@@ -423,10 +249,10 @@ impl Open {
     }
 
     fn attempt_mut(&mut self, addr: NodeAddr) -> Option<&mut AttemptRow> {
-        self.nodes.get_mut(&addr)?.attempt.as_mut()
+        self.nodes.get_mut(addr)?.attempt.as_mut()
     }
 
-    fn change(&mut self, change: &Change, plan: Option<Arc<Plan>>, out: &mut Out) {
+    fn change(&mut self, change: &Change, plan: Option<Arc<Plan>>, out: &mut Out<'_>) {
         let at = out.at;
         match change {
             Change::FrameOpened {
@@ -474,7 +300,7 @@ impl Open {
                 let row = AttemptRow {
                     key,
                     phase: TaskPhase::Queued,
-                    reason: "".into(),
+                    reason: self.empty.clone(),
                     logs: Vec::new(),
                     error: None,
                     started_at: at,
@@ -556,7 +382,7 @@ impl Open {
                 out.node(self, *addr, NodePhase::Aborted, false);
             }
             Change::Published { addr, status } => {
-                if let Some(mut live) = self.nodes.remove(addr).filter(|_| out.rows) {
+                if let Some(mut live) = self.nodes.remove(*addr).filter(|_| out.rows) {
                     live.row.cache = *status;
                     let row = IndexRow::Node(Box::new(live.row));
                     out.projection.rows.push(row);
@@ -611,6 +437,19 @@ impl Open {
             | Change::ValueRead { .. } => {}
         }
     }
+}
+
+/// The same with texts of its own: each event counts them up and down, and the threads that run
+/// the execution do the same with theirs.
+fn own_id(id: &ExecutionId) -> ExecutionId {
+    let own = |text: &Str| Str::from(&**text);
+    let t = &id.tenant;
+    let tenant = Tenant {
+        org: own(&t.org),
+        project: own(&t.project),
+        domain: own(&t.domain),
+    };
+    ExecutionId::new(tenant, own(&id.name))
 }
 
 /// A stored log gives way to a new one with its name or its uri.
