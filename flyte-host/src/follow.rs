@@ -102,7 +102,7 @@ pub(crate) async fn follow(running: &Running, handle: Handle, how: &Follow) -> R
                 break None;
             }
             event = events.next(), if listening => match event {
-                Some(Ok(EventItem::Event(e))) if e.execution == id => view.take(&e.kind),
+                Some(Ok(EventItem::Event(e))) if *e.execution == id => view.take(&e.kind),
                 Some(_) => {}
                 None => listening = false,
             },

@@ -88,6 +88,44 @@ fn long_values_are_printed_written_and_taken_back() {
     assert_eq!(shown(&back)["outputs"]["o0"], json!(TEXT));
 }
 
+/// flytekit stores long values itself, if its variable says so, and notes no digest of the file.
+#[test]
+fn what_flytekit_stored_itself_gets_a_digest() {
+    const MANY: usize = 1_200_000;
+    let dir = tempfile::tempdir().unwrap();
+    let n = MANY.to_string();
+    let options = ["--env", "_F_L_MIN_SIZE_MB=1", "--name", "theirs"];
+    let outputs = &shown(&run(dir.path(), &options, &["wf", "--n", &n]))["outputs"];
+    let text = outputs["o0"].as_str().unwrap();
+    assert_eq!(text.chars().count(), MANY);
+    assert_eq!(outputs["o1"], json!(MANY), "the next task reads it");
+
+    let ours = |p: &PathBuf| p.to_string_lossy().contains("/blake3-");
+    let (ours, theirs): (Vec<_>, Vec<_>) = values(dir.path()).into_iter().partition(ours);
+    let ([ours], [theirs]) = (&ours[..], &theirs[..]) else {
+        panic!("{ours:?} {theirs:?}");
+    };
+    let get = || {
+        Command::new(env!("CARGO_BIN_EXE_flyte-rs"))
+            .args(["get", "execution", "theirs", "--json"])
+            .current_dir(dir.path())
+            .output()
+            .unwrap()
+    };
+    std::fs::remove_file(theirs).unwrap();
+    assert_eq!(&shown(&get())["outputs"], outputs);
+    let mut bytes = std::fs::read(ours).unwrap();
+    bytes[MANY] ^= 1;
+    std::fs::write(ours, bytes).unwrap();
+    let damaged = get();
+    let told = String::from_utf8_lossy(&damaged.stdout) + String::from_utf8_lossy(&damaged.stderr);
+    assert_ne!(damaged.status.code(), Some(0));
+    assert!(
+        told.contains("it has other bytes than were written"),
+        "{told}"
+    );
+}
+
 #[test]
 fn a_bound_that_cannot_be_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flyte_core::contract::{
-    Event, EventCursor, EventItem, EventSource, EventStream, JournalPosition, Store,
+    EventCursor, EventItem, EventSource, EventStream, JournalPosition, Store,
 };
 use flyte_core::id::Digest;
 use flyte_core::journal::{FrameTaken, JournalFrame, Projection, Projector, SnapshotFrames};
@@ -36,9 +36,7 @@ pub(crate) struct Reader {
     taken: FrameTaken,
     /// What is to be given next: this,
     said: VecDeque<EventItem>,
-    /// and then these. They are boxed as they go.
-    ready: VecDeque<Event>,
-    /// Kept for its room.
+    /// and then its events. They are boxed as they go.
     folded: Projection,
     /// Whether the journal may have more of the past.
     replaying: bool,
@@ -56,7 +54,6 @@ impl Reader {
             frames: VecDeque::new(),
             taken: FrameTaken::default(),
             said: VecDeque::new(),
-            ready: VecDeque::new(),
             folded: Projection::default(),
             replaying: false,
         }
@@ -68,9 +65,11 @@ impl Reader {
             if let Some(item) = self.said.pop_front() {
                 return Some(Ok(item));
             }
-            if let Some(event) = self.ready.pop_front() {
-                self.after = Some(event.cursor);
-                return Some(Ok(EventItem::Event(Box::new(event))));
+            while let Some(event) = self.folded.events.pop_front() {
+                if self.after.is_none_or(|after| event.cursor > after) {
+                    self.after = Some(event.cursor);
+                    return Some(Ok(EventItem::Event(Box::new(event))));
+                }
             }
             match self.fold_part().await {
                 Ok(true) => {}
@@ -82,7 +81,10 @@ impl Reader {
 
     /// What is given once all that was taken is.
     pub(crate) fn say(&mut self, item: EventItem) {
-        debug_assert!(self.frames.is_empty() && self.ready.is_empty(), "too early");
+        debug_assert!(
+            self.frames.is_empty() && self.folded.events.is_empty(),
+            "too early"
+        );
         self.said.push_back(item);
     }
 
@@ -104,7 +106,7 @@ impl Reader {
     /// Folds what was taken; its events are not given.
     pub(crate) async fn fold(&mut self) -> Result<()> {
         while self.fold_part().await? {
-            self.ready.clear();
+            self.folded.events.clear();
             tokio::task::consume_budget().await;
         }
         Ok(())
@@ -126,10 +128,6 @@ impl Reader {
         let (taken, folded) = (&mut self.taken, &mut self.folded);
         self.projector
             .project_part(&frame, taken, RECORDS, &mut find, folded)?;
-        let after = self.after;
-        let events = folded.events.drain(..);
-        self.ready
-            .extend(events.filter(|e| after.is_none_or(|a| e.cursor > a)));
         if taken.is_all_of(&frame) {
             self.frames.pop_front();
             self.taken = FrameTaken::default();
@@ -287,15 +285,18 @@ impl EventSource for Scheduler {
         } else {
             reader.replaying = reader.catch_up().await?;
         }
-        let events = stream::unfold((reader, live), |(mut reader, mut live)| async move {
+        // Boxed: it is handed from step to step.
+        let state = Box::new((reader, live));
+        let events = stream::unfold(state, |mut state| async move {
+            let (reader, live) = &mut *state;
             loop {
                 if let Some(item) = reader.give().await {
-                    return Some((item, (reader, live)));
+                    return Some((item, state));
                 }
-                match reader.advance(&mut live).await {
+                match reader.advance(live).await {
                     Ok(true) => {}
                     Ok(false) => return None,
-                    Err(e) => return Some((Err(e), (reader, live))),
+                    Err(e) => return Some((Err(e), state)),
                 }
             }
         });

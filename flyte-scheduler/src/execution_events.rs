@@ -60,7 +60,7 @@ impl Following {
     }
 
     fn stream(self) -> EventStream {
-        let next = |mut this: Self| async move {
+        let next = |mut this: Box<Self>| async move {
             loop {
                 if let Some(item) = this.reader.give().await {
                     return Some((item, this));
@@ -75,7 +75,7 @@ impl Following {
                 }
             }
         };
-        stream::unfold(self, next).boxed()
+        stream::unfold(Box::new(self), next).boxed()
     }
 
     /// Takes what is next; `false` if nothing will come any more.

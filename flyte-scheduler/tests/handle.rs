@@ -147,7 +147,7 @@ async fn the_events_of_an_execution_live_again_and_from_elsewhere() {
     own.submit(&plan, submit("beside")).await.unwrap();
     handle.wait().await.unwrap();
     let live = live.await.unwrap();
-    assert!(live.iter().all(|e| e.execution == id("e")));
+    assert!(live.iter().all(|e| *e.execution == id("e")));
     let sequence: Vec<u64> = live.iter().map(|e| e.sequence).collect();
     assert_eq!(sequence, (0..live.len() as u64).collect::<Vec<_>>());
     let done = |e: &&Event| {

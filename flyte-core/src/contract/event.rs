@@ -56,7 +56,7 @@ use crate::literal::{Row, Timestamp};
 ///     position: JournalPosition { shard: ShardId(0), sequence: 1 },
 ///     index: 0,
 /// };
-/// let execution = ExecutionId::new(Tenant::default(), "e1");
+/// let execution = ExecutionId::new(Tenant::default(), "e1").into();
 /// let source = Once(Event {
 ///     cursor, execution, sequence: 0, occurred_at: Timestamp::UNIX_EPOCH, kind,
 /// });
@@ -107,8 +107,8 @@ pub struct EventCursor {
 pub struct Event {
     /// Where it stands.
     pub cursor: EventCursor,
-    /// The execution.
-    pub execution: ExecutionId,
+    /// The execution; shared by all its events.
+    pub execution: Arc<ExecutionId>,
     /// Its place among the execution's events, from 0.
     pub sequence: u64,
     /// When.
@@ -126,7 +126,7 @@ pub enum EventKind {
         /// The phase that was entered.
         phase: WorkflowPhase,
         /// With `Failing`, `Failed` and `Aborted`.
-        error: Option<ExecutionError>,
+        error: Option<Box<ExecutionError>>,
         /// With `Succeeded`.
         outputs: Option<Row>,
         /// Which plan runs; with the first event.
@@ -139,7 +139,7 @@ pub enum EventKind {
         /// The phase that was entered.
         phase: NodePhase,
         /// With `Failed` and `Aborted`.
-        error: Option<ExecutionError>,
+        error: Option<Box<ExecutionError>>,
         /// `TaskNodeMetadata.cache_status`.
         cache: CacheStatus,
         /// Whether other nodes run inside it.
@@ -156,7 +156,7 @@ pub enum EventKind {
         /// Tells apart several events of one phase.
         phase_version: u32,
         /// With `Failed` and `Aborted`.
-        error: Option<ExecutionError>,
+        error: Option<Box<ExecutionError>>,
         /// For people.
         reason: Str,
         /// Where its logs are.

@@ -59,7 +59,12 @@ pub struct Row {
 impl Row {
     /// Values under shared names; `None` unless there is one value for each name.
     pub fn new(names: Names, values: impl IntoIterator<Item = Literal>) -> Option<Self> {
-        let values: SmallVec<[Literal; 2]> = values.into_iter().collect();
+        Self::with_values(names, values.into_iter().collect())
+    }
+
+    /// The same from values that are together already, as [`Row::into_values`] gives them.
+    #[must_use]
+    pub fn with_values(names: Names, values: SmallVec<[Literal; 2]>) -> Option<Self> {
         (values.len() == names.len()).then_some(Self { names, values })
     }
 

@@ -93,7 +93,7 @@ async fn until_end(
             Some(Ok(EventItem::Event(e))) => {
                 let over =
                     matches!(&e.kind, EventKind::Workflow { phase, .. } if phase.is_terminal());
-                let last = over && e.execution == *id;
+                let last = over && *e.execution == *id;
                 out.push(*e);
                 if last {
                     return Ok(out);
@@ -273,7 +273,7 @@ async fn lag(h: &dyn EventHarness) -> Outcome {
                 *next = e.sequence + 1;
                 let over =
                     matches!(&e.kind, EventKind::Workflow { phase, .. } if phase.is_terminal());
-                if over && e.execution == last {
+                if over && *e.execution == last {
                     break;
                 }
             }
@@ -324,7 +324,7 @@ async fn replay(h: &dyn EventHarness) -> Outcome {
         "after the replay nothing came"
     );
     let fresh = until_end(h, &mut new, &two).await?;
-    let old = fresh.iter().find(|e| e.execution == one);
+    let old = fresh.iter().find(|e| *e.execution == one);
     ensure!(
         old.is_none(),
         "a new subscriber hears of old things: {old:?}"

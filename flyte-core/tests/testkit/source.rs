@@ -179,7 +179,7 @@ impl EventHarness for Sources {
                     i as u32
                 },
             },
-            execution: id.clone(),
+            execution: id.clone().into(),
             sequence: i as u64,
             occurred_at: journal.time,
             kind,

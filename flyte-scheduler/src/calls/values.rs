@@ -18,7 +18,10 @@ use futures::future::BoxFuture;
 
 use super::files::path_of;
 use super::world::TRIES;
-use crate::engine::{Effect, Input, READ_FAILURE, ReadRef, STORE_FAILURE, is_heavy};
+use crate::engine::{
+    Effect, Input, READ_FAILURE, ReadRef, STORE_FAILURE, VALUE_FOLDER, is_foreign, is_heavy,
+    value_digest,
+};
 
 /// The scheduler's store of files, as values out of band are in it.
 #[derive(Clone, Debug)]
@@ -29,8 +32,6 @@ pub(crate) struct ValueFiles {
 }
 
 const DOMAIN: &str = "flyte value v1";
-/// What the name of a file's folder begins with; the digest in hexadecimal follows.
-const FOLDER: &str = "blake3-";
 /// Bytes that are encoded or decoded on the thread that asks: it may keep a lease.
 const HERE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -108,21 +109,59 @@ impl ValueFiles {
         }
     }
 
-    /// Stores those of an attempt's outputs that are too large. The same outputs have the same
-    /// files, so that it may be repeated.
+    /// Stores those of an attempt's outputs that are too large, and those that an SDK stored: those
+    /// again, in files that name their digests. The same outputs have the same files, so that it
+    /// may be repeated.
     async fn store(
         &self,
         prefix: &str,
-        above: u64,
+        above: Option<u64>,
         names: &Names,
         mut outputs: OutputValues,
     ) -> Answer<OutputValues> {
         for (name, output) in names.iter().zip(&mut outputs) {
-            if let Some(value) = output.take_if(|v| is_heavy(v, above)) {
+            let heavy = |v: &mut Literal| above.is_some_and(|above| is_heavy(v, above));
+            if let Some(value) = output.take_if(heavy) {
                 *output = Some(self.put(prefix, name, value).await?);
+            } else if let Some(value) = output.as_mut().filter(|v| is_foreign(v)) {
+                *value = self.take_in(prefix, name, value).await?;
             }
         }
         Ok(outputs)
+    }
+
+    /// What an SDK stored, in a file that names its digest. What is not among our files stays.
+    async fn take_in(&self, prefix: &str, name: &str, value: &Literal) -> Answer<Literal> {
+        let Literal::Offloaded(theirs) = value.value() else {
+            return Ok(value.clone());
+        };
+        if self.local(&theirs.uri).is_none() {
+            return Ok(value.clone());
+        }
+        let read = self.get(theirs).await?;
+        let stored = self.put(prefix, name, read).await?;
+        let Literal::Offloaded(ours) = stored.value() else {
+            return Ok(stored);
+        };
+        // Whoever stored it knows better what it is.
+        let mut ours = (**ours).clone();
+        ours.inferred_type = theirs.inferred_type.clone().or(ours.inferred_type);
+        let hash = value.hash().or(stored.hash()).unwrap_or_default();
+        let metadata = match value {
+            Literal::Annotated(a) => a.metadata.clone(),
+            _ => Default::default(),
+        };
+        Ok(Literal::Offloaded(Arc::new(ours)).annotated(hash, metadata))
+    }
+
+    /// A uri as the uris of our files are written; `None` if it is not among them.
+    fn local<'a>(&self, uri: &'a str) -> Option<&'a str> {
+        let local = match self.root.contains("://") {
+            true => uri,
+            false => uri.strip_prefix("file://").unwrap_or(uri),
+        };
+        let rest = local.strip_prefix(&self.root)?;
+        (self.root.is_empty() || rest.starts_with('/')).then_some(local)
     }
 
     async fn put(&self, prefix: &str, name: &str, value: Literal) -> Answer<Literal> {
@@ -150,7 +189,7 @@ impl ValueFiles {
             let code = "OutputSizeExceeded";
             return Err(ExecutionError::new(ErrorOrigin::Unknown, code, text));
         }
-        let uri = format!("{prefix}/{FOLDER}{digest}/{name}_offloaded_metadata.pb");
+        let uri = format!("{prefix}/{VALUE_FOLDER}{digest}/{name}_offloaded_metadata.pb");
         let path = path_of(&self.root, &uri).map_err(|e| failed(&e.to_string()))?;
         let bytes = bytes::Bytes::from(bytes);
         let mut tries = 0;
@@ -253,7 +292,7 @@ impl ValueFiles {
                     // What we stored has its annotations with it.
                     return Ok(match (value, &found) {
                         (_, Literal::Annotated(_)) => found,
-                        (Literal::Annotated(a), _) if digest_of(&o.uri).is_none() => {
+                        (Literal::Annotated(a), _) if value_digest(&o.uri).is_none() => {
                             found.annotated(a.hash.clone(), a.metadata.clone())
                         }
                         _ => found,
@@ -313,19 +352,13 @@ impl ValueFiles {
             let text = format!("it has {had} bytes, the limit is {OFFLOAD_BYTES_MAX}");
             return Err(Bad::Ever(text));
         }
-        let local = match self.root.contains("://") {
-            true => uri,
-            false => uri.strip_prefix("file://").unwrap_or(uri),
-        };
-        if !local.starts_with(&self.root)
-            || !self.root.is_empty() && !local[self.root.len()..].starts_with('/')
-        {
+        let Some(local) = self.local(uri) else {
             let text = format!(
                 "it is not among the scheduler's files, which are in `{}`",
                 self.root
             );
             return Err(Bad::Ever(text));
-        }
+        };
         let path = path_of(&self.root, local).map_err(|e| Bad::Ever(e.to_string()))?;
         let file = match self.blobs.get(&path).await {
             Ok(file) => file,
@@ -338,7 +371,7 @@ impl ValueFiles {
             return Err(Bad::Now(format!("it has {size} bytes, and had {had}")));
         }
         let bytes = file.bytes().await.map_err(|e| Bad::Now(e.to_string()))?;
-        let digest = digest_of(uri);
+        let digest = value_digest(uri);
         let read = elsewhere(size, move || {
             if digest.is_some_and(|d| d != Digest::of(DOMAIN, &bytes)) {
                 return Err(Bad::Now("it has other bytes than were written".into()));
@@ -347,12 +380,6 @@ impl ValueFiles {
         });
         read.await.map_err(Bad::Ever)?
     }
-}
-
-/// The digest that the file of a value has by its name, if we wrote it.
-fn digest_of(uri: &str) -> Option<Digest> {
-    let folder = uri.rsplit('/').nth(1)?;
-    Digest::from_hex(folder.strip_prefix(FOLDER)?)
 }
 
 /// Does what takes long for many bytes on another thread: the asking one may keep a lease.

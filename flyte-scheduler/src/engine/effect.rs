@@ -100,8 +100,8 @@ pub enum Effect {
         /// The prefix.
         prefix: String,
         /// Above how many bytes, as [`Literal::weight`](flyte_core::literal::Literal::weight)
-        /// counts.
-        above: u64,
+        /// counts; `None` takes in only what an SDK stored.
+        above: Option<u64>,
         /// The names of the outputs.
         names: flyte_core::literal::Names,
         /// The outputs.

@@ -61,7 +61,10 @@ pub use state::{Execution, Frame, Items, Job, NodeState, State, Times, Trouble};
 pub use support::unsupported;
 pub use unread::Unread;
 
-pub use values::{READ_FAILURE, ReadRef, STORE_FAILURE, Unseen, Wanted, is_heavy};
+pub use values::{
+    READ_FAILURE, ReadRef, STORE_FAILURE, Unseen, VALUE_FOLDER, Wanted, is_foreign, is_heavy,
+    value_digest,
+};
 
 use cache::Looked;
 use timer::Timer;
@@ -312,11 +315,11 @@ impl Engine {
     }
 
     /// The records and effects since the last call.
-    pub fn take(&mut self) -> (Vec<Record>, Vec<Effect>) {
-        (
-            std::mem::take(&mut self.records),
-            std::mem::take(&mut self.effects),
-        )
+    pub fn take(&mut self) -> (Vec<Record>, std::vec::Drain<'_, Effect>) {
+        // The next step mostly has as many: a list that grows is copied again and again.
+        let next = Vec::with_capacity(self.records.len().min(STEP_RECORDS));
+        let records = std::mem::replace(&mut self.records, next);
+        (records, self.effects.drain(..))
     }
 
     /// Whether there is something to commit.

@@ -116,14 +116,15 @@ pub(super) fn inputs_of(
     }
     let graph = frame.graph();
     let names = graph.input_names_of(addr.node.0);
-    let mut values: SmallVec<[Literal; 2]> = SmallVec::new();
+    let mut values: SmallVec<[Literal; 2]> = SmallVec::with_capacity(names.len());
     for (i, bound) in graph.bindings(addr.node.0).iter().enumerate() {
         values.push(resolve(ex, addr.frame, bound).map_err(|e| {
             let name = names.iter().nth(i).map_or("?", |n| n);
             (name.to_owned(), e)
         })?);
     }
-    let row = Row::new(names.clone(), values).expect("invariant: one binding for each name");
+    let row = Row::with_values(names.clone(), values);
+    let row = row.expect("invariant: one binding for each name");
     if graph.failure_node == Some(addr.node.0) {
         return Ok(ex.with_error(addr, row));
     }

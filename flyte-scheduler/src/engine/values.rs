@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use flyte_core::id::{FrameIx, NodeAddr, Str};
+use flyte_core::id::{Digest, FrameIx, NodeAddr, Str};
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues, WorkflowPhase};
 use flyte_core::limits::{OFFLOAD_BYTES_MAX, VALUES_BYTES_MAX};
 use flyte_core::literal::{Literal, LiteralType, Offloaded, Row, TypeKind};
@@ -120,6 +120,24 @@ impl Frame {
 pub(super) fn may_be_list(o: &Offloaded) -> bool {
     let list = |t: &LiteralType| matches!(t.kind, TypeKind::Collection(_));
     o.inferred_type.as_ref().is_none_or(list)
+}
+
+/// What the name of the folder begins with that the file of a value is in; the digest in
+/// hexadecimal follows.
+pub const VALUE_FOLDER: &str = "blake3-";
+
+/// The digest that the file of a value has by its name.
+#[must_use]
+pub fn value_digest(uri: &str) -> Option<Digest> {
+    let folder = uri.rsplit('/').nth(1)?;
+    Digest::from_hex(folder.strip_prefix(VALUE_FOLDER)?)
+}
+
+/// Whether a value is out of band in a file that does not name its digest: the task's SDK stored it
+/// (flytekit does, with `_F_L_MIN_SIZE_MB`).
+#[must_use]
+pub fn is_foreign(value: &Literal) -> bool {
+    matches!(value.value(), Literal::Offloaded(o) if value_digest(&o.uri).is_none())
 }
 
 /// Whether a value is inline and larger than a bound.
@@ -326,15 +344,16 @@ impl Engine {
         self.loading.remove(&slot)?.failed
     }
 
-    /// A node's outputs are known. Those that are too large are stored first.
+    /// A node's outputs are known. Those that are too large are stored first, and those that an SDK
+    /// stored get files that name their digests.
     pub(super) fn conclude(&mut self, at: AttemptRef, outputs: OutputValues) {
         let slot = (at.execution, at.addr);
         if self.storing.get(&slot) == Some(&at.attempt) {
             return;
         }
-        if let Some(above) = self.config.offload_above
-            && outputs.iter().flatten().any(|v| is_heavy(v, above))
-        {
+        let above = self.config.offload_above;
+        let moves = |v: &Literal| is_foreign(v) || above.is_some_and(|above| is_heavy(v, above));
+        if outputs.iter().flatten().any(moves) {
             let most = outputs.iter().flatten().map(Literal::weight).max();
             if let Some(most) = most.filter(|bytes| *bytes > OFFLOAD_BYTES_MAX) {
                 let text = format!(

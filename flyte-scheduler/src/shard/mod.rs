@@ -48,6 +48,8 @@ pub struct Shard {
     consumed: u64,
     records: Vec<Record>,
     staged: Vec<Effect>,
+    /// Kept for its room.
+    spare: Vec<Effect>,
     flying: Option<Flying>,
     snapshots: Snapshots,
     polls: Polls,
@@ -109,6 +111,7 @@ impl Shard {
             consumed: 0,
             records: Vec::new(),
             staged: Vec::new(),
+            spare: Vec::new(),
             flying: None,
             snapshots,
         }
@@ -387,8 +390,9 @@ impl Shard {
     /// A batch is durable: its effects may leave.
     pub fn committed(&mut self, number: u64, out: &mut Vec<Action>) {
         if self.flying.as_ref().is_some_and(|f| f.number == number) {
-            let flying = self.flying.take().expect("invariant: it was just seen");
-            self.let_go(flying.effects, out);
+            let mut flying = self.flying.take().expect("invariant: it was just seen");
+            self.let_go(&mut flying.effects, out);
+            self.spare = flying.effects;
             out.extend(self.snapshots.committed(number).map(Action::Snapshot));
             self.settle(out);
         }
@@ -419,6 +423,7 @@ impl Shard {
     }
 
     fn collect(&mut self, out: &mut Vec<Action>) {
+        let now = self.engine.now();
         let (records, effects) = self.engine.take();
         if self.records.is_empty() {
             self.records = records;
@@ -428,7 +433,7 @@ impl Shard {
         for effect in effects {
             match effect {
                 Effect::Observe { at, plugin, handle } => {
-                    self.polls.watch(self.engine.now(), at, plugin, handle);
+                    self.polls.watch(now, at, plugin, handle);
                 }
                 read if read.is_read() => out.push(Action::Do(read)),
                 effect => self.staged.push(effect),
@@ -439,8 +444,8 @@ impl Shard {
 
     /// Lets effects leave that are still wanted: what was to begin may have been ended while its
     /// record was on its way.
-    fn let_go(&mut self, effects: Vec<Effect>, out: &mut Vec<Action>) {
-        for effect in effects {
+    fn let_go(&mut self, effects: &mut Vec<Effect>, out: &mut Vec<Action>) {
+        for effect in effects.drain(..) {
             let (at, launch) = match &effect {
                 Effect::Run { at, .. } | Effect::StartChild { at, .. } => (*at, false),
                 Effect::Launch {
@@ -505,8 +510,9 @@ impl Shard {
             return;
         }
         if self.records.is_empty() && self.taken == self.consumed {
-            let staged = std::mem::take(&mut self.staged);
-            self.let_go(staged, out);
+            let mut staged = self.take_staged();
+            self.let_go(&mut staged, out);
+            self.spare = staged;
             if self.engine.has_records() {
                 self.collect(out);
             }
@@ -534,12 +540,16 @@ impl Shard {
             consumed: self.consumed,
             durability: self.durability,
         };
-        let effects = std::mem::take(&mut self.staged);
+        let effects = self.take_staged();
         self.flying = Some(Flying {
             number: self.number,
             effects,
         });
         out.push(Action::Commit(batch, made));
+    }
+
+    fn take_staged(&mut self) -> Vec<Effect> {
+        std::mem::replace(&mut self.staged, std::mem::take(&mut self.spare))
     }
 
     fn plan_snapshot(&self) -> SnapshotPlan {
@@ -563,11 +573,13 @@ impl Shard {
         frames: &mut Vec<Bytes>,
         made: &mut Vec<Arc<JournalFrame>>,
     ) {
+        // Subscribers keep it for a while.
+        records.shrink_to_fit();
         let frame = JournalFrame {
             sequence: self.sequence + 1,
             epoch: self.epoch,
             at: self.engine.now(),
-            records: std::mem::take(&mut records),
+            records,
         };
         match frame.encode() {
             Ok(bytes) => {

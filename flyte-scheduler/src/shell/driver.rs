@@ -44,6 +44,8 @@ pub(crate) struct Driver {
     children: tokio::sync::mpsc::UnboundedSender<Effect>,
     /// Whether the thread slept since it last polled a task.
     slept: bool,
+    /// Kept for its room.
+    next: Vec<Action>,
     gauges: Gauges,
     pub(crate) leaving: Option<Leaving>,
     pub(crate) attendants: Option<Attendants>,
@@ -67,6 +69,7 @@ impl Driver {
             shared,
             spans: Spans::default(),
             slept: true,
+            next: Vec::new(),
             gauges: Gauges::default(),
             leaving: None,
             attendants: None,
@@ -256,7 +259,7 @@ impl Driver {
     }
 
     fn act(&mut self, actions: &mut Vec<Action>) {
-        let mut next = Vec::new();
+        let mut next = std::mem::take(&mut self.next);
         while !actions.is_empty() {
             for action in actions.drain(..) {
                 match action {
@@ -285,6 +288,7 @@ impl Driver {
             }
             std::mem::swap(actions, &mut next);
         }
+        self.next = next;
     }
 
     /// A store that answers at once is not waited for through the channel.

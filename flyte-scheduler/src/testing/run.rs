@@ -53,7 +53,7 @@ impl Run {
     pub fn phases(&self, node: &str) -> Vec<NodePhase> {
         let of = |e: &Event| match &e.kind {
             EventKind::Node { node: n, phase, .. }
-                if *n.path == *node && e.execution == execution() =>
+                if *n.path == *node && *e.execution == execution() =>
             {
                 Some(*phase)
             }
@@ -73,7 +73,7 @@ impl Run {
     pub fn attempts(&self, node: &str) -> usize {
         let begins = |e: &&Event| match &e.kind {
             EventKind::Task { node: n, phase, .. } => {
-                *n.path == *node && *phase == TaskPhase::Queued && e.execution == execution()
+                *n.path == *node && *phase == TaskPhase::Queued && *e.execution == execution()
             }
             _ => false,
         };

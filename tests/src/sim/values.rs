@@ -9,7 +9,9 @@ use flyte_core::literal::{
     Literal, Names, Offloaded, Resolved, Row, content_hash, infer, resolve_rest,
 };
 use flyte_idl::convert::{decode_literal, encode_literal};
-use flyte_scheduler::engine::{AttemptRef, Input, READ_FAILURE, ReadRef, STORE_FAILURE, is_heavy};
+use flyte_scheduler::engine::{
+    AttemptRef, Input, READ_FAILURE, ReadRef, STORE_FAILURE, VALUE_FOLDER, is_heavy, value_digest,
+};
 
 use super::event::Call;
 use super::fault::Fault;
@@ -106,7 +108,7 @@ impl World {
 
     fn put_value(&mut self, prefix: &str, name: &str, value: &Literal) -> Literal {
         let bytes = encode_literal(value);
-        let uri = format!("{prefix}/{}/{name}", digest(&bytes));
+        let uri = format!("{prefix}/{VALUE_FOLDER}{}/{name}", digest(&bytes));
         let offloaded = Offloaded {
             uri: uri.as_str().into(),
             size_bytes: bytes.len() as u64,
@@ -137,7 +139,7 @@ impl World {
             let bit = self.draw.below(bytes.len() as u64 * 8) as usize;
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
-        let Some(wanted) = offloaded.uri.rsplit('/').nth(1) else {
+        let Some(wanted) = value_digest(&offloaded.uri) else {
             self.breaks(Err(format!("{} names no digest", offloaded.uri)));
             return Err(Bad::Ever);
         };
@@ -263,6 +265,6 @@ fn unread() -> ExecutionError {
     ExecutionError::new(ErrorOrigin::System, READ_FAILURE, "the simulation")
 }
 
-fn digest(bytes: &[u8]) -> String {
-    Digest::of("flyte simulated value v1", bytes).to_hex()
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::of("flyte simulated value v1", bytes)
 }

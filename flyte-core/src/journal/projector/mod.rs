@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct Projection {
     /// Rows to insert or replace.
     pub rows: Vec<IndexRow>,
     /// What to tell subscribers.
-    pub events: Vec<Event>,
+    pub events: VecDeque<Event>,
 }
 
 /// How far a frame was taken by [`Projector::project_part`]; at first not at all.

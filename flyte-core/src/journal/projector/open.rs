@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
-use super::live::{Live, LiveNodes};
+use super::live::{Attempt, Live, LiveNodes};
 use super::out::Out;
 use super::{FindPlan, readable};
 use crate::Result;
 use crate::contract::{EventKind, NodeRef, TaskLog};
-use crate::id::{AttemptKey, Digest, ExecutionId, NodeAddr, Str, Tenant};
+use crate::id::{Digest, ExecutionId, NodeAddr, Str, Tenant};
 use crate::journal::open_frame::OpenFrame;
 use crate::journal::{
-    AttemptRow, CacheStatus, Change, ErrorOrigin, ExecutionError, ExecutionRow, IndexRow,
-    NodePhase, NodeRow, Opened, OutputValues, TaskPhase, WorkflowPhase,
+    Change, ErrorOrigin, ExecutionError, ExecutionRow, NodePhase, Opened, OutputValues, TaskPhase,
+    WorkflowPhase,
 };
 use crate::literal::{Row, Timestamp};
 use crate::names::for_parts;
@@ -19,6 +19,7 @@ use crate::plan::{Plan, Target};
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) row: ExecutionRow,
+    pub(super) id: Arc<ExecutionId>,
     frames: Vec<OpenFrame>,
     pub(super) nodes: LiveNodes,
     pub(super) sequence: u64,
@@ -56,8 +57,9 @@ impl Open {
             Some(plan) => (vec![OpenFrame::root(plan)], None),
             None => (Vec::new(), Some(Held::new(s.plan))),
         };
+        let id = own_id(&s.id);
         let row = ExecutionRow {
-            id: own_id(&s.id),
+            id: id.clone(),
             shard: out.position.shard,
             number,
             first_sequence: out.position.sequence,
@@ -76,6 +78,7 @@ impl Open {
         };
         let mut open = Self {
             row,
+            id: Arc::new(id),
             frames,
             nodes: LiveNodes::default(),
             sequence: 0,
@@ -191,7 +194,7 @@ impl Open {
 
     fn attempt(&self, addr: NodeAddr) -> u32 {
         let live = self.nodes.get(addr);
-        live.map_or(0, |n| n.row.attempts.saturating_sub(1))
+        live.map_or(0, |n| n.attempts.saturating_sub(1))
     }
 
     fn outputs(&self, addr: NodeAddr, values: &OutputValues) -> Row {
@@ -203,53 +206,29 @@ impl Open {
         Row::from_pairs(given)
     }
 
+    /// What a node runs, for its row.
+    pub(super) fn target(&self, addr: NodeAddr) -> Str {
+        let frame = &self.frames[addr.frame.0 as usize];
+        let plan = &frame.plan;
+        match frame.record(addr.node.0).target {
+            Target::Task(t) => plan.tasks[t as usize]
+                .id
+                .as_ref()
+                .map_or_else(|| self.empty.clone(), |id| id.name.clone()),
+            Target::SubWorkflow(g) => plan.graphs[g as usize].id.name.clone(),
+            Target::LaunchPlan(l) => plan.launch_plans[l as usize].id.name.clone(),
+            other => other.kind().into(),
+        }
+    }
+
     fn live(&mut self, addr: NodeAddr, at: Timestamp) -> &mut Live {
         if self.nodes.get(addr).is_none() {
-            let node = Arc::new(self.reference(addr));
-            let frame = &self.frames[addr.frame.0 as usize];
-            let plan = &frame.plan;
-            let target: Str = match frame.record(addr.node.0).target {
-                Target::Task(t) => plan.tasks[t as usize]
-                    .id
-                    .as_ref()
-                    .map_or_else(|| "".into(), |id| id.name.clone()),
-                Target::SubWorkflow(g) => plan.graphs[g as usize].id.name.clone(),
-                Target::LaunchPlan(l) => plan.launch_plans[l as usize].id.name.clone(),
-                other => other.kind().into(),
-            };
-            let row = NodeRow {
-                execution: self.row.id.clone(),
-                addr,
-                path: node.path.clone(),
-                name: node.name.clone(),
-                target,
-                phase: NodePhase::Undefined,
-                attempts: 0,
-                cache: CacheStatus::Disabled,
-                producer: None,
-                outputs: None,
-                error: None,
-                started_at: Some(at),
-                ended_at: None,
-            };
-            let live = Live {
-                node,
-                row,
-                attempt: None,
-            };
+            let live = Live::new(self.reference(addr), at);
             self.nodes.insert(addr, live);
         }
         self.nodes
             .get_mut(addr)
             .expect("invariant: it was just inserted")
-    }
-
-    fn row(&mut self, addr: NodeAddr, at: Timestamp) -> &mut NodeRow {
-        &mut self.live(addr, at).row
-    }
-
-    fn attempt_mut(&mut self, addr: NodeAddr) -> Option<&mut AttemptRow> {
-        self.nodes.get_mut(addr)?.attempt.as_mut()
     }
 
     fn change(&mut self, change: &Change, plan: Option<Arc<Plan>>, out: &mut Out<'_>) {
@@ -271,7 +250,7 @@ impl Open {
                     parent: Some(*parent),
                     items: *items,
                 });
-                self.row(*parent, at).attempts = attempt + 1;
+                self.live(*parent, at).attempts = attempt + 1;
                 if is_task {
                     // What a dynamic task gave back runs from here on.
                     out.task(self, *parent, TaskPhase::Succeeded, 0);
@@ -284,7 +263,7 @@ impl Open {
             Change::Started { addr, attempt } => {
                 let frame = &self.frames[addr.frame.0 as usize];
                 let is_task = matches!(frame.record(addr.node.0).target, Target::Task(_));
-                self.row(*addr, at).attempts = attempt + 1;
+                self.live(*addr, at).attempts = attempt + 1;
                 if *attempt == 0 {
                     out.node(self, *addr, NodePhase::Queued, false);
                     out.node(self, *addr, NodePhase::Running, false);
@@ -292,21 +271,8 @@ impl Open {
                 if !is_task {
                     return;
                 }
-                let key = AttemptKey {
-                    execution: self.row.id.clone(),
-                    addr: *addr,
-                    attempt: *attempt,
-                };
-                let row = AttemptRow {
-                    key,
-                    phase: TaskPhase::Queued,
-                    reason: self.empty.clone(),
-                    logs: Vec::new(),
-                    error: None,
-                    started_at: at,
-                    ended_at: None,
-                };
-                self.live(*addr, at).attempt = Some(row);
+                let begun = Attempt::new(*attempt, self.empty.clone(), at);
+                self.live(*addr, at).attempt = Some(begun);
                 out.task(self, *addr, TaskPhase::Queued, 0);
                 out.task(self, *addr, TaskPhase::Running, 0);
             }
@@ -318,9 +284,10 @@ impl Open {
                 logs,
                 ..
             } => {
-                if let Some(row) = self.attempt_mut(*addr) {
-                    row.reason = reason.clone();
-                    merge(&mut row.logs, logs);
+                let live = self.nodes.get_mut(*addr);
+                if let Some(attempt) = live.and_then(|l| l.attempt.as_mut()) {
+                    attempt.reason = reason.clone();
+                    merge(&mut attempt.logs, logs);
                 }
                 out.task(self, *addr, *phase, *phase_version);
             }
@@ -331,22 +298,20 @@ impl Open {
                 producer,
                 ..
             } => {
-                let outputs = out.rows.then(|| self.outputs(*addr, outputs));
-                let row = self.row(*addr, at);
-                row.outputs = outputs;
-                row.cache = *cache;
-                row.producer = producer.as_ref().map(|p| p.key.clone());
-                if self
-                    .attempt_mut(*addr)
-                    .is_some_and(|a| a.ended_at.is_none())
-                {
+                let outputs = out.rows.then(|| Box::new(self.outputs(*addr, outputs)));
+                let live = self.live(*addr, at);
+                live.outputs = outputs;
+                live.cache = *cache;
+                live.producer = producer.as_ref().map(|p| Box::new(p.key.clone()));
+                if live.running().is_some() {
                     out.task(self, *addr, TaskPhase::Succeeded, 0);
                 }
                 out.node(self, *addr, NodePhase::Succeeded, false);
             }
             Change::AttemptFailed { addr, error, .. } => {
-                if let Some(row) = self.attempt_mut(*addr) {
-                    row.error = Some((**error).clone());
+                let live = self.nodes.get_mut(*addr);
+                if let Some(attempt) = live.and_then(|l| l.attempt.as_mut()) {
+                    attempt.error = Some(error.clone());
                 }
                 out.task(self, *addr, TaskPhase::Failed, 0);
             }
@@ -355,9 +320,10 @@ impl Open {
                 error,
                 timed_out,
             } => {
-                self.row(*addr, at).error = Some((**error).clone());
-                if let Some(row) = self.attempt_mut(*addr).filter(|a| a.ended_at.is_none()) {
-                    row.error = Some((**error).clone());
+                let live = self.live(*addr, at);
+                live.error = Some(error.clone());
+                if let Some(attempt) = live.running() {
+                    attempt.error = Some(error.clone());
                     out.task(self, *addr, TaskPhase::Failed, 0);
                 }
                 let phase = if *timed_out {
@@ -368,24 +334,27 @@ impl Open {
                 out.node(self, *addr, phase, false);
             }
             Change::Skipped { addr } => {
-                self.row(*addr, at);
+                self.live(*addr, at);
                 out.node(self, *addr, NodePhase::Skipped, false);
             }
             Change::Aborted { addr, reason } => {
-                let error =
-                    |code: &str| ExecutionError::new(ErrorOrigin::User, code, reason.to_string());
-                self.row(*addr, at).error = Some(error("NodeAborted"));
-                if let Some(row) = self.attempt_mut(*addr).filter(|r| r.ended_at.is_none()) {
-                    row.error = Some(error("Task Aborted"));
+                let error = |code: &str| {
+                    let text = reason.to_string();
+                    Some(Box::new(ExecutionError::new(ErrorOrigin::User, code, text)))
+                };
+                let live = self.live(*addr, at);
+                live.error = error("NodeAborted");
+                if let Some(attempt) = live.running() {
+                    attempt.error = error("Task Aborted");
                     out.task(self, *addr, TaskPhase::Aborted, 0);
                 }
                 out.node(self, *addr, NodePhase::Aborted, false);
             }
             Change::Published { addr, status } => {
-                if let Some(mut live) = self.nodes.remove(*addr).filter(|_| out.rows) {
-                    live.row.cache = *status;
-                    let row = IndexRow::Node(Box::new(live.row));
-                    out.projection.rows.push(row);
+                if let Some(live) = self.nodes.get_mut(*addr) {
+                    live.cache = *status;
+                    out.node_row(self, *addr);
+                    self.nodes.remove(*addr);
                 }
             }
             Change::AbortRequested { .. } => {

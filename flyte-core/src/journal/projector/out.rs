@@ -20,12 +20,12 @@ impl Out<'_> {
     pub(super) fn event(&mut self, open: &mut Open, kind: EventKind) {
         let index = self.index;
         self.index += 1;
-        self.projection.events.push(Event {
+        self.projection.events.push_back(Event {
             cursor: EventCursor {
                 position: self.position,
                 index,
             },
-            execution: open.row.id.clone(),
+            execution: open.id.clone(),
             sequence: open.sequence,
             occurred_at: self.at,
             kind,
@@ -37,7 +37,7 @@ impl Out<'_> {
         open.row.phase = phase;
         let kind = EventKind::Workflow {
             phase,
-            error: open.row.error.clone(),
+            error: open.row.error.clone().map(Box::new),
             outputs: open
                 .row
                 .outputs
@@ -66,29 +66,34 @@ impl Out<'_> {
         let live = open
             .nodes
             .get_mut(addr)
-            .expect("invariant: a row was made before");
-        live.row.phase = phase;
+            .expect("invariant: a node was made before");
+        live.phase = phase;
         if phase.is_terminal() {
-            live.row.ended_at = Some(self.at);
+            live.ended_at = Some(self.at);
         }
         let kind = EventKind::Node {
             node: live.node.clone(),
             phase,
-            error: live.row.error.clone(),
-            cache: live.row.cache,
+            error: live.error.clone(),
+            cache: live.cache,
             is_parent,
         };
-        if self.rows {
-            let row = IndexRow::Node(Box::new(live.row.clone()));
-            self.projection.rows.push(row);
-        }
         // A result that is published is heard of once more.
         let waits = phase == NodePhase::Succeeded
-            && !matches!(live.row.cache, CacheStatus::Disabled | CacheStatus::Hit);
+            && !matches!(live.cache, CacheStatus::Disabled | CacheStatus::Hit);
+        self.node_row(open, addr);
         if phase.is_terminal() && !waits {
             open.nodes.remove(addr);
         }
         self.event(open, kind);
+    }
+
+    /// The row of a node, if anybody wants rows.
+    pub(super) fn node_row(&mut self, open: &Open, addr: NodeAddr) {
+        if let Some(live) = open.nodes.get(addr).filter(|_| self.rows) {
+            let row = live.row(&open.row.id, open.target(addr));
+            self.projection.rows.push(IndexRow::Node(Box::new(row)));
+        }
     }
 
     pub(super) fn task(
@@ -101,25 +106,25 @@ impl Out<'_> {
         let Some(live) = open.nodes.get_mut(addr) else {
             return;
         };
-        let Some(row) = &mut live.attempt else {
+        let Some(attempt) = &mut live.attempt else {
             return;
         };
-        row.phase = phase;
+        attempt.phase = phase;
         if phase.is_terminal() {
-            row.ended_at = Some(self.at);
+            attempt.ended_at = Some(self.at);
         }
         let kind = EventKind::Task {
             node: live.node.clone(),
-            attempt: row.key.attempt,
+            attempt: attempt.number,
             phase,
             phase_version,
-            error: row.error.clone(),
-            reason: row.reason.clone(),
-            logs: row.logs.clone(),
+            error: attempt.error.clone(),
+            reason: attempt.reason.clone(),
+            logs: attempt.logs.clone(),
         };
         if self.rows {
-            let row = IndexRow::Attempt(Box::new(row.clone()));
-            self.projection.rows.push(row);
+            let row = attempt.row(&open.row.id, addr);
+            self.projection.rows.push(IndexRow::Attempt(Box::new(row)));
         }
         self.event(open, kind);
     }
