@@ -199,23 +199,31 @@ mod tests {
         soak
     }
 
+    const KIB: u64 = 1 << 10;
+
     #[test]
     fn what_levels_off_is_told_from_what_grows() {
-        let level = soak(|n| (100.0 * n).min(900.0) as u64);
+        let level = soak(|n| (1000 * KIB * n as u64).min(9000 * KIB));
         assert!(level.is_good(), "{:?}", level.growing());
-        let grows = soak(|n| (1000.0 + 100.0 * n) as u64);
+        let grows = soak(|n| (10_000 + 1_000 * n as u64) * KIB);
         assert_eq!(grows.growing().len(), 3);
         // A part of it is enough.
-        let mut one = soak(|_| 1_000);
-        one.samples[29].data = 1_251;
-        assert_eq!(one.growing(), ["data grows: 1000 bytes, then 1251"]);
-        one.samples[29].data = 1_250;
+        let mut one = soak(|_| 2_000 * KIB);
+        one.samples[29].data = 2_501 * KIB;
+        assert_eq!(one.growing(), ["data grows: 2048000 bytes, then 2561024"]);
+        one.samples[29].data = 2_500 * KIB;
         assert!(one.is_good());
+        // A moment's worth of a little is no growth.
+        let mut little = soak(|_| 10 * KIB);
+        little.samples[29].data = 10 * KIB + Soak::MOMENT;
+        assert!(little.is_good());
+        little.samples[29].data += 1;
+        assert_eq!(little.growing().len(), 1);
     }
 
     #[test]
     fn what_cannot_be_judged_is_not_good() {
-        let mut few = soak(|_| 1_000);
+        let mut few = soak(|_| KIB);
         few.samples.drain(..29);
         assert!(!few.is_good());
         assert!(!Soak::new(1.25).is_good());
