@@ -22,7 +22,7 @@ use crate::contract::{Event, EventCursor, EventItem, EventSource, EventStream};
 /// #         position: JournalPosition { shard: ShardId(0), sequence: sequence + 1 },
 /// #         index: 0,
 /// #     },
-/// #     execution: ExecutionId::new(Tenant::default(), "e1"),
+/// #     execution: ExecutionId::new(Tenant::default(), "e1").into(),
 /// #     sequence,
 /// #     occurred_at: Timestamp::UNIX_EPOCH,
 /// #     kind: EventKind::Released,
