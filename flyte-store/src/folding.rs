@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use flyte_core::contract::ShardId;
+use flyte_core::contract::{JournalPosition, ShardId, StoredFrame};
 use flyte_core::id::Digest;
 use flyte_core::journal::{IndexRow, JournalFrame, Projector};
 use flyte_core::plan::Plan;
@@ -29,6 +29,24 @@ impl Folding {
             plans: HashMap::new(),
             open: BTreeMap::new(),
         }
+    }
+
+    /// The frame that comes next, as it is stored.
+    ///
+    /// # Errors
+    /// `Corrupt` if another is stored in its place, or it says that it is another.
+    pub(crate) fn next(&self, stored: &StoredFrame) -> Result<JournalFrame> {
+        let JournalPosition { shard, sequence } = stored.position;
+        if sequence != self.sequence + 1 {
+            return Err(gap(shard, self.sequence));
+        }
+        let frame = JournalFrame::decode(&stored.bytes)?;
+        if frame.sequence != sequence {
+            let says = frame.sequence;
+            let text = format!("frame {sequence} of {shard} says that it is frame {says}");
+            return Err(Error::new(ErrorKind::Corrupt, "index", text));
+        }
+        Ok(frame)
     }
 
     /// Takes the next frame; `plan` finds plans that it has not seen.
@@ -82,6 +100,11 @@ impl Folding {
         all.dedup();
         all
     }
+}
+
+pub(crate) fn gap(shard: ShardId, after: u64) -> Error {
+    let text = format!("frame {} of {shard} is missing", after + 1);
+    Error::new(ErrorKind::Corrupt, "index", text)
 }
 
 /// What makes a row another one.

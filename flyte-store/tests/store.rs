@@ -6,9 +6,10 @@ use bytes::Bytes;
 use flyte_core::ErrorKind;
 use flyte_core::contract::{
     Command, CommandBody, CommandId, CommitBatch, Durability, Enqueued, ExecutionOptions,
-    JournalPosition, LoadItem, ShardId, Store, Submission,
+    JournalPosition, LoadItem, Query, ShardId, Store, Submission,
 };
 use flyte_core::id::{Digest, ExecutionId, Identifier, ResourceType, Tenant};
+use flyte_core::journal::JournalFrame;
 use flyte_core::literal::{Literal, Row, Timestamp};
 use flyte_store::SqliteStore;
 use futures::StreamExt;
@@ -153,4 +154,52 @@ async fn another_process_is_heard_soon() {
     }
     println!("a submit of another process was seen after {best:?}");
     assert!(best < Duration::from_millis(100), "{best:?}");
+}
+
+/// Nobody asks for ever for a frame that a damaged file only says that it has.
+#[tokio::test]
+async fn a_frame_in_another_place_is_named() {
+    let frame = |sequence| {
+        let epoch = 1;
+        let at = Timestamp::UNIX_EPOCH;
+        let bytes = JournalFrame::encode_parts(sequence, epoch, at, &[]).unwrap();
+        vec![bytes]
+    };
+    for (moved, says) in [
+        ("84", "frame 2 of shard 0 is missing"),
+        ("1", "frame 1 of shard 0 says that it is frame 2"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let store = SqliteStore::open(&path).unwrap();
+        let lease = store.claim(SHARD, "one").await.unwrap();
+        for number in 1..=2 {
+            let frames = frame(number);
+            let batch = CommitBatch {
+                frames,
+                ..batch(number, "", 0)
+            };
+            store.commit(&lease, batch).await.unwrap();
+        }
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let damage = format!(
+            "DELETE FROM indexed;
+             DELETE FROM journal WHERE sequence = {moved};
+             UPDATE journal SET sequence = {moved} WHERE sequence = 2;"
+        );
+        file.execute_batch(&damage).unwrap();
+        drop((store, file));
+        let store = SqliteStore::open(&path).unwrap();
+        let query = Query::Executions {
+            tenant: Tenant::default(),
+            open_only: false,
+            limit: 10,
+            from: None,
+        };
+        let asked = store.query(&query);
+        let e = tokio::time::timeout(Duration::from_secs(60), asked).await;
+        let e = e.expect("it asks for ever").unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Corrupt);
+        assert!(e.to_string().contains(says), "{e}");
+    }
 }

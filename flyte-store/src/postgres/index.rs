@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use flyte_core::contract::{JournalPosition, Page, Query, ShardId, StoredFrame};
+use flyte_core::contract::{JournalPosition, Page, Query, ShardId};
 use flyte_core::id::{Digest, ExecutionId};
 use flyte_core::journal::{IndexRow, JournalFrame, SnapshotFrames};
 use flyte_core::plan::Plan;
@@ -20,7 +20,7 @@ use tokio_postgres::types::ToSql;
 use super::journal::{self, FRAMES, at};
 use super::pool::{ONE_MOMENT, Pool, Session};
 use crate::codec::{decode, encode, id_of};
-use crate::folding::{Folding, Key, key};
+use crate::folding::{Folding, Key, gap, key};
 use crate::paging;
 
 /// How long one question may work on the index; after that it answers with what is there.
@@ -155,11 +155,8 @@ async fn fold(
         return Err(gap(shard, span.0));
     }
     let mut rows = Vec::new();
-    for StoredFrame { position, bytes } in page {
-        if position.sequence != folding.sequence + 1 {
-            return Err(gap(shard, folding.sequence));
-        }
-        let frame = JournalFrame::decode(&bytes)?;
+    for stored in page {
+        let frame = folding.next(&stored)?;
         let mut plans = plans(session, folding, &frame).await?;
         rows.extend(folding.take(&frame, &mut |d| planned(&mut plans, d))?);
     }
@@ -173,11 +170,6 @@ fn planned(plans: &mut Plans, d: Digest) -> Result<Arc<Plan>> {
         let text = format!("no plan {d}");
         Err(Error::new(ErrorKind::NotFound, "index", text))
     })
-}
-
-fn gap(shard: ShardId, after: u64) -> Error {
-    let text = format!("frame {} of {shard} is missing", after + 1);
-    Error::new(ErrorKind::Corrupt, "index", text)
 }
 
 /// The plans that are wanted for a frame and not at hand.

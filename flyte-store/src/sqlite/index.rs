@@ -13,7 +13,7 @@ use flyte_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::codec::id_of;
-use crate::folding::{Folding, key};
+use crate::folding::{Folding, gap, key};
 use crate::paging;
 
 use super::error::classify;
@@ -64,7 +64,7 @@ impl Projectors {
         };
         let mut records = 0;
         for stored in journal::frames(c, shard, folding.sequence, STEP).map_err(fail)? {
-            let frame = JournalFrame::decode(&stored.bytes)?;
+            let frame = folding.next(&stored)?;
             records += frame.records.len();
             for row in take(&mut folding, c, &frame)? {
                 // The last one counts.
@@ -105,11 +105,6 @@ fn restore(c: &Connection, shard: ShardId, upto: u64) -> Result<Option<(Folding,
     Ok(Some((folding, rows)))
 }
 
-fn gap(shard: ShardId, after: u64) -> Error {
-    let text = format!("frame {} of {shard} is missing", after + 1);
-    Error::new(ErrorKind::Corrupt, "index", text)
-}
-
 /// Folds what open executions need, up to frame `at`.
 fn refold(c: &Connection, shard: ShardId, at: u64) -> Result<Folding> {
     let fail = |e| classify("index", e);
@@ -125,10 +120,8 @@ fn refold(c: &Connection, shard: ShardId, at: u64) -> Result<Folding> {
         let limit = STEP.min((at - after) as usize);
         let frames = journal::frames(c, shard, after, limit).map_err(fail)?;
         for stored in &frames {
-            if stored.position.sequence != folding.sequence + 1 {
-                return Err(gap(shard, folding.sequence));
-            }
-            take(&mut folding, c, &JournalFrame::decode(&stored.bytes)?)?;
+            let frame = folding.next(stored)?;
+            take(&mut folding, c, &frame)?;
         }
         if frames.is_empty() {
             return Err(gap(shard, after));

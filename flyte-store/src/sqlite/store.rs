@@ -20,6 +20,8 @@ use futures::stream::{BoxStream, StreamExt, iter};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
+use crate::folding::gap;
+
 use super::bell::Bell;
 use super::cache::SqliteCache;
 use super::error::classify;
@@ -138,11 +140,18 @@ impl SqliteStore {
     /// go on in between.
     async fn catch_up(&self, shard: ShardId) -> Result<()> {
         let end = self.read(|c| journal::last(c, shard))?;
-        while self.read(|c| index::watermark(c, shard))? < end {
+        let mut seen = self.read(|c| index::watermark(c, shard))?;
+        while seen < end {
             let projectors = self.projectors.clone();
             self.writer
                 .write(Durability::Process, move |c| projectors.advance(c, shard))
                 .await?;
+            let now = self.read(|c| index::watermark(c, shard))?;
+            // A damaged file may say that there is a frame and not have it.
+            if now <= seen {
+                return Err(gap(shard, seen));
+            }
+            seen = now;
         }
         Ok(())
     }
