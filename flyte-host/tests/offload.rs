@@ -23,6 +23,14 @@ fn run(folder: &Path, options: &[&str], rest: &[&str]) -> Output {
         .unwrap()
 }
 
+fn get(folder: &Path, execution: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flyte-rs"))
+        .args(["get", "execution", execution, "--json"])
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
 fn shown(output: &Output) -> Value {
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
@@ -72,12 +80,7 @@ fn long_values_are_printed_written_and_taken_back() {
     let row = decode_literal_map(&bytes).unwrap();
     let text = row.get("o0").and_then(Literal::as_str).unwrap();
     assert_eq!(outputs["o0"].as_str(), Some(text));
-    let get = Command::new(env!("CARGO_BIN_EXE_flyte-rs"))
-        .args(["get", "execution", "long", "--json"])
-        .current_dir(dir.path())
-        .output()
-        .unwrap();
-    assert_eq!(&shown(&get)["outputs"], outputs);
+    assert_eq!(&shown(&get(dir.path(), "long"))["outputs"], outputs);
 
     std::fs::write(
         dir.path().join("in.json"),
@@ -105,19 +108,12 @@ fn what_flytekit_stored_itself_gets_a_digest() {
     let ([ours], [theirs]) = (&ours[..], &theirs[..]) else {
         panic!("{ours:?} {theirs:?}");
     };
-    let get = || {
-        Command::new(env!("CARGO_BIN_EXE_flyte-rs"))
-            .args(["get", "execution", "theirs", "--json"])
-            .current_dir(dir.path())
-            .output()
-            .unwrap()
-    };
     std::fs::remove_file(theirs).unwrap();
-    assert_eq!(&shown(&get())["outputs"], outputs);
+    assert_eq!(&shown(&get(dir.path(), "theirs"))["outputs"], outputs);
     let mut bytes = std::fs::read(ours).unwrap();
     bytes[MANY] ^= 1;
     std::fs::write(ours, bytes).unwrap();
-    let damaged = get();
+    let damaged = get(dir.path(), "theirs");
     let told = String::from_utf8_lossy(&damaged.stdout) + String::from_utf8_lossy(&damaged.stderr);
     assert_ne!(damaged.status.code(), Some(0));
     assert!(

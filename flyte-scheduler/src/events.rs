@@ -72,7 +72,8 @@ impl Reader {
                 }
             }
             match self.fold_part().await {
-                Ok(true) => {}
+                // What comes before the cursor gives nothing, for long perhaps.
+                Ok(true) => tokio::task::consume_budget().await,
                 Ok(false) => return None,
                 Err(e) => return Some(Err(e)),
             }

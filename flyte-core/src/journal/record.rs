@@ -220,12 +220,7 @@ impl Change {
         let away = match self {
             Self::ValueRead { .. } => true,
             // Those of a child may come from another shard.
-            Self::Opened(o) => o
-                .submission
-                .inputs
-                .values()
-                .iter()
-                .any(Literal::has_offloaded),
+            Self::Opened(o) => o.submission.inputs.has_offloaded(),
             Self::Succeeded { outputs, .. } => outputs.iter().flatten().any(Literal::has_offloaded),
             _ => false,
         };

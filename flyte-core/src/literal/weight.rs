@@ -72,4 +72,10 @@ impl Row {
     pub fn weight(&self) -> u64 {
         self.values().iter().map(Literal::weight).sum()
     }
+
+    /// Whether a value, or a part of one, is stored out of band.
+    #[must_use]
+    pub fn has_offloaded(&self) -> bool {
+        self.values().iter().any(Literal::has_offloaded)
+    }
 }

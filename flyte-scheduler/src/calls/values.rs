@@ -8,7 +8,7 @@ use flyte_core::id::Digest;
 use flyte_core::journal::{ErrorOrigin, ExecutionError, OutputValues};
 use flyte_core::limits::{LITERAL_DEPTH_MAX, OFFLOAD_BYTES_MAX, OFFLOAD_SUM_BYTES_MAX};
 use flyte_core::literal::{
-    Literal, Names, Offloaded, Resolved, Row, content_hash, infer, resolve_rest,
+    Literal, LiteralType, Names, Offloaded, Resolved, Row, content_hash, infer, resolve_rest,
 };
 use flyte_core::object_store::{self, ObjectStore, ObjectStoreExt};
 use flyte_core::{Error, ErrorKind};
@@ -122,7 +122,7 @@ impl ValueFiles {
         for (name, output) in names.iter().zip(&mut outputs) {
             let heavy = |v: &mut Literal| above.is_some_and(|above| is_heavy(v, above));
             if let Some(value) = output.take_if(heavy) {
-                *output = Some(self.put(prefix, name, value).await?);
+                *output = Some(self.put(prefix, name, value, None).await?);
             } else if let Some(value) = output.as_mut().filter(|v| is_foreign(v)) {
                 *value = self.take_in(prefix, name, value).await?;
             }
@@ -132,26 +132,15 @@ impl ValueFiles {
 
     /// What an SDK stored, in a file that names its digest. What is not among our files stays.
     async fn take_in(&self, prefix: &str, name: &str, value: &Literal) -> Answer<Literal> {
-        let Literal::Offloaded(theirs) = value.value() else {
-            return Ok(value.clone());
-        };
-        if self.local(&theirs.uri).is_none() {
-            return Ok(value.clone());
+        match value.value() {
+            Literal::Offloaded(theirs) if self.local(&theirs.uri).is_some() => {
+                let read = annotated_as(value, self.get(theirs).await?);
+                // Whoever stored it knows better what it is.
+                let known = theirs.inferred_type.clone();
+                self.put(prefix, name, read, known).await
+            }
+            _ => Ok(value.clone()),
         }
-        let read = self.get(theirs).await?;
-        let stored = self.put(prefix, name, read).await?;
-        let Literal::Offloaded(ours) = stored.value() else {
-            return Ok(stored);
-        };
-        // Whoever stored it knows better what it is.
-        let mut ours = (**ours).clone();
-        ours.inferred_type = theirs.inferred_type.clone().or(ours.inferred_type);
-        let hash = value.hash().or(stored.hash()).unwrap_or_default();
-        let metadata = match value {
-            Literal::Annotated(a) => a.metadata.clone(),
-            _ => Default::default(),
-        };
-        Ok(Literal::Offloaded(Arc::new(ours)).annotated(hash, metadata))
     }
 
     /// A uri as the uris of our files are written; `None` if it is not among them.
@@ -164,7 +153,14 @@ impl ValueFiles {
         (self.root.is_empty() || rest.starts_with('/')).then_some(local)
     }
 
-    async fn put(&self, prefix: &str, name: &str, value: Literal) -> Answer<Literal> {
+    /// Stores a value, of a type that is known or else found out.
+    async fn put(
+        &self,
+        prefix: &str,
+        name: &str,
+        value: Literal,
+        known: Option<LiteralType>,
+    ) -> Answer<Literal> {
         let failed = |why: &str| {
             let text = format!("the output `{name}` cannot be stored out of band: {why}");
             ExecutionError::new(ErrorOrigin::System, STORE_FAILURE, text)
@@ -176,7 +172,7 @@ impl ValueFiles {
                 .hash()
                 .map_or_else(|| content_hash(&value), Into::into);
             // A part that an SDK stored out of band may lack a type; then the whole has none.
-            let inferred_type = infer(&value).ok();
+            let inferred_type = known.or_else(|| infer(&value).ok());
             (Digest::of(DOMAIN, &bytes), bytes, hash, inferred_type)
         });
         let (digest, bytes, hash, inferred_type) = made.await.map_err(|e| failed(&e))?;
@@ -233,7 +229,7 @@ impl ValueFiles {
                 Ok(Resolved::Value(found)) => {
                     return match above {
                         Some(above) if is_heavy(&found, above) => {
-                            self.put(prefix, "value", found).await
+                            self.put(prefix, "value", found, None).await
                         }
                         _ => Ok(found),
                     };
@@ -254,7 +250,7 @@ impl ValueFiles {
 
     /// A row with everything inline.
     pub(crate) async fn inline_row(&self, row: &Row) -> Answer<Row> {
-        if !row.values().iter().any(Literal::has_offloaded) {
+        if !row.has_offloaded() {
             return Ok(row.clone());
         }
         let mut room = OFFLOAD_SUM_BYTES_MAX;
@@ -290,12 +286,9 @@ impl ValueFiles {
                     let found = self.get(o).await?;
                     let found = self.inline(&found, depth + 1, room).await?;
                     // What we stored has its annotations with it.
-                    return Ok(match (value, &found) {
-                        (_, Literal::Annotated(_)) => found,
-                        (Literal::Annotated(a), _) if value_digest(&o.uri).is_none() => {
-                            found.annotated(a.hash.clone(), a.metadata.clone())
-                        }
-                        _ => found,
+                    return Ok(match is_foreign(value) {
+                        true => annotated_as(value, found),
+                        false => found,
                     });
                 }
                 Literal::Collection(items) => {
@@ -382,6 +375,15 @@ impl ValueFiles {
     }
 }
 
+/// What was read of a value, with the annotations of what points at it, if it has none itself.
+fn annotated_as(pointer: &Literal, read: Literal) -> Literal {
+    match (pointer, &read) {
+        (_, Literal::Annotated(_)) => read,
+        (Literal::Annotated(a), _) => read.annotated(a.hash.clone(), a.metadata.clone()),
+        _ => read,
+    }
+}
+
 /// Does what takes long for many bytes on another thread: the asking one may keep a lease.
 async fn elsewhere<T: Send + 'static>(
     bytes: u64,
@@ -414,4 +416,56 @@ fn too_many() -> ExecutionError {
          them over as files"
     );
     ExecutionError::new(ErrorOrigin::Unknown, "InputSizeExceeded", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use flyte_core::literal::SimpleType;
+    use flyte_core::object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_an_sdk_stored_keeps_what_was_said_beside_it() {
+        let blobs: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let files = ValueFiles::new(&blobs, "mem://test");
+        let text = Literal::string("a text");
+        let bytes = encode_literal(&text);
+        let theirs = |uri: &str| {
+            let offloaded = Offloaded {
+                uri: uri.into(),
+                size_bytes: bytes.len() as u64,
+                inferred_type: Some(LiteralType::simple(SimpleType::Struct)),
+            };
+            let metadata = [("k".to_owned(), "v".to_owned())].into();
+            Literal::Offloaded(Arc::new(offloaded)).annotated("their hash", metadata)
+        };
+        let path = path_of("mem://test", "mem://test/theirs/o0").unwrap();
+        blobs.put(&path, bytes.clone().into()).await.unwrap();
+        let value = theirs("mem://test/theirs/o0");
+        let whole = files.read(&row(&value)).await.unwrap();
+
+        let taken = files.take_in("mem://test/n0", "o0", &value).await.unwrap();
+        assert!(is_foreign(&value) && !is_foreign(&taken));
+        assert_eq!(taken.hash(), Some("their hash"));
+        let Literal::Offloaded(ours) = taken.value() else {
+            panic!("{taken:?} is inline");
+        };
+        assert_eq!(
+            ours.inferred_type,
+            Some(LiteralType::simple(SimpleType::Struct))
+        );
+        blobs.delete(&path).await.unwrap();
+        let read = files.read(&row(&taken)).await.unwrap();
+        assert_eq!(read, whole, "the same as before it was taken in");
+        assert_eq!(read.values()[0].hash(), Some("their hash"));
+
+        let elsewhere = theirs("s3://theirs/o0");
+        let taken = files.take_in("mem://test/n0", "o0", &elsewhere).await;
+        assert_eq!(taken.unwrap(), elsewhere);
+    }
+
+    fn row(value: &Literal) -> Row {
+        Row::from_pairs([("o0", value.clone())])
+    }
 }

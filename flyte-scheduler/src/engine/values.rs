@@ -270,7 +270,7 @@ impl Engine {
     /// An attempt that is recorded as begun begins, with inputs that are all inline.
     pub(super) fn begin(&mut self, at: AttemptRef, inputs: Row, lookup: bool) {
         let (number, addr) = (at.execution, at.addr);
-        if inputs.values().iter().any(Literal::has_offloaded) {
+        if inputs.has_offloaded() {
             let loading = Loading {
                 attempt: at.attempt,
                 lookup,

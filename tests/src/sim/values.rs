@@ -229,10 +229,7 @@ impl World {
         let result = match (values, bad) {
             (Some(values), _) => {
                 let row = Row::new(inputs.names().clone(), values).expect("as many as before");
-                assert!(
-                    !row.values().iter().any(Literal::has_offloaded),
-                    "all were read"
-                );
+                assert!(!row.has_offloaded(), "all were read");
                 Ok(row)
             }
             (None, Some(Bad::Now)) if tries + 1 < TRIES => {

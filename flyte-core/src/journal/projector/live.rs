@@ -104,7 +104,7 @@ impl Attempt {
 }
 
 /// The nodes of an execution that are not over, or whose publication is awaited, by frame and
-/// place: one is found without a hash, which is most of what a projection costs otherwise.
+/// place: one is found without a hash.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LiveNodes(Vec<Vec<Option<Box<Live>>>>);
 
@@ -131,8 +131,10 @@ impl LiveNodes {
         nodes[node] = Some(Box::new(live));
     }
 
-    pub(super) fn remove(&mut self, addr: NodeAddr) -> Option<Box<Live>> {
-        let frame = self.0.get_mut(addr.frame.0 as usize)?;
-        frame.get_mut(addr.node.0 as usize)?.take()
+    pub(super) fn remove(&mut self, addr: NodeAddr) {
+        let frame = self.0.get_mut(addr.frame.0 as usize);
+        if let Some(node) = frame.and_then(|f| f.get_mut(addr.node.0 as usize)) {
+            *node = None;
+        }
     }
 }

@@ -19,10 +19,12 @@ use crate::plan::{Plan, Target};
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) row: ExecutionRow,
+    /// What events share; the row has its own.
     pub(super) id: Arc<ExecutionId>,
     frames: Vec<OpenFrame>,
     pub(super) nodes: LiveNodes,
     pub(super) sequence: u64,
+    /// Counted here alone, like the texts of `id`.
     empty: Str,
     /// Set while a plan of it cannot be read.
     held: Option<Held>,
