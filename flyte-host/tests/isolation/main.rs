@@ -1,0 +1,10 @@
+//! Inputs from the field: what a run of the real flytekit gives in a cluster, `flyte-rs run` gives here.
+//!
+//! Each folder of `inputs` is one kind; the head of its main file says what is right. The gate runs each
+//! once; `scripts/test-long isolation` runs each twice in a row, with one slot and with four.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod input;
+mod tree;
