@@ -98,6 +98,10 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// - MUST [store.commit.atomic]: all of the batch or nothing.
     /// - MUST [store.commit.durable]: durable at the level of `batch.durability` on return.
+    /// - MUST [store.commit.torn]: an append whose last bytes a crash left wrong is gone as a whole
+    ///   after a reopen. Earlier commits stay, and later commits follow them.
+    /// - MUST [store.commit.short]: the same holds for an append of which a crash left only the
+    ///   first bytes.
     /// - MUST [store.commit.fenced]: under a stale lease it is `StaleLease` and changes nothing.
     /// - MUST [store.commit.numbered]: `batch.number` follows the lease's last by one; the same
     ///   number with the same bytes again succeeds without effect, other bytes or a gap are
@@ -193,7 +197,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     async fn trim(&self, lease: &Lease, before: u64) -> Result<()>;
 
     /// Deletes what is known of executions that are over, oldest first; needs no lease. Frames go
-    /// by `trim`, plans stay.
+    /// by `trim`, plans stay. `Unsupported` if [`StoreInfo::prune`] is not set.
     ///
     /// - MUST [store.prune.over]: an execution that is not over stays.
     /// - MUST [store.prune.bounds]: one goes only if it ended before `ended_before` and its tenant
@@ -248,6 +252,8 @@ pub struct StoreInfo {
     pub lease_ttl: Option<Duration>,
     /// Whether `credits`, `snapshot` and `trim` are offered.
     pub fleet: bool,
+    /// Whether `prune` is offered.
+    pub prune: bool,
 }
 
 /// What a commit survives.

@@ -164,6 +164,7 @@ impl Store for MemoryStore {
             durability: Durability::Memory,
             lease_ttl: self.timed.as_ref().map(|(ttl, _)| *ttl),
             fleet: true,
+            prune: true,
         }
     }
 

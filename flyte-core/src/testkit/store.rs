@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,6 +26,7 @@ mod lease;
 mod load;
 mod prune;
 mod query;
+mod tear;
 
 use commit::*;
 use fleet::*;
@@ -34,6 +35,7 @@ use lease::*;
 use load::*;
 use prune::*;
 use query::*;
+use tear::*;
 
 use data::{Writer, batch, every_kind, frame, id, plan, submission, submit};
 
@@ -42,7 +44,7 @@ use data::{Writer, batch, every_kind, frame, id, plan, submission, submit};
 /// ```
 /// use flyte_core::contract::{JournalPosition, Lease, Store};
 /// use flyte_core::memory::MemoryStore;
-/// use flyte_core::testkit::store::{StoreHarness, check};
+/// use flyte_core::testkit::store::{StoreFixture, Tear, check};
 /// use std::{sync::Arc, time::Duration};
 ///
 /// #[derive(Debug)]
@@ -51,7 +53,7 @@ use data::{Writer, batch, every_kind, frame, id, plan, submission, submit};
 /// type S = Arc<dyn Store>;
 ///
 /// #[async_trait::async_trait]
-/// impl StoreHarness for Mine {
+/// impl StoreFixture for Mine {
 ///     async fn fresh(&self) -> S { Arc::new(MemoryStore::default()) }
 ///     async fn other(&self, _: &S) -> Option<S> { None }
 ///     async fn reopen(&self, store: S) -> S { store }
@@ -59,6 +61,8 @@ use data::{Writer, batch, every_kind, frame, id, plan, submission, submit};
 ///     async fn expire(&self, _: &S, _: &Lease) -> bool { false }
 ///     async fn damage(&self, _: &S, _: JournalPosition) -> bool { false }
 ///     async fn lose_index(&self, _: &S) -> bool { false }
+///     async fn syncs(&self, _: &S) -> Option<u64> { None }
+///     async fn tear(&self, _: S, _: Tear) -> Option<S> { None }
 /// }
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 /// let report = runtime.block_on(check(&Mine));
@@ -67,7 +71,7 @@ use data::{Writer, batch, every_kind, frame, id, plan, submission, submit};
 /// # Ok::<_, std::io::Error>(())
 /// ```
 #[async_trait]
-pub trait StoreHarness: fmt::Debug + Send + Sync {
+pub trait StoreFixture: fmt::Debug + Send + Sync {
     /// An empty one.
     async fn fresh(&self) -> Arc<dyn Store>;
     /// The same one as another process would open it; `None` if it lives in one process.
@@ -83,9 +87,25 @@ pub trait StoreHarness: fmt::Debug + Send + Sync {
     async fn damage(&self, store: &Arc<dyn Store>, frame: JournalPosition) -> bool;
     /// Throws the index away behind the store's back; `false` if it keeps none.
     async fn lose_index(&self, store: &Arc<dyn Store>) -> bool;
+    /// How many times the store has waited for its disk so far; `None` if that cannot be counted.
+    async fn syncs(&self, store: &Arc<dyn Store>) -> Option<u64>;
+    /// The same store, opened again after its process ended in the middle of its last commit;
+    /// `None` if that cannot be arranged.
+    async fn tear(&self, store: Arc<dyn Store>, tear: Tear) -> Option<Arc<dyn Store>>;
 }
 
-cases! { StoreHarness:
+/// The state in which a crash leaves the bytes that the last commit appended.
+///
+/// Both variants hold the percentage of the bytes that were written as the store gave them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tear {
+    /// The other bytes are missing: the medium ends there.
+    Short(u8),
+    /// The other bytes are there, with a wrong content.
+    Torn(u8),
+}
+
+cases! { StoreFixture:
     "store.cancel" => cancel,
     "store.fenced" => fenced,
     "store.enqueue.kinds" => enqueue_kinds,
@@ -103,6 +123,8 @@ cases! { StoreHarness:
     "store.release" => release,
     "store.commit.atomic" => commit_atomic,
     "store.commit.durable" => commit_durable,
+    "store.commit.torn" => commit_torn,
+    "store.commit.short" => commit_short,
     "store.commit.fenced" => commit_fenced,
     "store.commit.numbered" => commit_numbered,
     "store.commit.opaque" => commit_opaque,
@@ -188,7 +210,7 @@ fn stale<T: fmt::Debug>(what: &str, r: Result<T>) -> Outcome {
 }
 
 /// A lease that has ended, and one of its successor.
-async fn succession(h: &dyn StoreHarness, s: &Arc<dyn Store>) -> Result<(Lease, Lease)> {
+async fn succession(h: &dyn StoreFixture, s: &Arc<dyn Store>) -> Result<(Lease, Lease)> {
     let old = s.claim(SHARD, "first").await?;
     if !h.expire(s, &old).await {
         s.release(&old).await?;
@@ -198,7 +220,7 @@ async fn succession(h: &dyn StoreHarness, s: &Arc<dyn Store>) -> Result<(Lease, 
 }
 
 /// A store with executions of two tenants, some of them ended.
-async fn history(h: &dyn StoreHarness, n: u64) -> Result<(Arc<dyn Store>, Writer)> {
+async fn history(h: &dyn StoreFixture, n: u64) -> Result<(Arc<dyn Store>, Writer)> {
     let s = h.fresh().await;
     let (digest, bytes) = plan();
     s.put_plan(digest, bytes).await?;

@@ -39,6 +39,7 @@ enum Fault {
     PrunesOthers,
     PrunesOnLooking,
     LosesLastSnapshot,
+    HidesPrune,
 }
 
 #[derive(Debug)]
@@ -53,7 +54,10 @@ impl Broken {
 #[async_trait::async_trait]
 impl Store for Broken {
     fn info(&self) -> StoreInfo {
-        self.0.info()
+        StoreInfo {
+            prune: self.1 != Fault::HidesPrune,
+            ..self.0.info()
+        }
     }
     async fn enqueue(&self, shard: ShardId, mut commands: Vec<Command>) -> Result<Vec<Enqueued>> {
         if self.1 == Fault::ForgetsCommands {
@@ -177,7 +181,7 @@ impl Store for Broken {
 
 #[tokio::test]
 async fn broken_stores_are_caught() {
-    let cases: [(Makes<dyn Store>, &str); 16] = [
+    let cases: [(Makes<dyn Store>, &str); 17] = [
         (
             Makes(|| Broken::of(Fault::DropsEmptyFrames)),
             "store.commit.opaque",
@@ -236,6 +240,7 @@ async fn broken_stores_are_caught() {
             Makes(|| Broken::of(Fault::PrunesOnLooking)),
             "store.prune.dry",
         ),
+        (Makes(|| Broken::of(Fault::HidesPrune)), "store.prune.over"),
     ];
     for (harness, id) in cases {
         let report = store::check(&harness).await;

@@ -14,7 +14,7 @@ use flyte_core::testkit::clock::ClockHarness;
 use flyte_core::testkit::policy::PolicyHarness;
 use flyte_core::testkit::registry::RegistryHarness;
 use flyte_core::testkit::secrets::SecretsHarness;
-use flyte_core::testkit::store::StoreHarness;
+use flyte_core::testkit::store::{StoreFixture, Tear};
 
 /// Makes one of something.
 pub(crate) struct Makes<T: ?Sized>(pub(crate) fn() -> Arc<T>);
@@ -26,7 +26,7 @@ impl<T: ?Sized> fmt::Debug for Makes<T> {
 }
 
 #[async_trait::async_trait]
-impl StoreHarness for Makes<dyn Store> {
+impl StoreFixture for Makes<dyn Store> {
     async fn fresh(&self) -> Arc<dyn Store> {
         (self.0)()
     }
@@ -53,6 +53,14 @@ impl StoreHarness for Makes<dyn Store> {
 
     async fn lose_index(&self, _: &Arc<dyn Store>) -> bool {
         false
+    }
+
+    async fn syncs(&self, _: &Arc<dyn Store>) -> Option<u64> {
+        None
+    }
+
+    async fn tear(&self, _: Arc<dyn Store>, _: Tear) -> Option<Arc<dyn Store>> {
+        None
     }
 }
 

@@ -5,6 +5,7 @@ mod broken_stores;
 mod harnesses;
 mod hosts;
 mod lists;
+mod log_store;
 mod references;
 mod scripted;
 mod source;

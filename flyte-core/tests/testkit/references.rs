@@ -14,7 +14,7 @@ use flyte_core::literal::{Literal, LiteralType, Row, SimpleType};
 use flyte_core::memory::{MemoryCache, MemoryRegistry, MemorySecrets, MemoryStore};
 use flyte_core::template::{Secret, TaskTemplate, TypedInterface, Variable};
 use flyte_core::testkit::secrets::SecretsHarness;
-use flyte_core::testkit::store::StoreHarness;
+use flyte_core::testkit::store::{StoreFixture, Tear};
 use flyte_core::testkit::{
     cache, clock, event, host, plugin, policy, registry, secrets, store, task,
 };
@@ -41,7 +41,7 @@ struct Timed(Arc<ManualClock>);
 const TTL: Duration = Duration::from_secs(2);
 
 #[async_trait::async_trait]
-impl StoreHarness for Timed {
+impl StoreFixture for Timed {
     async fn fresh(&self) -> Arc<dyn Store> {
         Arc::new(MemoryStore::with_lease_ttl(TTL, self.0.clone()))
     }
@@ -69,6 +69,14 @@ impl StoreHarness for Timed {
 
     async fn lose_index(&self, _: &Arc<dyn Store>) -> bool {
         false
+    }
+
+    async fn syncs(&self, _: &Arc<dyn Store>) -> Option<u64> {
+        None
+    }
+
+    async fn tear(&self, _: Arc<dyn Store>, _: Tear) -> Option<Arc<dyn Store>> {
+        None
     }
 }
 

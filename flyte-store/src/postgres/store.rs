@@ -89,6 +89,7 @@ impl Store for PostgresStore {
             durability: Durability::Power,
             lease_ttl: Some(self.pool.options.lease_ttl),
             fleet: true,
+            prune: true,
         }
     }
 

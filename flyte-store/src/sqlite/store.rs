@@ -192,6 +192,7 @@ impl Store for SqliteStore {
             durability: Durability::Power,
             lease_ttl: None,
             fleet: true,
+            prune: true,
         }
     }
 

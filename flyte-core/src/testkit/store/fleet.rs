@@ -1,6 +1,6 @@
 use super::*;
 
-pub(super) async fn trim_fenced(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn trim_fenced(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     fleet(&s)?;
     let (old, new) = succession(h, &s).await?;
@@ -14,7 +14,7 @@ pub(super) async fn trim_fenced(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn trim_index(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn trim_index(h: &dyn StoreFixture) -> Outcome {
     let (s, mut w) = history(h, 4).await?;
     fleet(&s)?;
     let all = executions(Tenant::default(), false, 100, None);
@@ -54,7 +54,7 @@ pub(super) async fn trim_index(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn snapshot_read(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn snapshot_read(h: &dyn StoreFixture) -> Outcome {
     let (s, w) = history(h, 3).await?;
     fleet(&s)?;
     let none = s.last_snapshot(SHARD).await?;
@@ -68,7 +68,7 @@ pub(super) async fn snapshot_read(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn snapshot_loads(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn snapshot_loads(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     fleet(&s)?;
     let lease = s.claim(SHARD, "testkit").await?;
@@ -113,7 +113,7 @@ pub(super) fn fleet(s: &Arc<dyn Store>) -> Outcome {
     }
 }
 
-pub(super) async fn snapshot_fenced(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn snapshot_fenced(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     fleet(&s)?;
     let (old, new) = succession(h, &s).await?;
@@ -134,7 +134,7 @@ pub(super) async fn snapshot_fenced(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn trim_guarded(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn trim_guarded(h: &dyn StoreFixture) -> Outcome {
     // Real frames: an index must have seen what goes.
     let (s, w) = history(h, 4).await?;
     fleet(&s)?;
@@ -176,7 +176,7 @@ pub(super) fn want(n: u64) -> CreditRequest {
     }
 }
 
-pub(super) async fn credits_bound(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn credits_bound(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     fleet(&s)?;
     let a = s.claim(ShardId(1), "a").await?;
@@ -199,7 +199,7 @@ pub(super) async fn credits_bound(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn credits_fenced(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn credits_fenced(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     fleet(&s)?;
     let (old, new) = succession(h, &s).await?;

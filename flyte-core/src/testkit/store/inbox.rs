@@ -1,8 +1,10 @@
+use std::time::Instant;
+
 use super::*;
 use crate::limits::VALUES_BYTES_MAX;
 use crate::literal::{Literal, Row};
 
-pub(super) async fn enqueue_kinds(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn enqueue_kinds(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let commands = every_kind();
     s.enqueue(SHARD, commands.clone()).await?;
@@ -14,7 +16,7 @@ pub(super) async fn enqueue_kinds(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn enqueue_durable(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn enqueue_durable(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     ask(&s, SHARD, submit(1, "a", 1)).await?;
     let s = h.reopen(s).await;
@@ -27,7 +29,7 @@ pub(super) async fn enqueue_durable(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn enqueue_idempotent(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn enqueue_idempotent(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let first = ask(&s, SHARD, submit(1, "a", 1)).await?;
     let again = ask(&s, SHARD, submit(1, "a", 1)).await?;
@@ -43,7 +45,7 @@ pub(super) async fn enqueue_idempotent(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn enqueue_order(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn enqueue_order(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let lease = s.claim(SHARD, "testkit").await?;
     for chunk in 0..4 {
@@ -68,7 +70,7 @@ pub(super) async fn enqueue_order(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn enqueue_bounded(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn enqueue_bounded(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let mut long = submit(2, "b", 1);
     if let CommandBody::Submit(s) = &mut long.body {
@@ -92,7 +94,7 @@ pub(super) async fn enqueue_bounded(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn enqueue_name(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn enqueue_name(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     ask(&s, SHARD, submit(1, "a", 1)).await?;
     let same = ask(&s, ShardId(7), submit(2, "a", 1)).await?;
@@ -131,7 +133,7 @@ pub(super) async fn enqueue_name(h: &dyn StoreHarness) -> Outcome {
 pub(super) async fn heard(
     waiter: &Arc<dyn Store>,
     teller: &Arc<dyn Store>,
-    h: &dyn StoreHarness,
+    h: &dyn StoreFixture,
 ) -> Result<Duration> {
     let lease = waiter.claim(SHARD, "testkit").await?;
     let begun = Instant::now();
@@ -152,7 +154,7 @@ pub(super) async fn heard(
     waited
 }
 
-pub(super) async fn enqueue_wake(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn enqueue_wake(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let Some(other) = h.other(&s).await else {
         return Err(not_applicable(
@@ -167,7 +169,7 @@ pub(super) async fn enqueue_wake(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn wait_wakes(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn wait_wakes(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let took = heard(&s, &s, h).await?;
     ensure!(took < Duration::from_secs(2), "it was heard after {took:?}");
@@ -188,7 +190,7 @@ pub(super) async fn wait_wakes(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn wait_idle(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn wait_idle(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     ask(&s, SHARD, submit(1, "a", 1)).await?;
     let lease = s.claim(SHARD, "testkit").await?;

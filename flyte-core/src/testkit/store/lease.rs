@@ -1,6 +1,6 @@
 use super::*;
 
-pub(super) async fn fenced(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn fenced(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let (old, new) = succession(h, &s).await?;
     stale("load", s.load(&old).await.map(|_| ()))?;
@@ -14,7 +14,7 @@ pub(super) async fn fenced(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn claim_ends(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn claim_ends(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let lease = s.claim(SHARD, "first").await?;
     let lasts = s.renew(&lease).await?;
@@ -38,7 +38,7 @@ pub(super) async fn claim_ends(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn claim_exclusive(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn claim_exclusive(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     s.claim(SHARD, "first owner").await?;
     let other = h.other(&s).await;
@@ -58,7 +58,7 @@ pub(super) async fn claim_exclusive(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn claim_epoch(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn claim_epoch(h: &dyn StoreFixture) -> Outcome {
     let mut s = h.fresh().await;
     let mut last = 0;
     for i in 0..4 {
@@ -79,7 +79,7 @@ pub(super) async fn claim_epoch(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn claim_version(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn claim_version(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let lease = s.claim(SHARD, "testkit").await?;
     // A frame as a later version would write it.
@@ -96,7 +96,7 @@ pub(super) async fn claim_version(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn renew_stale(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn renew_stale(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let (old, new) = succession(h, &s).await?;
     stale("renew", s.renew(&old).await)?;
@@ -107,7 +107,7 @@ pub(super) async fn renew_stale(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn release(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn release(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let (old, new) = succession(h, &s).await?;
     s.release(&old).await?;

@@ -1,6 +1,6 @@
 use super::*;
 
-pub(super) async fn load_complete(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn load_complete(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let lease = s.claim(SHARD, "testkit").await?;
     let mut w = Writer::new(&lease);
@@ -20,7 +20,7 @@ pub(super) async fn load_complete(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn load_inbox(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn load_inbox(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let commands = (0..3).map(|i| submit(i, &format!("e{i}"), 0)).collect();
     s.enqueue(SHARD, commands).await?;
@@ -46,7 +46,7 @@ pub(super) async fn load_inbox(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn load_corrupt(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn load_corrupt(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let lease = s.claim(SHARD, "testkit").await?;
     let mut w = Writer::new(&lease);
@@ -76,7 +76,7 @@ pub(super) async fn load_corrupt(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn plan_durable(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn plan_durable(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let (digest, bytes) = plan();
     s.put_plan(digest, bytes.clone()).await?;
@@ -86,7 +86,7 @@ pub(super) async fn plan_durable(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn plan_verified(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn plan_verified(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let (digest, bytes) = plan();
     match s.get_plan(digest).await {
@@ -103,7 +103,7 @@ pub(super) async fn plan_verified(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn frames_order(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn frames_order(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     let lease = s.claim(SHARD, "testkit").await?;
     let mut w = Writer::new(&lease);

@@ -15,6 +15,21 @@ pub(super) fn everything() -> Prune {
     }
 }
 
+/// A store without `prune` says so, and is not asked for more.
+async fn offered(s: &Arc<dyn Store>) -> Outcome {
+    if s.info().prune {
+        return Ok(());
+    }
+    match s.prune(&everything()).await {
+        Err(e) if e.kind() == ErrorKind::Unsupported => {
+            Err(not_applicable("its `info` does not offer `prune`"))
+        }
+        other => Err(Failure::Broken(format!(
+            "its `info` does not offer `prune`, which answers {other:?}, not `Unsupported`"
+        ))),
+    }
+}
+
 fn gone(pruned: &Pruned) -> Vec<&str> {
     pruned.executions.iter().map(|id| &*id.name).collect()
 }
@@ -33,9 +48,10 @@ fn wanted(what: &str, have: &[impl AsRef<str>], want: &[&str]) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn prune_over(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn prune_over(h: &dyn StoreFixture) -> Outcome {
     // Every third is another tenant's, every second is over.
     let (s, _) = history(h, 8).await?;
+    offered(&s).await?;
     let pruned = s.prune(&everything()).await?;
     wanted("gone", &gone(&pruned), &["e2", "e4", "e8"])?;
     let left = rows(&s, Tenant::default()).await?;
@@ -43,8 +59,9 @@ pub(super) async fn prune_over(h: &dyn StoreHarness) -> Outcome {
     wanted("again", &gone(&s.prune(&everything()).await?), &[])
 }
 
-pub(super) async fn prune_bounds(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn prune_bounds(h: &dyn StoreFixture) -> Outcome {
     let (s, w) = history(h, 16).await?;
+    offered(&s).await?;
     // Of the default tenant e2, e4, e8, e10, e14 and e16 are over.
     let mut bound = everything();
     bound.keep = 4;
@@ -79,15 +96,17 @@ pub(super) async fn prune_bounds(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn prune_spare(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn prune_spare(h: &dyn StoreFixture) -> Outcome {
     let (s, _) = history(h, 8).await?;
+    offered(&s).await?;
     let mut bound = everything();
     bound.spare = ["e4".into()].into();
     wanted("gone", &gone(&s.prune(&bound).await?), &["e2", "e8"])
 }
 
-pub(super) async fn prune_only(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn prune_only(h: &dyn StoreFixture) -> Outcome {
     let (s, mut w) = history(h, 8).await?;
+    offered(&s).await?;
     let mut bound = everything();
     bound.only = Some(["e4".into(), "e8".into()].into());
     bound.spare = ["e8".into()].into();
@@ -98,8 +117,9 @@ pub(super) async fn prune_only(h: &dyn StoreHarness) -> Outcome {
     wanted("of none", &gone(&s.prune(&bound).await?), &[])
 }
 
-pub(super) async fn prune_parent(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn prune_parent(h: &dyn StoreFixture) -> Outcome {
     let (s, mut w) = history(h, 1).await?;
+    offered(&s).await?;
     w.child(&s, 2, Some("e1"), false, true).await?;
     wanted(
         "beside its parent",
@@ -114,8 +134,9 @@ pub(super) async fn prune_parent(h: &dyn StoreHarness) -> Outcome {
     wanted("with its parent", &gone(&both), &["e1", "e2"])
 }
 
-pub(super) async fn prune_gone(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn prune_gone(h: &dyn StoreFixture) -> Outcome {
     let (s, mut w) = history(h, 2).await?;
+    offered(&s).await?;
     s.prune(&everything()).await?;
     // Another execution goes on, and the index with it.
     w.execution(&s, 3, false, true).await?;
@@ -156,8 +177,9 @@ pub(super) async fn prune_gone(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn prune_dry(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn prune_dry(h: &dyn StoreFixture) -> Outcome {
     let (s, _) = history(h, 4).await?;
+    offered(&s).await?;
     let before = rows(&s, Tenant::default()).await?;
     let mut look = everything();
     look.dry_run = true;
@@ -168,8 +190,9 @@ pub(super) async fn prune_dry(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn prune_commands(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn prune_commands(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
+    offered(&s).await?;
     let abort = || Command {
         id: crate::contract::CommandId(5),
         body: CommandBody::Release { execution: id("a") },

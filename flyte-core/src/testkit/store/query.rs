@@ -1,6 +1,6 @@
 use super::*;
 
-pub(super) async fn query_rebuilt(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn query_rebuilt(h: &dyn StoreFixture) -> Outcome {
     let (s, mut w) = history(h, 5).await?;
     let all = executions(Tenant::default(), false, 100, None);
     let nodes = Query::Nodes {
@@ -21,7 +21,7 @@ pub(super) async fn query_rebuilt(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn shards(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn shards(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     ask(&s, ShardId(8), submit(1, "a", 1)).await?;
     let lease = s.claim(SHARD, "testkit").await?;
@@ -42,7 +42,7 @@ pub(super) async fn shards(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn health(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn health(h: &dyn StoreFixture) -> Outcome {
     let (s, _) = history(h, 3).await?;
     let health = s.health().await?;
     ensure!(health.problems.is_empty(), "wrong: {:?}", health.problems);
@@ -74,7 +74,7 @@ pub(super) fn names(rows: &[IndexRow]) -> Vec<String> {
     rows.iter().map(name).collect()
 }
 
-pub(super) async fn query_tenant(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn query_tenant(h: &dyn StoreFixture) -> Outcome {
     let (s, _) = history(h, 7).await?;
     let other = Tenant::new("other", "development");
     let mine = s
@@ -122,7 +122,7 @@ pub(super) async fn query_tenant(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn query_lags(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn query_lags(h: &dyn StoreFixture) -> Outcome {
     let (s, mut w) = history(h, 2).await?;
     let all = executions(Tenant::default(), false, 100, None);
     // It may lag, but not for ever; and it says up to where.
@@ -175,7 +175,7 @@ pub(super) async fn query_lags(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn query_paging(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn query_paging(h: &dyn StoreFixture) -> Outcome {
     let (s, mut w) = history(h, 13).await?;
     let all = s
         .query(&executions(Tenant::default(), false, 100, None))
@@ -224,7 +224,7 @@ pub(super) async fn query_paging(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn locate(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn locate(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     ask(&s, SHARD, submit(1, "a", 1)).await?;
     ask(&s, ShardId(8), submit(2, "b", 1)).await?;
@@ -243,7 +243,7 @@ pub(super) async fn locate(h: &dyn StoreHarness) -> Outcome {
     Ok(())
 }
 
-pub(super) async fn tenants(h: &dyn StoreHarness) -> Outcome {
+pub(super) async fn tenants(h: &dyn StoreFixture) -> Outcome {
     let s = h.fresh().await;
     ensure!(s.tenants().await?.is_empty(), "an empty store has tenants");
     let mut wanted = Vec::new();

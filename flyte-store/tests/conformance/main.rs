@@ -8,9 +8,13 @@ use std::time::Duration;
 use flyte_core::contract::{Cache, JournalPosition, Lease, Registry, Store};
 use flyte_core::testkit::cache::CacheHarness;
 use flyte_core::testkit::registry::RegistryHarness;
-use flyte_core::testkit::store::StoreHarness;
+use flyte_core::testkit::store::{StoreFixture, Tear};
 use flyte_core::testkit::{cache, registry, store};
 use flyte_store::SqliteStore;
+
+mod wal;
+
+use wal::Wal;
 
 /// A file for each store.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ impl Files {
 }
 
 #[async_trait::async_trait]
-impl StoreHarness for Files {
+impl StoreFixture for Files {
     async fn fresh(&self) -> Arc<dyn Store> {
         self.next()
     }
@@ -90,6 +94,25 @@ impl StoreHarness for Files {
         )
         .unwrap();
         true
+    }
+
+    /// At the level `Power` SQLite syncs its log once for each transaction.
+    async fn syncs(&self, _: &Arc<dyn Store>) -> Option<u64> {
+        let wal = Wal::of(&self.last.lock().unwrap());
+        Some(wal.commits.len() as u64)
+    }
+
+    async fn tear(&self, store: Arc<dyn Store>, tear: Tear) -> Option<Arc<dyn Store>> {
+        let of = self.last.lock().unwrap().clone();
+        let mut wal = Wal::of(&of);
+        wal.cut(tear);
+        // The files as they are now: closing the store would write the log back.
+        let to = of.with_extension("cut.db");
+        std::fs::copy(&of, &to).unwrap();
+        std::fs::write(Wal::beside(&to), &wal.bytes).unwrap();
+        drop(store);
+        *self.last.lock().unwrap() = to;
+        Some(self.again())
     }
 }
 
