@@ -13,10 +13,15 @@
 //! Invariant: nothing about a job is kept in memory only.
 #![deny(missing_docs)]
 
+mod ending;
 mod folder;
+mod leader;
+mod logs;
 mod options;
 mod plugin;
+mod status;
 mod template;
+mod wrapper;
 
 pub use options::ProcessOptions;
 pub use plugin::ProcessPlugin;

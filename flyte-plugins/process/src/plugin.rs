@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use flyte_core::contract::{
-    JobHandle, JobOutputs, JobPhase, JobStatus, LaunchContext, LaunchRequest, Launched,
-    LookupRequest, Plugin, PluginCapabilities, PluginInfo, Prepared, StatusSink, TaskLog,
+    JobHandle, JobStatus, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
+    PluginCapabilities, PluginInfo, Prepared, StatusSink,
 };
 use flyte_core::id::Digest;
-use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::Row;
 use flyte_core::template::{Container, MountRequirement, TaskTarget, TaskTemplate};
 use flyte_core::{Error, ErrorKind, Result, Retry};
@@ -185,54 +184,6 @@ impl ProcessPlugin {
         }
         Ok(env)
     }
-
-    fn status(&self, folder: &Folder) -> std::io::Result<JobStatus> {
-        let log = |name: &str| TaskLog {
-            name: name.into(),
-            uri: format!("file://{}", folder.0.join(name).display()).into(),
-        };
-        let logs = vec![log("stdout.log"), log("stderr.log")];
-        let prefix = folder.job().map(|j| j.output_prefix).unwrap_or_default();
-        let failed = |origin, code: &str, message: String| JobPhase::Failed {
-            error: ExecutionError::new(origin, code, message),
-            recoverable: true,
-            outputs: Some(prefix.clone()),
-        };
-        let (version, phase) = match folder.seen()? {
-            Seen::Missing => (3, JobPhase::Missing),
-            Seen::Prepared => (1, JobPhase::Initializing),
-            Seen::Running => {
-                if folder.0.join("aborted").exists() {
-                    // The grace may be over.
-                    folder.abort(false)?;
-                }
-                (2, JobPhase::Running)
-            }
-            Seen::Exited(0) => (3, JobPhase::Succeeded(JobOutputs::Prefix(prefix))),
-            Seen::Exited(_) if folder.0.join("aborted").exists() => (3, JobPhase::Aborted),
-            Seen::Exited(code) => {
-                // 137 and 247: somebody killed it, mostly for want of memory.
-                let system = matches!(code, 137 | 247);
-                let origin = if system {
-                    ErrorOrigin::System
-                } else {
-                    ErrorOrigin::User
-                };
-                let how = match code {
-                    c if c > 128 => format!("ended by signal {}", c - 128),
-                    c => format!("exit status {c}"),
-                };
-                let text = format!("the process: {how}\n{}", folder.tail("stderr.log", 4096));
-                (3, failed(origin, "ProcessExited", text))
-            }
-            Seen::Lost if folder.0.join("aborted").exists() => (3, JobPhase::Aborted),
-            Seen::Lost => {
-                let text = "the process and its wrapper are gone; nobody saw how it ended";
-                (3, failed(ErrorOrigin::System, "ProcessLost", text.into()))
-            }
-        };
-        Ok(JobStatus::new(version, phase).with_logs(logs))
-    }
 }
 
 #[async_trait]
@@ -281,7 +232,8 @@ impl Plugin for ProcessPlugin {
     async fn observe(&self, handles: &[JobHandle]) -> Vec<Result<JobStatus>> {
         let one = |h: &JobHandle| {
             let folder = folder(h);
-            self.status(&folder)
+            folder
+                .status()
                 .map_err(|e| io_error("observe", &folder.0, e))
         };
         handles.iter().map(one).collect()
@@ -297,13 +249,9 @@ impl Plugin for ProcessPlugin {
 
     async fn finalize(&self, handle: &JobHandle) -> Result<()> {
         let folder = folder(handle);
-        let rest = || -> std::io::Result<()> {
-            if folder.0.join("aborted").exists() && folder.group_is_alive()? {
-                folder.kill_rest()?;
-            }
-            Ok(())
-        };
-        rest().map_err(|e| io_error("finalize", &folder.0, e))
+        folder
+            .finalize()
+            .map_err(|e| io_error("finalize", &folder.0, e))
     }
 
     async fn watch(&self, _: Arc<dyn StatusSink>) -> Result<()> {

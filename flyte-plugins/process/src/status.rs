@@ -1,0 +1,57 @@
+use std::io;
+
+use flyte_core::contract::{JobOutputs, JobPhase, JobStatus, TaskLog};
+use flyte_core::journal::{ErrorOrigin, ExecutionError};
+
+use crate::folder::{Folder, Seen};
+
+impl Folder {
+    /// How the attempt is, in the terms of the contract.
+    pub(crate) fn status(&self) -> io::Result<JobStatus> {
+        let log = |name: &str| TaskLog {
+            name: name.into(),
+            uri: format!("file://{}", self.0.join(name).display()).into(),
+        };
+        let logs = vec![log("stdout.log"), log("stderr.log")];
+        let prefix = self.job().map(|j| j.output_prefix).unwrap_or_default();
+        let failed = |origin, code: &str, message: String| JobPhase::Failed {
+            error: ExecutionError::new(origin, code, message),
+            recoverable: true,
+            outputs: Some(prefix.clone()),
+        };
+        let (version, phase) = match self.seen()? {
+            Seen::Missing => (3, JobPhase::Missing),
+            Seen::Prepared => (1, JobPhase::Initializing),
+            Seen::Running => {
+                if self.0.join("aborted").exists() {
+                    // The grace may be over.
+                    self.abort(false)?;
+                }
+                (2, JobPhase::Running)
+            }
+            Seen::Exited(0) => (3, JobPhase::Succeeded(JobOutputs::Prefix(prefix))),
+            Seen::Exited(_) if self.0.join("aborted").exists() => (3, JobPhase::Aborted),
+            Seen::Exited(code) => {
+                // 137 and 247: somebody killed it, mostly for want of memory.
+                let system = matches!(code, 137 | 247);
+                let origin = if system {
+                    ErrorOrigin::System
+                } else {
+                    ErrorOrigin::User
+                };
+                let how = match code {
+                    c if c > 128 => format!("ended by signal {}", c - 128),
+                    c => format!("exit status {c}"),
+                };
+                let text = format!("the process: {how}\n{}", self.tail("stderr.log", 4096));
+                (3, failed(origin, "ProcessExited", text))
+            }
+            Seen::Lost if self.0.join("aborted").exists() => (3, JobPhase::Aborted),
+            Seen::Lost => {
+                let text = "the process and its wrapper are gone; nobody saw how it ended";
+                (3, failed(ErrorOrigin::System, "ProcessLost", text.into()))
+            }
+        };
+        Ok(JobStatus::new(version, phase).with_logs(logs))
+    }
+}
