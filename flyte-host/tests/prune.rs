@@ -1,5 +1,7 @@
 //! Old executions go: rows, names, journal and files; and a store that is pruned stops growing.
 
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -449,11 +451,27 @@ async fn no_empty_folder_is_left_of_what_was_pruned() {
     let own = folder_of(&root, "a");
     let raw = root.join("raw").join(own.file_name().unwrap());
     std::fs::create_dir_all(raw.join("zz/empty")).unwrap();
-    // What an upload that was cut off leaves is listed by nobody.
+    // Names that a store of files does not list, or cannot read.
     std::fs::write(own.join("cut#1"), "half").unwrap();
+    let names: [&[u8]; 4] = [b"a%20b?", b".hidden", "größe\n".as_bytes(), b"caf\xe9"];
+    for name in names {
+        std::fs::write(raw.join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
+    }
+    let closed = std::fs::Permissions::from_mode(0o500);
+    std::fs::set_permissions(raw.join("zz"), closed).unwrap();
+    let outside = folder.path().join("outside");
+    std::fs::write(&outside, "stays").unwrap();
+    std::os::unix::fs::symlink(folder.path(), raw.join("link")).unwrap();
+    let would = PruneBounds {
+        dry_run: true,
+        ..beyond(1)
+    };
+    let would = pruner.prune(&id("").tenant, &would).await.unwrap();
     let report = pruner.prune(&id("").tenant, &beyond(1)).await.unwrap();
+    assert_eq!(report, would);
     assert_eq!(called(&report.executions), ["a"]);
-    assert_eq!(report.files, 1);
+    assert_eq!(report.files, 7);
+    assert!(outside.is_file(), "what a link leads to is not followed");
     assert!(!own.exists() && !raw.exists());
     assert!(root.join("raw").is_dir(), "others may begin to write there");
     assert_eq!(walk(&folder_of(&root, "b")).len(), 1);

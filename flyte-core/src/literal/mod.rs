@@ -14,6 +14,7 @@ mod scalar;
 mod strip;
 mod time;
 mod types;
+mod uris;
 mod value;
 mod weight;
 
@@ -36,4 +37,5 @@ pub use types::{
     BlobType, Column, Dimensionality, EnumType, LiteralType, SchemaColumn, SchemaColumnType,
     SchemaType, SimpleType, StructuredDatasetType, TypeKind, TypeStructure,
 };
+pub use uris::{NewUri, UriAt, UriKind, map_uris};
 pub use value::Literal;

@@ -3,8 +3,10 @@
 
 mod blobs;
 mod children;
+mod disk;
 mod files;
 mod jobs;
+mod outputs;
 mod plans;
 mod pushed;
 mod results;

@@ -10,6 +10,7 @@ use flyte_core::object_store::{ObjectStore, path::Path};
 use flyte_core::{Error, ErrorKind};
 
 use super::files::path_of;
+use super::outputs;
 use super::values::ValueFiles;
 use crate::engine::{Effect, Input, TaskFailure};
 use crate::mail::{Mailbox, Message};
@@ -117,7 +118,10 @@ impl World {
                 failure,
             } => {
                 let result = match self.files(&prefix, self.outputs_max).await {
-                    Ok(files) => judge(&files, &declared, failure),
+                    Ok(files) => {
+                        let judged = judge(&files, &declared, failure);
+                        outputs::settle(&self.root, &declared, judged).await
+                    }
                     Err(e) => Err(TaskFailure::recoverable(ExecutionError::new(
                         ErrorOrigin::System,
                         "OutputsNotFound",

@@ -216,15 +216,204 @@ fn what_lies_elsewhere_is_not_looked_at() {
     assert!(told.ends_with("was not there when it was stored"), "{told}");
 }
 
-#[test]
-fn local_files_have_two_forms_of_uri() {
+#[tokio::test]
+async fn local_files_have_two_forms_of_uri() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
-    block_on(store.put(&"f".into(), "text".into())).unwrap();
-    let files = ResultFiles::new(&store, "/data");
-    let mut artifact = artifact(&["file:///data/f", "/data/f", "/database/f"]);
-    artifact.blobs = block_on(files.note(&artifact.outputs)).unwrap();
+    store.put(&"f".into(), "text".into()).await.unwrap();
+    let files = ResultFiles::new(&store, "/data-in-memory");
+    let uris = [
+        "file:///data-in-memory/f",
+        "/data-in-memory/f",
+        "/data-in-memory-too/f",
+    ];
+    let mut artifact = artifact(&uris);
+    artifact.blobs = files.note(&artifact.outputs).await.unwrap();
     assert_eq!(artifact.blobs.len(), 2);
-    assert_eq!(block_on(files.lost(&artifact)).unwrap(), None);
-    block_on(store.put(&"f".into(), "TEXT".into())).unwrap();
-    assert!(block_on(files.lost(&artifact)).unwrap().is_some());
+    assert_eq!(files.lost(&artifact).await.unwrap(), None);
+    store.put(&"f".into(), "TEXT".into()).await.unwrap();
+    assert!(files.lost(&artifact).await.unwrap().is_some());
+}
+
+/// A root on this machine, with a store of files that knows nothing of it.
+struct Disk {
+    folder: tempfile::TempDir,
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            store: Arc::new(InMemory::new()),
+        }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn root(&self) -> &str {
+        self.folder.path().to_str().unwrap()
+    }
+
+    async fn publish(&self, names: &[&str]) -> Result<Artifact> {
+        let uris: Vec<String> = names
+            .iter()
+            .map(|n| format!("{}/{n}", self.root()))
+            .collect();
+        let uris: Vec<&str> = uris.iter().map(|u| &**u).collect();
+        let mut artifact = artifact(&uris);
+        let files = ResultFiles::new(&self.store, self.root());
+        artifact.blobs = files.note(&artifact.outputs).await?;
+        Ok(artifact)
+    }
+
+    async fn lost(&self, artifact: &Artifact) -> Option<String> {
+        let files = ResultFiles::new(&self.store, self.root());
+        let lost = files.lost(artifact).await.unwrap();
+        lost.map(|text| text.replace(self.root(), "ROOT"))
+    }
+}
+
+const NAMES: [&str; 13] = [
+    "part#1", "#", "100%", "a%20b", "q?", "s*", "b[1]", " lead", ".hidden", "größe", "名", "a\nb",
+    "..x",
+];
+
+#[tokio::test]
+async fn every_name_of_this_machine_is_noted_and_compared() {
+    for name in NAMES {
+        let disk = Disk::new();
+        disk.write(name, "alone");
+        disk.write(&format!("d/{name}"), "inside");
+        disk.write(&format!("d/{name}.d/{name}"), "deep");
+        let artifact = disk.publish(&[name, "d"]).await.unwrap();
+        assert_eq!(disk.lost(&artifact).await, None, "{name}");
+        for (path, had) in [
+            (name.to_owned(), "alone"),
+            (format!("d/{name}"), "inside"),
+            (format!("d/{name}.d/{name}"), "deep"),
+        ] {
+            disk.write(&path, "other");
+            let told = disk.lost(&artifact).await.unwrap_or_default();
+            assert!(told.contains("had"), "{path}: {told}");
+            std::fs::remove_file(disk.path(&path)).unwrap();
+            let told = disk.lost(&artifact).await.unwrap_or_default();
+            let wanted = ["gone", "lost its file", "was a file"];
+            assert!(wanted.iter().any(|w| told.contains(w)), "{path}: {told}");
+            disk.write(&path, had);
+        }
+        assert_eq!(disk.lost(&artifact).await, None, "{name}");
+        disk.write(&format!("d/{name}+"), "new");
+        let told = disk.lost(&artifact).await.unwrap();
+        assert!(told.contains("has a new file"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn empty_folders_are_noted_and_compared() {
+    let disk = Disk::new();
+    std::fs::create_dir_all(disk.path("none")).unwrap();
+    std::fs::create_dir_all(disk.path("deep/a/b")).unwrap();
+    std::fs::create_dir_all(disk.path("deep/c")).unwrap();
+    disk.write("mixed/f", "text");
+    std::fs::create_dir_all(disk.path("mixed/e")).unwrap();
+    let none = disk.publish(&["none"]).await.unwrap();
+    let deep = disk.publish(&["deep"]).await.unwrap();
+    let mixed = disk.publish(&["mixed"]).await.unwrap();
+    let noted = |a: &Artifact| -> Vec<String> {
+        let files = a.blobs[0].files.iter();
+        files.map(|f| f.path.to_string()).collect()
+    };
+    assert_eq!(noted(&none), ["/"]);
+    assert_eq!(noted(&deep), ["a/b/", "c/"]);
+    assert_eq!(noted(&mixed), ["e/", "f"]);
+    for artifact in [&none, &deep, &mixed] {
+        assert_eq!(disk.lost(artifact).await, None);
+    }
+    disk.write("none/f", "");
+    std::fs::remove_dir(disk.path("deep/a/b")).unwrap();
+    std::fs::remove_dir(disk.path("mixed/e")).unwrap();
+    let told = disk.lost(&none).await.unwrap();
+    assert_eq!(told, "`ROOT/none` has a new file `f`");
+    let told = disk.lost(&deep).await.unwrap();
+    assert_eq!(told, "`ROOT/deep` lost its empty folder `a/b/`");
+    let told = disk.lost(&mixed).await.unwrap();
+    assert_eq!(told, "`ROOT/mixed` lost its empty folder `e/`");
+    std::fs::create_dir_all(disk.path("mixed/e")).unwrap();
+    std::fs::create_dir_all(disk.path("mixed/g")).unwrap();
+    let told = disk.lost(&mixed).await.unwrap();
+    assert_eq!(told, "`ROOT/mixed` has a new empty folder `g/`");
+    std::fs::remove_dir_all(disk.path("none")).unwrap();
+    assert_eq!(disk.lost(&none).await.unwrap(), "`ROOT/none` is gone");
+}
+
+#[tokio::test]
+async fn a_link_counts_as_its_file_or_by_its_target() {
+    let disk = Disk::new();
+    disk.write("file", "text");
+    std::fs::create_dir_all(disk.path("d")).unwrap();
+    let link = |to: &str, name: &str| {
+        let at = disk.path(name);
+        let _none = std::fs::remove_file(&at);
+        std::os::unix::fs::symlink(to, at).unwrap();
+    };
+    link("../file", "d/file");
+    link("..", "d/round");
+    link("nowhere", "d/dead");
+    let artifact = disk.publish(&["d"]).await.unwrap();
+    assert_eq!(
+        artifact.blobs[0].files.len(),
+        3,
+        "no link is followed in a circle"
+    );
+    assert_eq!(disk.lost(&artifact).await, None);
+    link("elsewher", "d/dead");
+    assert!(disk.lost(&artifact).await.is_some());
+    link("nowhere", "d/dead");
+    disk.write("file", "TEXT");
+    let told = disk.lost(&artifact).await.unwrap();
+    assert!(
+        told.ends_with("file `file` that has other bytes than it had"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_utf8_is_an_error_that_shows_it() {
+    use std::os::unix::ffi::OsStrExt;
+    let disk = Disk::new();
+    disk.write("d/in/f", "");
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    std::fs::write(disk.path("d/in").join(name), "").unwrap();
+    let e = disk.publish(&["d"]).await.unwrap_err();
+    assert!(e.message().contains("`in/caf\\xe9` is not UTF-8"), "{e}");
+}
+
+#[tokio::test]
+async fn an_empty_folder_of_a_cloud_is_nothing_below_its_uri() {
+    let bench = Bench::with(&[]);
+    let folder = BlobType {
+        format: "".into(),
+        dimensionality: Dimensionality::Multipart,
+    };
+    let mut artifact = artifact(&[]);
+    let blob = Literal::Blob(Arc::new(Blob::new(ours("d"), folder)));
+    artifact.outputs = Row::from_pairs([("o0", blob)]);
+    artifact.blobs = bench.files().note(&artifact.outputs).await.unwrap();
+    assert_eq!(bench.files().lost(&artifact).await.unwrap(), None);
+    bench
+        .files()
+        .blobs
+        .put(&"d/1".into(), "".into())
+        .await
+        .unwrap();
+    let told = bench.files().lost(&artifact).await.unwrap().unwrap();
+    assert!(told.ends_with("has a new file `1`"), "{told}");
 }
