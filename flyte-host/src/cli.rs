@@ -7,8 +7,63 @@ use flyte_core::id::Tenant;
 #[derive(Debug, Parser)]
 #[command(name = "flyte-rs", version)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Options that every command takes, before or after its name.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Common {
+    /// The store of executions: `memory` (for `run` only), `sqlite:PATH` or `postgres://...`.
+    ///
+    /// Default: the variable `FLYTE_STORE`. Without it `run` and `doctor` use `.flyte/flyte.db`;
+    /// other commands read that file and each store that a run of this folder has used. `graph`
+    /// reads no store.
+    #[arg(long, global = true)]
+    pub(crate) store: Option<String>,
+    /// The place of files: a folder, `s3://BUCKET/PREFIX`, `gs://...` or `az://...`.
+    ///
+    /// Default: the variable `FLYTE_BLOBS`. Without it `run` uses `.flyte/data`; other commands use
+    /// the place that the run of the execution used. `graph`, `timeline` and `get` of lists read no
+    /// files.
+    #[arg(long, global = true)]
+    pub(crate) blobs: Option<String>,
+    /// The project: that of a new execution (default `flytesnacks`), else only its executions.
+    #[arg(long, global = true)]
+    pub(crate) project: Option<String>,
+    /// The domain: that of a new execution (default `development`), else only its executions.
+    #[arg(long, global = true)]
+    pub(crate) domain: Option<String>,
+    /// One JSON value on stdout.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The Python interpreter of `run`, `graph` and `doctor`; with `--install` the one that
+    /// .flyte/venv is made from.
+    ///
+    /// An execution keeps the interpreter that it started with: commands that continue it refuse
+    /// another one. Commands that neither read code nor run tasks do not use it.
+    #[arg(long, global = true)]
+    pub(crate) python: Option<PathBuf>,
+}
+
+impl Common {
+    /// Whether a tenant is that of `--project` and `--domain`, as far as they are given.
+    pub(crate) fn fits(&self, tenant: &Tenant) -> bool {
+        let fits = |want: &Option<String>, have: &str| want.as_ref().is_none_or(|w| w == have);
+        fits(&self.project, &tenant.project) && fits(&self.domain, &tenant.domain)
+    }
+
+    /// The tenant of what is new.
+    pub(crate) fn tenant(&self) -> Tenant {
+        let default = Tenant::default();
+        Tenant::new(
+            self.project.as_deref().unwrap_or(&default.project),
+            self.domain.as_deref().unwrap_or(&default.domain),
+        )
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -20,10 +75,6 @@ pub(crate) enum Command {
     Resume {
         /// Only this one.
         execution: Option<String>,
-        #[command(flatten)]
-        whose: Whose,
-        #[arg(long)]
-        json: bool,
     },
     /// End an execution for good.
     Abort {
@@ -31,18 +82,10 @@ pub(crate) enum Command {
         /// Why.
         #[arg(long, default_value = "aborted by hand")]
         reason: String,
-        #[command(flatten)]
-        whose: Whose,
-        #[arg(long)]
-        json: bool,
     },
     /// Let a parked execution go on.
     Release {
         execution: String,
-        #[command(flatten)]
-        whose: Whose,
-        #[arg(long)]
-        json: bool,
     },
     /// Give a signal that a gate of an execution waits for.
     Signal {
@@ -52,10 +95,6 @@ pub(crate) enum Command {
         /// Its value; `true` or `false` for an approval.
         #[arg(allow_hyphen_values = true)]
         value: String,
-        #[command(flatten)]
-        whose: Whose,
-        #[arg(long)]
-        json: bool,
     },
     /// Run the training pipeline of the examples, written in Rust; the second time it is cached.
     #[cfg(feature = "demo")]
@@ -69,8 +108,6 @@ pub(crate) enum Command {
         /// Draws who is held out, and what each tree sees.
         #[arg(long, default_value_t = 7)]
         seed: u32,
-        #[arg(long)]
-        json: bool,
     },
     /// Show what there is.
     Get {
@@ -82,64 +119,23 @@ pub(crate) enum Command {
     /// Draw nodes and attempts of an execution over time, as SVG.
     Timeline {
         execution: String,
-        #[command(flatten)]
-        whose: Whose,
         /// Where the picture goes; `-` is stdout.
         #[arg(short, long, value_name = "FILE", default_value = "-")]
         out: PathBuf,
     },
     Prune(crate::prune::PruneArguments),
     /// Say whether a run would work here.
-    Doctor {
-        /// The Python interpreter that a run would be given.
-        #[arg(long)]
-        python: Option<PathBuf>,
-        #[arg(long)]
-        json: bool,
-    },
+    Doctor,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum What {
     /// All executions.
-    Executions {
-        #[command(flatten)]
-        whose: Whose,
-        #[arg(long)]
-        json: bool,
-    },
+    Executions,
     /// One execution.
-    Execution {
-        name: String,
-        #[command(flatten)]
-        whose: Whose,
-        #[arg(long)]
-        json: bool,
-    },
+    Execution { name: String },
     /// The nodes of an execution.
-    Nodes {
-        name: String,
-        #[command(flatten)]
-        whose: Whose,
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// Whose executions; of every tenant if neither is given.
-#[derive(Args, Debug)]
-pub(crate) struct Whose {
-    #[arg(long)]
-    project: Option<String>,
-    #[arg(long)]
-    domain: Option<String>,
-}
-
-impl Whose {
-    pub(crate) fn fits(&self, tenant: &Tenant) -> bool {
-        let fits = |want: &Option<String>, have: &str| want.as_ref().is_none_or(|w| w == have);
-        fits(&self.project, &tenant.project) && fits(&self.domain, &tenant.domain)
-    }
+    Nodes { name: String },
 }
 
 #[derive(Args, Debug)]
@@ -150,27 +146,12 @@ pub(crate) struct RunArguments {
     /// Put pinned flytekit, and the requirements.txt beside the file, into .flyte/venv.
     #[arg(long)]
     pub(crate) install: bool,
-    /// The Python interpreter; with `--install` the one that .flyte/venv is made from.
-    #[arg(long)]
-    pub(crate) python: Option<PathBuf>,
     /// The code of a package that brings none.
     #[arg(long)]
     pub(crate) source: Option<PathBuf>,
-    #[arg(long, default_value = "flytesnacks")]
-    pub(crate) project: String,
-    #[arg(long, default_value = "development")]
-    pub(crate) domain: String,
     /// The execution's name.
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// `memory`, `sqlite:PATH` or `postgres://...`; else what the variable `FLYTE_STORE` says,
-    /// which counts for all commands.
-    #[arg(long)]
-    pub(crate) store: Option<String>,
-    /// Where files are: a folder, `s3://BUCKET/PREFIX`, `gs://...`, `az://...`; else what the
-    /// variable `FLYTE_BLOBS` says, which counts for all commands; else `.flyte/data`.
-    #[arg(long)]
-    pub(crate) blobs: Option<String>,
     /// Store output values of more bytes as files of their own, beside the other files, and read
     /// them where they are used; at least 262144. Else what the variable `FLYTE_OFFLOAD_ABOVE`
     /// says, which counts for all commands; else all values stay in the database.
@@ -188,9 +169,6 @@ pub(crate) struct RunArguments {
     /// Compute everything anew and replace what the cache has.
     #[arg(long)]
     pub(crate) overwrite_cache: bool,
-    /// One JSON object on stdout.
-    #[arg(long)]
-    pub(crate) json: bool,
     /// List the items of arrays, too; else they are counted.
     #[arg(long)]
     pub(crate) items: bool,
@@ -218,9 +196,6 @@ pub(crate) struct GraphArguments {
     /// Put pinned flytekit, and the requirements.txt beside the file, into .flyte/venv.
     #[arg(long)]
     pub(crate) install: bool,
-    /// The Python interpreter; with `--install` the one that .flyte/venv is made from.
-    #[arg(long)]
-    pub(crate) python: Option<PathBuf>,
     /// A Python file; a package made by `pyflyte package`; a folder of .pb files or of Python code.
     pub(crate) file: PathBuf,
     /// The workflow, launch plan or task.
@@ -235,26 +210,4 @@ pub(crate) enum Format {
     Dot,
     /// A Mermaid flow chart.
     Mermaid,
-}
-
-impl Arguments {
-    pub(crate) fn json(&self) -> bool {
-        match &self.command {
-            Command::Run(r) => r.json,
-            Command::Prune(a) => a.json,
-            Command::Resume { json, .. }
-            | Command::Abort { json, .. }
-            | Command::Release { json, .. }
-            | Command::Signal { json, .. }
-            | Command::Doctor { json, .. } => *json,
-            Command::Graph(_) | Command::Timeline { .. } => false,
-            #[cfg(feature = "demo")]
-            Command::Demo { json, .. } => *json,
-            Command::Get { what } => match what {
-                What::Executions { json, .. }
-                | What::Execution { json, .. }
-                | What::Nodes { json, .. } => *json,
-            },
-        }
-    }
 }

@@ -3,17 +3,18 @@ use std::time::Duration;
 use flyte_core::ErrorKind;
 use flyte_core::contract::{Command as Wish, CommandBody, CommandId};
 use flyte_core::id::{Digest, ExecutionId};
-use flyte_core::literal::{Literal, from_text};
+use flyte_core::literal::{Literal, Row, from_text};
 use flyte_core::plan::Plan;
 use flyte_scheduler::read_values;
 use flyte_store::Blobs;
 use serde_json::{Value, json};
 
-use crate::cli::{Arguments, Command, What, Whose};
+use crate::cli::{Arguments, Command, Common, What};
 use crate::doctor::doctor;
 use crate::fail::{Refusal, Result};
 use crate::follow::{Follow, follow};
 use crate::machine::{Machine, shown};
+use crate::machines::Machines;
 use crate::picture::{graph, timeline};
 use crate::prune::prune;
 use crate::python::Python;
@@ -24,85 +25,76 @@ use crate::run::run;
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
+    let common = arguments.common;
     match arguments.command {
-        Command::Run(a) => run(a).await,
-        Command::Resume {
-            execution,
-            whose,
-            json,
-        } => resume(execution, &whose, json).await,
-        Command::Abort {
-            execution,
-            reason,
-            whose,
-            json,
-        } => {
+        Command::Run(a) => run(a, &common).await,
+        Command::Resume { execution } => resume(execution, &common).await,
+        Command::Abort { execution, reason } => {
             let by = "flyte-rs abort".into();
             let body = |execution| CommandBody::Abort {
                 execution,
                 reason,
                 by,
             };
-            tell(&execution, &whose, json, body).await
+            tell(&execution, &common, body).await
         }
-        Command::Release {
-            execution,
-            whose,
-            json,
-        } => {
+        Command::Release { execution } => {
             let body = |execution| CommandBody::Release { execution };
-            tell(&execution, &whose, json, body).await
+            tell(&execution, &common, body).await
         }
         Command::Signal {
             execution,
             signal,
             value,
-            whose,
-            json,
         } => {
-            let value = signal_value(&execution, &whose, &signal, &value).await?;
+            let value = signal_value(&execution, &common, &signal, &value).await?;
             let body = |execution| CommandBody::Signal {
                 execution,
                 signal: signal.into(),
                 value,
             };
-            tell(&execution, &whose, json, body).await
+            tell(&execution, &common, body).await
         }
         #[cfg(feature = "demo")]
         Command::Demo {
             learning_rate,
             trees,
             seed,
-            json,
-        } => crate::demo::demo(learning_rate, trees, seed, json).await,
-        Command::Get { what } => get(what).await,
-        Command::Graph(a) => graph(&a),
-        Command::Timeline {
-            execution,
-            whose,
-            out,
-        } => timeline(&execution, &whose, &out).await,
-        Command::Prune(a) => prune(a).await,
-        Command::Doctor { python, json } => doctor(python.as_deref(), json).await,
+        } => crate::demo::demo(learning_rate, trees, seed, &common).await,
+        Command::Get { what } => get(what, &common).await,
+        Command::Graph(a) => graph(&a, &common),
+        Command::Timeline { execution, out } => timeline(&execution, &common, &out).await,
+        Command::Prune(a) => prune(a, &common).await,
+        Command::Doctor => doctor(&common).await,
     }
 }
 
 /// Adopts what dead runs left: all of it, or one execution and what shares its shard.
-async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<u8> {
-    let machine = Machine::open().await?;
+async fn resume(execution: Option<String>, common: &Common) -> Result<u8> {
+    let json = common.json;
+    let machines = Machines::open(common).await?;
+    let (mut worst, mut all) = (0, Vec::new());
     let wanted = match &execution {
         Some(name) => {
-            let (id, _) = machine.find(name, whose).await?;
-            vec![Report::read(&*machine.store, &id).await?.execution]
+            let (machine, id, _) = machines.find(name, common).await?;
+            let row = Report::read(&*machine.store, &id).await?.execution;
+            vec![(machine, row)]
         }
         None => {
-            let mut open = machine.executions(true).await?;
-            open.retain(|e| whose.fits(&e.id.tenant));
-            open
+            worst = machines.warn();
+            let mut wanted = Vec::new();
+            for machine in &machines.all {
+                let mut open = machine.executions(true).await?;
+                open.retain(|e| common.fits(&e.id.tenant));
+                wanted.extend(open.into_iter().map(|row| (machine.clone(), row)));
+            }
+            wanted
         }
     };
-    let (mut worst, mut all) = (0, Vec::new());
-    for row in wanted {
+    for (_, row) in &wanted {
+        Python::refuse_other(common.python.as_deref(), row)?;
+    }
+    for (machine, row) in wanted {
         if row.phase.is_terminal() {
             tell!("{} is over: {}", row.id.name, row.phase);
             all.push(
@@ -112,7 +104,7 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
             );
             continue;
         }
-        machine.check_blobs(&row)?;
+        let machine = machine.with_blobs_of(&row)?;
         let running = match machine.scheduler(row.shard).await {
             Ok(running) => running,
             Err(e) if e.kind() == ErrorKind::Held => {
@@ -161,9 +153,8 @@ async fn resume(execution: Option<String>, whose: &Whose, json: bool) -> Result<
 }
 
 /// The value that a gate waits for, as its type says.
-async fn signal_value(name: &str, whose: &Whose, signal: &str, text: &str) -> Result<Literal> {
-    let machine = Machine::open().await?;
-    let (id, _) = machine.find(name, whose).await?;
+async fn signal_value(name: &str, common: &Common, signal: &str, text: &str) -> Result<Literal> {
+    let (machine, id, _) = Machines::open(common).await?.find(name, common).await?;
     let row = Report::read(&*machine.store, &id).await?.execution;
     let plan = Plan::from_bytes(&machine.store.get_plan(row.plan).await?)?;
     let Some(wanted) = plan.signal_type(signal) else {
@@ -183,13 +174,13 @@ async fn signal_value(name: &str, whose: &Whose, signal: &str, text: &str) -> Re
 /// Tells the owner of an execution to do something; if nobody owns it, this program does.
 async fn tell(
     name: &str,
-    whose: &Whose,
-    json: bool,
+    common: &Common,
     body: impl FnOnce(ExecutionId) -> CommandBody,
 ) -> Result<u8> {
-    let machine = Machine::open().await?;
-    let (id, shard) = machine.find(name, whose).await?;
+    let json = common.json;
+    let (machine, id, shard) = Machines::open(common).await?.find(name, common).await?;
     let report = Report::read(&*machine.store, &id).await?;
+    Python::refuse_other(common.python.as_deref(), &report.execution)?;
     if report.execution.phase.is_terminal() {
         tell!("{name} is over: {}", report.execution.phase);
         if json {
@@ -203,6 +194,7 @@ async fn tell(
         return Err(Refusal::new("NotParked", text).at("EXECUTION"));
     }
     let ends = matches!(body, CommandBody::Abort { .. });
+    let machine = machine.with_blobs_of(&report.execution)?;
     let wish = Wish {
         id: CommandId(fresh()),
         body,
@@ -269,62 +261,31 @@ fn fresh() -> u128 {
     u128::from_le_bytes(*bytes.expect("invariant: a digest has 32 bytes"))
 }
 
-async fn get(what: What) -> Result<u8> {
-    let machine = Machine::open().await?;
+async fn get(what: What, common: &Common) -> Result<u8> {
+    let machines = Machines::open(common).await?;
     match what {
-        What::Executions { whose, json } => {
-            let mut rows: Vec<Value> = Vec::new();
-            let mut all = machine.executions(false).await?;
-            all.retain(|e| whose.fits(&e.id.tenant));
-            all.sort_by_key(|e| std::cmp::Reverse(e.created_at));
-            for e in &all {
-                let took = e.ended_at.map(|end| seconds(e.created_at, end));
-                let phase = match &e.parked {
-                    Some(_) => "PARKED",
-                    None => e.phase.as_str(),
-                };
-                if json {
-                    rows.push(json!({
-                        "execution": &*e.id.name, "project": &*e.id.tenant.project,
-                        "domain": &*e.id.tenant.domain, "entity": &*e.entity.name,
-                        "phase": phase, "created_at": e.created_at.to_string(),
-                        "seconds": took,
-                    }));
-                } else {
-                    out!(
-                        "{:<22} {:<10} {:<24} {:<32} {}",
-                        e.id.name,
-                        phase,
-                        shown(&e.id.tenant),
-                        e.entity.name,
-                        e.created_at
-                    )?;
-                }
-            }
-            if json {
-                out!("{}", Value::from(rows))?;
-            }
-        }
-        What::Execution { name, whose, json } => {
-            let (id, _) = machine.find(&name, &whose).await?;
+        What::Executions => return executions(&machines, common).await,
+        What::Execution { name } => {
+            let (machine, id, _) = machines.find(&name, common).await?;
             let mut report = Report::read(&*machine.store, &id).await?;
-            if let Some(row) = &report.execution.outputs {
-                let Blobs { store, root, .. } = &machine.blobs;
-                report.execution.outputs = Some(read_values(store, root, row).await?);
+            let stored = |row: &Row| row.values().iter().any(Literal::has_offloaded);
+            if let Some(row) = report.execution.outputs.take_if(|row| stored(row)) {
+                let Blobs { store, root, .. } = machine.with_blobs_of(&report.execution)?.blobs;
+                report.execution.outputs = Some(read_values(&store, &root, &row).await?);
             }
             let value = report.json(None, false);
-            match json {
+            match common.json {
                 true => out!("{value}")?,
                 false => out!("{value:#}")?,
             }
         }
-        What::Nodes { name, whose, json } => {
-            let (id, _) = machine.find(&name, &whose).await?;
+        What::Nodes { name } => {
+            let (machine, id, _) = machines.find(&name, common).await?;
             let report = Report::read(&*machine.store, &id).await?;
-            if json {
+            if common.json {
                 out!("{}", report.json(None, true)["nodes"])?;
             }
-            for n in report.nodes.iter().filter(|_| !json) {
+            for n in report.nodes.iter().filter(|_| !common.json) {
                 out!(
                     "{:<24} {:<10} {:<18} {}",
                     n.path,
@@ -336,4 +297,48 @@ async fn get(what: What) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// Lists executions, the newest first; 1 if a store could not be read.
+async fn executions(machines: &Machines, common: &Common) -> Result<u8> {
+    let mut all = Vec::new();
+    for machine in &machines.all {
+        let mut rows = machine.executions(false).await?;
+        rows.retain(|e| common.fits(&e.id.tenant));
+        all.extend(rows.into_iter().map(|e| (machine.address.to_string(), e)));
+    }
+    all.sort_by_key(|(_, e)| std::cmp::Reverse(e.created_at));
+    let mut rows: Vec<Value> = Vec::new();
+    for (store, e) in &all {
+        let took = e.ended_at.map(|end| seconds(e.created_at, end));
+        let phase = match &e.parked {
+            Some(_) => "PARKED",
+            None => e.phase.as_str(),
+        };
+        if common.json {
+            rows.push(json!({
+                "execution": &*e.id.name, "project": &*e.id.tenant.project,
+                "domain": &*e.id.tenant.domain, "entity": &*e.entity.name,
+                "phase": phase, "created_at": e.created_at.to_string(),
+                "seconds": took, "store": store,
+            }));
+            continue;
+        }
+        let line = format!(
+            "{:<22} {:<10} {:<24} {:<32} {}",
+            e.id.name,
+            phase,
+            shown(&e.id.tenant),
+            e.entity.name,
+            e.created_at
+        );
+        match machines.all.len() {
+            1 => out!("{line}")?,
+            _ => out!("{line} {store}")?,
+        }
+    }
+    if common.json {
+        out!("{}", Value::from(rows))?;
+    }
+    Ok(machines.warn())
 }

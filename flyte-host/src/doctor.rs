@@ -2,6 +2,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::cli::Common;
 use crate::fail::Result;
 use crate::machine::{executions, shown};
 use crate::python::Python;
@@ -53,8 +54,13 @@ impl Findings {
         }
     }
 
-    async fn store(&mut self, state: &State) {
-        let opened = state.store(None).await;
+    async fn store(&mut self, state: &State, common: &Common) {
+        let named = State::named_store(common.store.as_deref());
+        let Some(named) = self.try_get(named) else {
+            return;
+        };
+        let (place, address) = named.unwrap_or_else(|| ("", state.own_store()));
+        let opened = address.open(place).await;
         let Some((store, _)) = self.try_get(opened) else {
             return;
         };
@@ -82,7 +88,7 @@ impl Findings {
         let open = executions(&*store, true).await;
         if let Some(open) = self.try_get(open) {
             let mut rows = Vec::new();
-            for e in open {
+            for e in open.iter().filter(|e| common.fits(&e.id.tenant)) {
                 let (name, tenant) = (&e.id.name, &e.id.tenant);
                 let text = format!("{name} of {} in {}", shown(tenant), e.shard);
                 self.line("open", text);
@@ -95,8 +101,8 @@ impl Findings {
         }
     }
 
-    async fn blobs(&mut self, state: &State) {
-        let opened = state.blobs(None);
+    async fn blobs(&mut self, state: &State, common: &Common) {
+        let opened = state.blobs(common.blobs.as_deref());
         let Some(blobs) = self.try_get(opened) else {
             return;
         };
@@ -129,7 +135,7 @@ impl Findings {
 }
 
 /// Says whether a run would work here; 1 if it would not. What cannot be asked is a problem, too.
-pub(crate) async fn doctor(python: Option<&Path>, as_json: bool) -> Result<u8> {
+pub(crate) async fn doctor(common: &Common) -> Result<u8> {
     let version = env!("CARGO_PKG_VERSION");
     let mut found = Findings::default();
     found.line("flyte-rs", version);
@@ -151,12 +157,12 @@ pub(crate) async fn doctor(python: Option<&Path>, as_json: bool) -> Result<u8> {
         found.line("state", root.display());
         found.put("state", root.display().to_string());
         found.disk(root);
-        found.store(&state).await;
-        found.blobs(&state).await;
-        found.python(&state, python);
+        found.store(&state, common).await;
+        found.blobs(&state, common).await;
+        found.python(&state, common.python.as_deref());
     }
     let problems = found.problems;
-    if as_json {
+    if common.json {
         found.shown.insert("problems".into(), json!(problems));
         out!("{}", Value::Object(found.shown))?;
     } else {

@@ -26,6 +26,12 @@ impl Refusal {
         self
     }
 
+    /// The same, said of a thing that the message does not name.
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
         self

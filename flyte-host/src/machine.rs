@@ -8,17 +8,22 @@ use flyte_plugins::process::{ProcessOptions, ProcessPlugin};
 use flyte_scheduler::Scheduler;
 use flyte_store::Blobs;
 
-use crate::cli::Whose;
-use crate::fail::{Refusal, Result, nearest};
+use crate::cli::Common;
+use crate::fail::{Refusal, Result};
 use crate::state::State;
+use crate::store_address::StoreAddress;
 
 /// What a scheduler of this program needs to run tasks again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Machine {
     pub(crate) state: State,
+    /// Where the store is.
+    pub(crate) address: StoreAddress,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) cache: Option<Arc<dyn flyte_core::contract::Cache>>,
     pub(crate) blobs: Blobs,
+    /// Whether an option or a variable named the place of files.
+    blobs_named: bool,
     pub(crate) slots: u32,
     /// Above how many bytes values are stored as files.
     pub(crate) offload_above: Option<u64>,
@@ -32,14 +37,49 @@ pub(crate) struct Running {
 }
 
 impl Machine {
-    /// The state of the working directory.
-    pub(crate) async fn open() -> Result<Self> {
+    /// What a new execution uses. Its store is recorded in the state folder, for later commands.
+    pub(crate) async fn of_run(state: State, common: &Common) -> Result<Self> {
+        let own = state.own_store();
+        let named = State::named_store(common.store.as_deref())?;
+        let (place, address) = named.unwrap_or(("", own.clone()));
+        let blobs = state.blobs(common.blobs.as_deref())?;
+        let machine = Self::open(state, common, address, place, blobs).await?;
+        if machine.address != own {
+            machine.state.stores().add(&machine.address)?;
+        }
+        Ok(machine)
+    }
+
+    /// The store that is named, else the folder's own: others may be shared, and nothing is deleted
+    /// there unless they are named.
+    pub(crate) async fn to_prune(common: &Common) -> Result<Self> {
         let state = State::open()?;
-        let (store, cache) = state.store(None).await?;
-        let blobs = state.blobs(None)?;
+        if let Some((place, address)) = State::named_store(common.store.as_deref())? {
+            address.refuse_empty(place)?;
+            let blobs = state.blobs(common.blobs.as_deref())?;
+            return Self::open(state, common, address, place, blobs).await;
+        }
+        for other in state.stores().read()? {
+            tell!("the store {other} is left as it is; name it by --store to prune it");
+        }
+        let (own, blobs) = (state.own_store(), state.blobs(common.blobs.as_deref())?);
+        Self::open(state, common, own, "", blobs).await
+    }
+
+    /// With the store at `address`, which the option or variable `place` names.
+    pub(crate) async fn open(
+        state: State,
+        common: &Common,
+        address: StoreAddress,
+        place: &str,
+        blobs: Blobs,
+    ) -> Result<Self> {
+        let (store, cache) = address.open(place).await?;
         Ok(Self {
             state,
+            address,
             blobs,
+            blobs_named: State::names_blobs(common.blobs.as_deref()),
             store,
             cache,
             slots: cores(),
@@ -76,18 +116,30 @@ impl Machine {
         })
     }
 
-    /// Refuses an execution whose files are somewhere else.
-    pub(crate) fn check_blobs(&self, row: &ExecutionRow) -> Result<()> {
+    /// With the files of an execution: at the place that its run used. Refused if an option or a
+    /// variable names another place.
+    pub(crate) fn with_blobs_of(mut self, row: &ExecutionRow) -> Result<Self> {
         match row.options.parameters.get(Self::BLOBS) {
-            Some(root) if *root != self.blobs.root => {
+            Some(root) if *root != self.blobs.root && self.blobs_named => {
                 let here = &self.blobs.root;
-                let text = format!("its files are in {root}, and this program looks into {here}");
+                let text = format!("its files are in {root}, and {here} is named as their place");
                 Err(Refusal::new("OtherBlobs", text)
                     .at(&row.id.name)
-                    .remedy(format!("set FLYTE_BLOBS={root}")))
+                    .remedy("leave out --blobs and unset FLYTE_BLOBS"))
             }
-            _ => Ok(()),
+            Some(root) if *root != self.blobs.root => {
+                let opened = self.state.blobs(Some(root));
+                self.blobs = opened.map_err(|e| e.at(&row.id.name))?;
+                Ok(self)
+            }
+            _ => Ok(self),
         }
+    }
+
+    /// Whether the files of an execution are where this machine looks.
+    pub(crate) fn has_files_of(&self, row: &ExecutionRow) -> bool {
+        let root = row.options.parameters.get(Self::BLOBS);
+        root.is_none_or(|root| *root == self.blobs.root)
     }
 
     /// The parameter of an execution that says where its files are.
@@ -98,11 +150,15 @@ impl Machine {
         executions(&*self.store, open_only).await
     }
 
-    /// The execution of this name: of the tenant that was given, else of any.
-    pub(crate) async fn find(&self, name: &str, whose: &Whose) -> Result<(ExecutionId, ShardId)> {
+    /// The executions of this name that the options select, with their shards.
+    pub(crate) async fn named(
+        &self,
+        name: &str,
+        common: &Common,
+    ) -> Result<Vec<(ExecutionId, ShardId)>> {
         let mut found = Vec::new();
         for tenant in self.store.tenants().await? {
-            if whose.fits(&tenant) {
+            if common.fits(&tenant) {
                 let id = ExecutionId::new(tenant, name);
                 match self.store.locate(&id).await {
                     Ok(shard) => found.push((id, shard)),
@@ -111,27 +167,7 @@ impl Machine {
                 }
             }
         }
-        match found.len() {
-            1 => Ok(found.remove(0)),
-            0 => {
-                let all = self.executions(false).await?;
-                let near = nearest(name, all.iter().map(|e| &*e.id.name));
-                let hint = near
-                    .map(|n| format!("did you mean `{n}`? "))
-                    .unwrap_or_default();
-                let text = format!("there is no execution `{name}`");
-                Err(Refusal::new("NotFound", text)
-                    .at("EXECUTION")
-                    .remedy(format!("{hint}flyte-rs get executions lists what there is")))
-            }
-            _ => {
-                let tenants: Vec<String> = found.iter().map(|f| shown(&f.0.tenant)).collect();
-                let text = format!("`{name}` is an execution of {}", tenants.join(" and of "));
-                Err(Refusal::new("AmbiguousExecution", text)
-                    .at("EXECUTION")
-                    .remedy("give --project and --domain"))
-            }
-        }
+        Ok(found)
     }
 }
 

@@ -14,6 +14,7 @@ mod fail;
 mod follow;
 mod inputs;
 mod machine;
+mod machines;
 mod package;
 mod picture;
 mod prune;
@@ -24,6 +25,8 @@ mod source;
 #[cfg(feature = "otel")]
 mod spans;
 mod state;
+mod store_address;
+mod store_list;
 mod view;
 
 use std::process::ExitCode;
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
         Err(e) => return usage(&e),
     };
     let runtime = tokio::runtime::Runtime::new().expect("invariant: threads can be started");
-    let json = arguments.json();
+    let json = arguments.common.json;
     #[cfg(feature = "otel")]
     let telemetry = match spans::begin() {
         Ok(telemetry) => telemetry,

@@ -5,14 +5,15 @@ use flyte_core::literal::Timestamp;
 use flyte_scheduler::{PruneBounds, PruneReport, Pruner};
 use serde_json::json;
 
-use crate::cli::Whose;
+use crate::cli::Common;
 use crate::fail::{Refusal, Result};
 use crate::machine::{Machine, shown};
 
 /// Delete old executions that are over, with their files.
 ///
 /// What all given bounds agree on goes; at least one must be given. Executions stay whose files a
-/// cached result or an execution that stays needs, and children stay with their parents.
+/// cached result or an execution that stays needs, and children stay with their parents. Other
+/// stores than `.flyte/flyte.db` must be named by `--store` or `FLYTE_STORE`.
 #[derive(Args, Debug)]
 pub(crate) struct PruneArguments {
     /// Only what ended longer ago than this: a number and `s`, `m`, `h`, `d` or `w`, such as `7d`.
@@ -27,10 +28,6 @@ pub(crate) struct PruneArguments {
     /// Say what would go, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    #[command(flatten)]
-    whose: Whose,
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// A length of time as people write it.
@@ -58,13 +55,13 @@ fn before(age: Duration) -> Timestamp {
     Timestamp::from_unix_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
-pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
+pub(crate) async fn prune(a: PruneArguments, common: &Common) -> Result<u8> {
     if a.older_than.is_none() && a.keep.is_none() {
         return Err(Refusal::new("Usage", "nothing says what goes")
             .at("prune")
             .remedy("give --older-than AGE, --keep N or both"));
     }
-    let machine = Machine::open().await?;
+    let machine = Machine::to_prune(common).await?;
     let files = machine.blobs.clone();
     let mut pruner = Pruner::new(machine.store.clone()).blobs(files.store, files.root);
     let mut forgotten = 0;
@@ -82,10 +79,10 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
     };
     // Files that are in another place would stay for ever.
     let mut elsewhere = machine.executions(false).await?;
-    elsewhere.retain(|e| a.whose.fits(&e.id.tenant) && machine.check_blobs(e).is_err());
+    elsewhere.retain(|e| common.fits(&e.id.tenant) && !machine.has_files_of(e));
     let mut all = PruneReport::default();
     for tenant in machine.store.tenants().await? {
-        if a.whose.fits(&tenant) {
+        if common.fits(&tenant) {
             let there = elsewhere.iter().filter(|e| e.id.tenant == tenant);
             bounds.spare = there.map(|e| e.id.name.clone()).collect();
             let one = pruner.prune(&tenant, &bounds).await?;
@@ -103,7 +100,7 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
         let name = |id: &flyte_core::id::ExecutionId| format!("{}/{}", shown(&id.tenant), id.name);
         ids.iter().map(name).collect()
     };
-    if a.json {
+    if common.json {
         let out = json!({
             "executions": names(&all.executions),
             "held": names(&all.held),
@@ -127,7 +124,7 @@ pub(crate) async fn prune(a: PruneArguments) -> Result<u8> {
     );
     if !elsewhere.is_empty() {
         let n = elsewhere.len();
-        tell!("{n} stay, since their files are in another place; set FLYTE_BLOBS to it");
+        tell!("{n} stay, since their files are in another place; name it by --blobs");
     }
     if !all.held.is_empty() {
         let n = all.held.len();

@@ -3,6 +3,7 @@ use std::process::Command;
 
 use flyte_core::contract::ExecutionOptions;
 use flyte_core::id::Digest;
+use flyte_core::journal::ExecutionRow;
 use serde::Deserialize;
 
 use crate::fail::{Refusal, Result};
@@ -170,6 +171,24 @@ impl Python {
     /// The versions of Python and flytekit, for people.
     pub(crate) fn versions(&self) -> Result<String> {
         self.ask("--versions")
+    }
+
+    /// Refuses an interpreter that is named for an execution which started with another one.
+    pub(crate) fn refuse_other(named: Option<&Path>, row: &ExecutionRow) -> Result<()> {
+        let (Some(named), Some(own)) = (named, row.options.parameters.get(Self::PATH)) else {
+            return Ok(());
+        };
+        let named = std::path::absolute(named).unwrap_or_else(|_| named.into());
+        if named == Path::new(own) {
+            return Ok(());
+        }
+        let text = format!(
+            "`{}` started with the interpreter {own} and keeps it",
+            row.id.name
+        );
+        Err(Refusal::new("OtherPython", text)
+            .at("--python")
+            .remedy("leave out --python, or run the workflow again with the other interpreter"))
     }
 
     /// Warns if an execution goes on with another interpreter, or other packages, than it began

@@ -3,29 +3,29 @@ use flyte_core::contract::{ExecutionOptions, ShardId};
 use flyte_core::id::{Digest, ExecutionId, Tenant};
 use flyte_scheduler::{Handle, Submit, SubmitError};
 
-use crate::cli::RunArguments;
+use crate::cli::{Common, RunArguments};
 use crate::fail::{Refusal, Result};
 use crate::follow::{Follow, SHUTDOWN, follow};
 use crate::inputs::collect;
-use crate::machine::{Machine, Running, cores};
+use crate::machine::{Machine, Running};
 use crate::python::Python;
 use crate::source::{Source, open};
 use crate::state::State;
 
 /// Runs one execution from its code to its end.
-pub(crate) async fn run(a: RunArguments) -> Result<u8> {
+pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     let (entity, words) = a
         .rest
         .split_first()
         .expect("invariant: at least one is required");
-    let id = named(&a)?;
+    let id = named(&a, common)?;
     let tenant = id.tenant.clone();
     let state = State::open()?;
     let (python, source) = open(
         &state,
         &a.file,
         a.install,
-        a.python.as_deref(),
+        common.python.as_deref(),
         a.source.as_deref(),
         &tenant,
     )?;
@@ -39,19 +39,12 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
             options.max_parallelism = lp.spec.max_parallelism;
         }
     }
-    let (store, cache) = state.store(a.store.as_deref()).await?;
-    let blobs = state.blobs(a.blobs.as_deref())?;
-    blobs.check().await?;
-    let root = blobs.root.clone();
+    let mut machine = Machine::of_run(state, common).await?;
+    machine.slots = a.slots.unwrap_or(machine.slots);
+    machine.offload_above = State::offload_above(a.offload_above)?;
+    machine.blobs.check().await?;
+    let root = machine.blobs.root.clone();
     options.parameters.insert(Machine::BLOBS.into(), root);
-    let machine = Machine {
-        state,
-        store,
-        cache,
-        blobs,
-        slots: a.slots.unwrap_or_else(cores),
-        offload_above: State::offload_above(a.offload_above)?,
-    };
     let running = own_shard(&machine).await?;
     let submit = Submit::new(id)
         .with_inputs(inputs)
@@ -64,14 +57,14 @@ pub(crate) async fn run(a: RunArguments) -> Result<u8> {
     let handle = submitted.map_err(refused)?;
     let (running, handle) = where_it_is(&machine, running, handle).await?;
     let how = Follow {
-        json: a.json,
+        json: common.json,
         quiet: a.quiet,
         items: a.items,
         outputs_pb: a.outputs_pb.clone(),
         ..Follow::default()
     };
     let followed = follow(&running, handle, &how.with_plan(&chosen.plan)).await?;
-    if a.json {
+    if common.json {
         out!("{}", followed.json)?;
     }
     Ok(followed.status)
@@ -101,10 +94,12 @@ async fn where_it_is(
 }
 
 /// The execution's name, before anything is made for it.
-fn named(a: &RunArguments) -> Result<ExecutionId> {
-    let (project, domain) = (a.project.as_str(), a.domain.as_str());
+fn named(a: &RunArguments, common: &Common) -> Result<ExecutionId> {
     let name = a.name.clone().unwrap_or_else(new_name);
-    let id = ExecutionId::new(Tenant::new(project, domain), name);
+    let id = ExecutionId::new(common.tenant(), name);
+    let Tenant {
+        project, domain, ..
+    } = id.tenant.clone();
     let checks = [
         ("--project", Tenant::new(project, "d").check()),
         ("--domain", Tenant::new("p", domain).check()),

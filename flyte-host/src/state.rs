@@ -1,18 +1,12 @@
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use flyte_core::contract::{Cache, Store};
 use flyte_core::limits::{OFFLOAD_BYTES_MAX, OFFLOAD_BYTES_MIN};
-use flyte_core::memory::{MemoryCache, MemoryStore};
-
-use flyte_scheduler::SystemClock;
 use flyte_store::{BlobOptions, Blobs};
 
 use crate::fail::{Refusal, Result};
-
-/// A store, and its cache if it has one.
-type Stores = (Arc<dyn Store>, Option<Arc<dyn Cache>>);
+use crate::store_address::StoreAddress;
+use crate::store_list::StoreList;
 
 /// The folder `.flyte` where everything of this program lives.
 #[derive(Clone, Debug)]
@@ -40,34 +34,24 @@ impl State {
         self.0.join(name)
     }
 
-    /// The store of `--store`, or of the variable `FLYTE_STORE`, with its cache.
-    pub(crate) async fn store(&self, wish: Option<&str>) -> Result<Stores> {
-        let variable = std::env::var("FLYTE_STORE").ok();
-        let (place, wish) = match wish {
-            Some(wish) => ("--store", Some(wish)),
-            None => ("FLYTE_STORE", variable.as_deref()),
+    /// The store that `--store` or the variable `FLYTE_STORE` names, and which of them.
+    pub(crate) fn named_store(wish: Option<&str>) -> Result<Option<(&'static str, StoreAddress)>> {
+        let (place, text) = match wish {
+            Some(wish) => ("--store", Some(wish.to_owned())),
+            None => ("FLYTE_STORE", variable("FLYTE_STORE")?),
         };
-        let path = match wish {
-            Some("memory") => {
-                let cache = MemoryCache::new(Arc::new(SystemClock::default()));
-                return Ok((Arc::new(MemoryStore::default()), Some(Arc::new(cache))));
-            }
-            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                return postgres(url, place).await;
-            }
-            Some(other) => match other.strip_prefix("sqlite:") {
-                Some(path) => PathBuf::from(path),
-                None => {
-                    return Err(Refusal::new("Usage", format!("`{other}` is no store"))
-                        .at(place)
-                        .remedy("give `memory`, `sqlite:PATH` or `postgres://...`"));
-                }
-            },
-            None => self.path("flyte.db"),
-        };
-        let store = flyte_store::SqliteStore::open(&path)?;
-        let cache = store.cache();
-        Ok((store, Some(cache)))
+        let parsed = text.map(|text| StoreAddress::parse(&text, place));
+        Ok(parsed.transpose()?.map(|address| (place, address)))
+    }
+
+    /// The folder's own store.
+    pub(crate) fn own_store(&self) -> StoreAddress {
+        StoreAddress::Sqlite(self.path("flyte.db"))
+    }
+
+    /// The other stores that runs of this folder used.
+    pub(crate) fn stores(&self) -> StoreList {
+        StoreList::of(&self.0)
     }
 
     /// Above how many bytes values are stored as files: `--offload-above`, or the variable
@@ -94,18 +78,12 @@ impl State {
 
     /// Where files of executions are: `--blobs`, or the variable `FLYTE_BLOBS`, or a folder here.
     pub(crate) fn blobs(&self, wish: Option<&str>) -> Result<Blobs> {
-        let variable = match std::env::var("FLYTE_BLOBS") {
-            Err(std::env::VarError::NotUnicode(_)) if wish.is_none() => {
-                return Err(Refusal::new("Invalid", "it is no text").at("FLYTE_BLOBS"));
-            }
-            variable => variable.ok(),
-        };
         let (place, wish) = match wish {
-            Some(wish) => ("--blobs", Some(wish)),
-            None => ("FLYTE_BLOBS", variable.as_deref()),
+            Some(wish) => ("--blobs", Some(wish.to_owned())),
+            None => ("FLYTE_BLOBS", variable("FLYTE_BLOBS")?),
         };
         let url = match wish {
-            Some(url) if url.contains("://") => url.to_owned(),
+            Some(url) if url.contains("://") => url,
             Some(path) => std::path::absolute(path)
                 .map_err(|e| Refusal::new("Io", e.to_string()).at(place))?
                 .to_string_lossy()
@@ -121,6 +99,11 @@ impl State {
         opened.map_err(|e| Refusal::new("Usage", e.to_string()).at(place))
     }
 
+    /// Whether an option or a variable names the place of files.
+    pub(crate) fn names_blobs(wish: Option<&str>) -> bool {
+        wish.is_some() || std::env::var_os("FLYTE_BLOBS").is_some()
+    }
+
     /// A folder that goes when it is no longer needed.
     pub(crate) fn temporary(&self) -> Result<tempfile::TempDir> {
         tempfile::Builder::new()
@@ -134,19 +117,15 @@ impl State {
     }
 }
 
-#[cfg(feature = "postgres")]
-async fn postgres(url: &str, _: &'static str) -> Result<Stores> {
-    let options = flyte_store::PostgresOptions::new(url);
-    let store = flyte_store::PostgresStore::open(options).await?;
-    let cache = store.cache();
-    Ok((store, Some(cache)))
-}
-
-#[cfg(not(feature = "postgres"))]
-#[allow(clippy::unused_async)] // It is the twin of the one that opens.
-async fn postgres(_: &str, place: &'static str) -> Result<Stores> {
-    let text = "this flyte-rs was built without Postgres";
-    Err(Refusal::new("Usage", text)
-        .at(place)
-        .remedy("build it with `--features postgres`"))
+/// The text of a variable, if it is set.
+fn variable(name: &'static str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(text) => Ok(Some(text)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(Refusal::new("Invalid", "its value is no UTF-8 text")
+                .at(name)
+                .remedy("set it anew, or unset it"))
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! Tests across crates; see `tests/`.
 
 mod draw;
+mod environment;
 pub mod flips;
 pub mod fuzz;
 pub mod kills;
 pub mod points;
 pub mod sim;
+
+pub use environment::python;

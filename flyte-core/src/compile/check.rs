@@ -1,10 +1,11 @@
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::binding::{check_bindings, check_discovered, discover};
 use super::branch;
 use super::closure::END_NODE_ID;
 use super::error::Report;
+use super::order::{self, NOWHERE};
 use super::quantity::is_quantity;
 use super::requirements::{Library, children};
 use super::scope::{Producer, Scope};
@@ -150,7 +151,7 @@ fn workflow<'a>(
         }
     }
     let upstream = edges(&nodes, &promises, &scope);
-    cycles(&nodes, &upstream, errors);
+    order::check(&nodes, &upstream, errors);
     Checked {
         template: w,
         nodes,
@@ -427,7 +428,6 @@ fn edges(
     scope: &Scope<'_>,
 ) -> Vec<BTreeSet<u32>> {
     // An id that is not there makes the node unreachable when nothing else leads to it.
-    const NOWHERE: u32 = u32::MAX;
     let mut out = Vec::with_capacity(nodes.len());
     for (i, node) in nodes.iter().enumerate() {
         let mut upstream: BTreeSet<u32> = promises[i]
@@ -441,69 +441,4 @@ fn edges(
         out.push(upstream);
     }
     out
-}
-
-fn cycles(nodes: &[&Node], upstream: &[BTreeSet<u32>], errors: &mut Vec<CompileError>) {
-    let mut downstream: HashMap<u32, Vec<u32>> = HashMap::new();
-    let mut missing: Vec<usize> = upstream.iter().map(BTreeSet::len).collect();
-    for (i, up) in upstream.iter().enumerate() {
-        up.iter()
-            .for_each(|u| downstream.entry(*u).or_default().push(i as u32));
-    }
-    let mut ready: Vec<u32> = (0..nodes.len() as u32)
-        .filter(|i| missing[*i as usize] == 0)
-        .collect();
-    let mut done = vec![false; nodes.len()];
-    while let Some(n) = ready.pop() {
-        done[n as usize] = true;
-        for d in downstream.get(&n).into_iter().flatten() {
-            missing[*d as usize] -= 1;
-            if missing[*d as usize] == 0 {
-                ready.push(*d);
-            }
-        }
-    }
-    let stuck: Vec<u32> = (0..nodes.len() as u32)
-        .filter(|i| !done[*i as usize])
-        .collect();
-    if stuck.is_empty() {
-        return;
-    }
-    // A circle that something outside leads into has a way from the start.
-    let mut path = Vec::new();
-    let entered = stuck.iter().find(|n| {
-        upstream[**n as usize]
-            .iter()
-            .any(|u| done.get(*u as usize) == Some(&true))
-    });
-    let mut at = match entered {
-        Some(n) => *n,
-        None => {
-            let ids: Vec<&str> = stuck.iter().map(|n| &*nodes[*n as usize].id).collect();
-            let text = format!("nothing leads to {}", ids.join(","));
-            return errors.report(Code::UnreachableNodes, START_NODE_ID, text);
-        }
-    };
-    let mut seen = BTreeSet::new();
-    while seen.insert(at) {
-        path.push(&*nodes[at as usize].id);
-        let next = downstream
-            .get(&at)
-            .into_iter()
-            .flatten()
-            .find(|d| !done[**d as usize]);
-        match next {
-            Some(n) => at = *n,
-            None => {
-                let text = format!("nothing leads to {}", path.join(","));
-                return errors.report(Code::UnreachableNodes, START_NODE_ID, text);
-            }
-        }
-    }
-    path.push(&*nodes[at as usize].id);
-    let text = format!(
-        "the nodes wait for each other: {START_NODE_ID}>{}",
-        path.join(">")
-    );
-    errors.report(Code::CycleDetected, START_NODE_ID, text);
 }

@@ -11,6 +11,7 @@ mod error;
 mod inputs;
 mod launch_plan;
 mod lower;
+mod order;
 mod quantity;
 mod requirements;
 mod scope;

@@ -41,16 +41,35 @@ fn nodes_that_wait_for_each_other_are_a_cycle() {
         node("b", "keep", &[("x", promise("a", "o"))]),
     ];
     Case::of(&[], nodes).gives(&[("CycleDetected", "start-node", "start-node>a>b>a")]);
+    // The node after the cycle, which comes first, is not taken for its end.
+    let nodes = vec![
+        node("m", "make", &[]),
+        node("z", "keep", &[("x", promise("a", "o"))]),
+        after(node("a", "keep", &[("x", promise("b", "o"))]), &["m"]),
+        node("b", "keep", &[("x", promise("a", "o"))]),
+    ];
+    Case::of(&[], nodes).gives(&[("CycleDetected", "start-node", "start-node>a>b>a")]);
 }
 
 #[test]
-fn a_circle_that_nothing_leads_into_is_unreachable() {
+fn a_cycle_that_nothing_leads_into_is_unreachable_and_named_as_a_cycle() {
+    let keep = |id: &str, from: &str| node(id, "keep", &[("x", promise(from, "o"))]);
+    let nodes = vec![node("m", "make", &[]), keep("a", "b"), keep("b", "a")];
+    let said = "nothing leads to a,b; the nodes wait for each other in a cycle: a>b>a";
+    Case::of(&[], nodes).gives(&[("UnreachableNodes", "start-node", said)]);
+    // What only follows the cycle is not part of it.
     let nodes = vec![
         node("m", "make", &[]),
-        node("a", "keep", &[("x", promise("b", "o"))]),
-        node("b", "keep", &[("x", promise("a", "o"))]),
+        keep("z", "c"),
+        keep("a", "c"),
+        keep("b", "a"),
+        keep("c", "b"),
     ];
-    Case::of(&[], nodes).gives(&[("UnreachableNodes", "start-node", "a,b")]);
+    let said = "nothing leads to z,a,b,c; the nodes wait for each other in a cycle: a>b>c>a";
+    Case::of(&[], nodes).gives(&[("UnreachableNodes", "start-node", said)]);
+    let nodes = vec![node("m", "make", &[]), keep("a", "a")];
+    let said = "nothing leads to a; the nodes wait for each other in a cycle: a>a";
+    Case::of(&[], nodes).gives(&[("UnreachableNodes", "start-node", said)]);
 }
 
 #[test]
@@ -60,7 +79,8 @@ fn explicit_predecessors_are_not_looked_up() {
         node("m", "make", &[]),
         after(node("a", "make", &[]), &["nobody"]),
     ];
-    Case::of(&[], nodes).gives(&[("UnreachableNodes", "start-node", "a")]);
+    let said = "nothing leads to a; a names a predecessor that does not exist";
+    Case::of(&[], nodes).gives(&[("UnreachableNodes", "start-node", said)]);
     let nodes = vec![
         node("m", "make", &[]),
         after(node("a", "make", &[]), &["", "m"]),

@@ -64,7 +64,10 @@ async fn told(args: Args) -> Result<ExitCode, String> {
         return Err(again.exec().to_string());
     }
     let temporary = tempfile::tempdir().map_err(|e| e.to_string())?;
-    let python = std::env::var_os("FLYTE_TEST_PYTHON");
+    let python = match args.fleet {
+        true => PathBuf::new(),
+        false => flyte_tests::python()?,
+    };
     let options = Options {
         kills: args.kills,
         fleet: url.filter(|_| args.fleet),
@@ -74,7 +77,7 @@ async fn told(args: Args) -> Result<ExitCode, String> {
             true => PathBuf::new(),
             false => flyte_rs(&program, &root)?,
         },
-        python: python.map_or_else(|| root.join(".venv/bin/python"), PathBuf::from),
+        python,
         folder: args.folder.unwrap_or_else(|| temporary.path().into()),
         program,
     };

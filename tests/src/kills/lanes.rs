@@ -111,9 +111,14 @@ fn written(options: &Options, folder: &std::path::Path) -> Result<PathBuf, Strin
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .map_err(|e| format!("{}: {e}", options.python.display()))?;
-    match run.status.success() {
-        true => Ok(entities),
-        false => Err(String::from_utf8_lossy(&run.stderr).into_owned()),
+    match run.status.code() {
+        Some(0) => Ok(entities),
+        // The script's status where flytekit cannot be imported.
+        Some(4) => Err(format!(
+            "{} has no flytekit: run scripts/test-env first",
+            options.python.display()
+        )),
+        _ => Err(String::from_utf8_lossy(&run.stderr).into_owned()),
     }
 }
 
