@@ -25,6 +25,17 @@ fn kills(arguments: &[&str]) {
 }
 
 #[test]
+fn without_python_it_says_what_to_run_first() {
+    let run = Command::new(env!("CARGO_BIN_EXE_kills"))
+        .env("FLYTE_TEST_PYTHON", "/no/such/python")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(run.status.code(), Some(2), "{told}");
+    assert!(told.contains("run scripts/test-env first"), "{told}");
+}
+
+#[test]
 fn twenty_kills_on_sqlite_lose_nothing() {
     kills(&["--kills", "20", "--seed", "1"]);
 }
