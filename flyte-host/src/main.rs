@@ -13,6 +13,7 @@ mod doctor;
 mod fail;
 mod follow;
 mod inputs;
+mod layout;
 mod machine;
 mod machines;
 mod package;

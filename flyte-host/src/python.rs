@@ -7,6 +7,7 @@ use flyte_core::journal::ExecutionRow;
 use serde::Deserialize;
 
 use crate::fail::{Refusal, Result};
+use crate::layout::Layout;
 use crate::state::State;
 
 /// What `--install` puts beside the file's own requirements.
@@ -24,8 +25,10 @@ fn searched(name: &str) -> Option<PathBuf> {
     found.find(|p| p.exists())
 }
 
+/// What flytekit found in modules: `read.json` of `serialise.py`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Serialised {
+    /// The files of the loaded modules, below the root.
     pub(crate) files: Vec<String>,
     pub(crate) flytekit: String,
     /// The digest of the interpreter and its packages.
@@ -208,16 +211,11 @@ impl Python {
     }
 
     /// Writes the entities of modules into `out`.
-    pub(crate) fn serialise(
-        &self,
-        root: &Path,
-        modules: &[String],
-        out: &Path,
-    ) -> Result<Serialised> {
-        let module = modules.join(",");
+    pub(crate) fn serialise(&self, layout: &Layout, out: &Path) -> Result<Serialised> {
         let run = Command::new(&self.0)
             .args(["-c", SERIALISE])
-            .args([root.as_os_str(), module.as_str().as_ref(), out.as_os_str()])
+            .args([layout.root.as_path(), out])
+            .args(&layout.modules)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("FLYTE_SDK_LOGGING_LEVEL", "40")
             .output()
@@ -228,16 +226,21 @@ impl Python {
             Some(4) => {
                 return Err(self.no_flytekit());
             }
+            Some(5) => {
+                let text = format!("another module has the name of this one: {stderr}");
+                return Err(Refusal::new("HiddenModule", text)
+                    .at(layout)
+                    .remedy("rename the file"));
+            }
             _ => {
                 return Err(Refusal::new("PythonError", stderr)
-                    .at(format!("{}: {module}", root.display()))
+                    .at(layout)
                     .remedy("the file must import without errors"));
             }
         }
-        let text = String::from_utf8_lossy(&run.stdout);
-        let last = text.lines().last().unwrap_or("");
-        serde_json::from_str(last).map_err(|e| {
-            Refusal::new("Python", format!("flytekit answered {last:?}: {e}")).at(self.0.display())
-        })
+        let path = out.join("read.json");
+        let bad = |e: String| Refusal::new("Python", e).at(path.display());
+        let read = std::fs::read(&path).map_err(|e| bad(e.to_string()))?;
+        serde_json::from_slice(&read).map_err(|e| bad(e.to_string()))
     }
 }

@@ -5,6 +5,7 @@ use flyte_host::archive::{self, UnpackError};
 
 use crate::code::{files_under, snapshot};
 use crate::fail::{Refusal, Result};
+use crate::layout::{Layout, project_root};
 use crate::package::Package;
 use crate::python::Python;
 use crate::state::State;
@@ -64,15 +65,8 @@ fn load(
             .remedy("leave --source out"));
     }
     match kind {
-        Kind::Module => {
-            let root = file.parent().unwrap_or(Path::new("/"));
-            let module = file.file_stem().unwrap_or_default().to_string_lossy();
-            written(state, python, root, &[module.into_owned()], tenant)
-        }
-        Kind::Folder => {
-            let (root, modules) = modules(file)?;
-            written(state, python, &root, &modules, tenant)
-        }
+        Kind::Module => written(state, python, &Layout::of_file(file)?, tenant),
+        Kind::Folder => written(state, python, &Layout::of_folder(file)?, tenant),
         Kind::Entities => {
             let (code, version) = own_code(state, code)?;
             Ok(Source {
@@ -126,43 +120,11 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     Ok(out)
 }
 
-/// Where a folder of Python code is imported from, and its modules. A package is imported by its
-/// own name, else the files are modules of their own.
-fn modules(folder: &Path) -> Result<(PathBuf, Vec<String>)> {
-    let is_package = folder.join("__init__.py").exists();
-    let root = match folder.parent() {
-        Some(parent) if is_package => parent.to_path_buf(),
-        _ => folder.to_path_buf(),
-    };
-    let mut out = Vec::new();
-    for name in files_under(folder)? {
-        let Some(module) = name.strip_suffix(".py") else {
-            continue;
-        };
-        let path = folder.join(module);
-        let inner = path.strip_prefix(&root).unwrap_or(&path);
-        let dotted = inner.to_string_lossy().replace('/', ".");
-        let dotted = dotted.strip_suffix(".__init__").unwrap_or(&dotted);
-        // What is no name cannot be imported, such as a script called `run-it.py`.
-        let is_name = |part: &str| part.chars().all(|c| c.is_alphanumeric() || c == '_');
-        if dotted.split('.').all(is_name) && dotted != "setup" {
-            out.push(dotted.to_owned());
-        }
-    }
-    Ok((root, out))
-}
-
 /// Asks flytekit to write the entities of modules.
-fn written(
-    state: &State,
-    python: &Python,
-    root: &Path,
-    modules: &[String],
-    tenant: &Tenant,
-) -> Result<Source> {
+fn written(state: &State, python: &Python, layout: &Layout, tenant: &Tenant) -> Result<Source> {
     let out = state.temporary()?;
-    let made = python.serialise(root, modules, out.path())?;
-    let (code, version) = snapshot(state, root, &made.files)?;
+    let made = python.serialise(layout, out.path())?;
+    let (code, version) = snapshot(state, &layout.root, &made.files)?;
     let version = format!("{version}-{}", made.flytekit);
     Ok(Source {
         package: Package::read(out.path(), tenant, &version)?,
@@ -226,5 +188,10 @@ fn own_code(state: &State, code: Option<&Path>) -> Result<(PathBuf, String)> {
         let text = "there is no such folder";
         return Err(Refusal::new("FileNotFound", text).at(root.display()));
     }
+    // Inside a package, modules are named from its root.
+    let root = match root.join("__init__.py").exists() {
+        true => project_root(&root),
+        false => root,
+    };
     snapshot(state, &root, &files_under(&root)?)
 }

@@ -36,8 +36,8 @@ pub(crate) fn serialised() -> (Vec<String>, tempfile::TempDir) {
     let run = Command::new(python())
         .args(["-c", include_str!("../../src/python/serialise.py")])
         .arg(root.join("tests/workflows"))
-        .arg(modules.join(","))
         .arg(out.path())
+        .args(&modules)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .unwrap();

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod code;
 mod files;
 mod input;
 mod tree;

@@ -106,8 +106,8 @@ fn written(options: &Options, folder: &std::path::Path) -> Result<PathBuf, Strin
     let run = Command::new(&options.python)
         .args(["-c", script])
         .arg(&code)
-        .arg("shapes")
         .arg(&entities)
+        .arg("shapes")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()
         .map_err(|e| format!("{}: {e}", options.python.display()))?;
