@@ -14,6 +14,7 @@
 #![deny(missing_docs)]
 
 mod ending;
+mod environment;
 mod folder;
 mod leader;
 mod logs;

@@ -9,7 +9,7 @@ use flyte_core::contract::{
 };
 use flyte_core::id::Digest;
 use flyte_core::literal::Row;
-use flyte_core::template::{Container, MountRequirement, TaskTarget, TaskTemplate};
+use flyte_core::template::{Container, TaskTarget, TaskTemplate};
 use flyte_core::{Error, ErrorKind, Result, Retry};
 
 use crate::folder::{Folder, Job, Seen};
@@ -72,7 +72,9 @@ impl ProcessPlugin {
             output_prefix: request.locations.output_prefix.clone(),
             abort_grace_ms: self.options.abort_grace.as_millis() as u64,
         };
-        let env = self.environment(cx, request, container, source.as_deref())?;
+        let env = self
+            .options
+            .environment(cx, request, container, source.as_deref())?;
         // A cloud has no folders to make.
         let wanted = [outputs, &request.locations.raw_output_prefix];
         let mut folders = wanted.into_iter().filter(|f| !is_remote(f));
@@ -114,75 +116,6 @@ impl ProcessPlugin {
                 Err(Error::new(ErrorKind::Invalid, "launch", text))
             }
         }
-    }
-
-    fn environment(
-        &self,
-        cx: &LaunchContext,
-        r: &LaunchRequest,
-        container: &Container,
-        source: Option<&Path>,
-    ) -> Result<Vec<(String, String)>> {
-        let mut env: Vec<(String, String)> = Vec::new();
-        let own = ["HOME", "LANG", "TMPDIR", "TZ", "USER"].map(str::to_owned);
-        for name in own.iter().chain(&self.options.env_allow) {
-            env.extend(std::env::var(name).ok().map(|v| (name.clone(), v)));
-        }
-        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into());
-        let own = r.parameters.get("path_prepend").cloned();
-        let first = self
-            .options
-            .path_prepend
-            .iter()
-            .map(|p| p.to_string_lossy().into_owned());
-        let path: Vec<String> = own.into_iter().chain(first).chain([path]).collect();
-        env.push(("PATH".into(), path.join(":")));
-        if let Some(source) = source {
-            env.push(("PYTHONPATH".into(), source.to_string_lossy().into_owned()));
-        }
-        // Logs are read while the task runs, and the code's folder is read-only.
-        env.push(("PYTHONUNBUFFERED".into(), "1".into()));
-        env.push(("PYTHONDONTWRITEBYTECODE".into(), "1".into()));
-        env.extend(container.env.iter().cloned());
-        let execution = &r.key.execution;
-        let mut put = |name: &str, value: &str| env.push((name.into(), value.into()));
-        put("FLYTE_INTERNAL_EXECUTION_WORKFLOW", &r.identity.workflow);
-        put("FLYTE_INTERNAL_EXECUTION_ID", &execution.name);
-        put(
-            "FLYTE_INTERNAL_EXECUTION_PROJECT",
-            &execution.tenant.project,
-        );
-        put("FLYTE_INTERNAL_EXECUTION_DOMAIN", &execution.tenant.domain);
-        put("FLYTE_ATTEMPT_NUMBER", &r.key.attempt.to_string());
-        if let Some(id) = &r.template.id {
-            put("FLYTE_INTERNAL_TASK_PROJECT", &id.tenant.project);
-            put("FLYTE_INTERNAL_TASK_DOMAIN", &id.tenant.domain);
-            put("FLYTE_INTERNAL_TASK_NAME", &id.name);
-            put("FLYTE_INTERNAL_TASK_VERSION", &id.version);
-        }
-        env.extend(r.envs.iter().map(|(k, v)| (k.clone(), v.clone())));
-        for secret in r.template.security_context.iter().flat_map(|s| &s.secrets) {
-            if secret.mount_requirement == MountRequirement::File {
-                let text = format!(
-                    "secret {}/{} asks for a file; local processes get secrets as variables",
-                    secret.group, secret.key
-                );
-                return Err(Error::new(ErrorKind::Unsupported, "launch", text));
-            }
-            let value = cx.secrets.resolve(secret)?;
-            let value = String::from_utf8_lossy(value.reveal()).into_owned();
-            let name = format!(
-                "_FSEC_{}_{}",
-                secret.group.to_uppercase(),
-                secret.key.to_uppercase()
-            );
-            if !secret.env_var.is_empty() {
-                env.push((secret.env_var.clone(), value.clone()));
-            }
-            env.push((name, value));
-            env.push(("FLYTE_SECRETS_ENV_PREFIX".into(), "_FSEC_".into()));
-        }
-        Ok(env)
     }
 }
 
