@@ -5,6 +5,9 @@
 // Tasks may be async and wait for nothing.
 #![allow(clippy::unused_async)]
 
+#[path = "fixtures/rules.rs"]
+mod rules;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -306,10 +309,20 @@ async fn write(file: &Path, snapshot: bool) {
     let there = store.last_snapshot(flyte_core::contract::ShardId(0));
     assert_eq!(there.await.unwrap().is_some(), snapshot);
     drop(store);
-    let bytes = settled_file(&path);
+    compress(&settled_file(&path), file);
+}
+
+fn compress(bytes: &[u8], file: &Path) {
     let mut gz = GzEncoder::new(std::fs::File::create(file).unwrap(), Compression::best());
-    gz.write_all(&bytes).unwrap();
+    gz.write_all(bytes).unwrap();
     gz.finish().unwrap();
+}
+
+fn decompress(file: &Path, to: &Path) {
+    let mut bytes = Vec::new();
+    let gz = std::fs::File::open(file).unwrap();
+    GzDecoder::new(gz).read_to_end(&mut bytes).unwrap();
+    std::fs::write(to, bytes).unwrap();
 }
 
 /// The bytes of a database once its last connection is closed.
@@ -330,10 +343,7 @@ fn settled_file(path: &Path) -> Vec<u8> {
 async fn finish(file: &Path) -> BTreeMap<&'static str, Option<i64>> {
     let work = tempfile::tempdir().unwrap();
     let path = work.path().join("flyte.db");
-    let mut bytes = Vec::new();
-    let gz = std::fs::File::open(file).unwrap();
-    GzDecoder::new(gz).read_to_end(&mut bytes).unwrap();
-    std::fs::write(&path, bytes).unwrap();
+    decompress(file, &path);
     let store = SqliteStore::open(&path).unwrap();
     let scheduler = builder(&store, true).build().await.unwrap();
     let (signal, approve) = (id("signal"), id("approve"));
