@@ -1,7 +1,8 @@
 //! Places of tasks in a folder of the disk, where a path becomes one of the system.
 
 use flyte_core::contract::{HostResources, TaskContext, TaskContextParts};
-use flyte_core::id::{ExecutionId, NodeAddr, Tenant};
+use flyte_core::id::{Digest, ExecutionId, NodeAddr, Tenant};
+use flyte_core::literal::Timestamp;
 use flyte_core::object_store::ObjectStoreExt;
 use flyte_core::object_store::path::Path;
 use flyte_store::local_blobs;
@@ -19,6 +20,8 @@ async fn no_path_leaves_a_place() {
     }
     let parts = TaskContextParts {
         execution: ExecutionId::new(Tenant::default(), "e"),
+        plan: Digest([0; 32]),
+        submitted_at: Timestamp::UNIX_EPOCH,
         epoch: 1,
         blobs: local_blobs(&root).unwrap(),
         root: root.to_string_lossy().into_owned(),
@@ -26,7 +29,14 @@ async fn no_path_leaves_a_place() {
         resources: HostResources::default(),
         progress: None,
     };
-    let cx = TaskContext::new(parts.into(), NodeAddr::default(), 0, None, None);
+    let cx = TaskContext::new(
+        parts.into(),
+        Default::default(),
+        NodeAddr::default(),
+        0,
+        None,
+        None,
+    );
     let raw = cx.raw();
     let texts = [
         "../outputs/other",

@@ -143,11 +143,14 @@ mod tests {
 
     use super::*;
     use crate::contract::{HostResources, TaskContextParts};
-    use crate::id::{ExecutionId, NodeAddr, Tenant};
+    use crate::id::{Digest, ExecutionId, NodeAddr, Tenant};
+    use crate::literal::Timestamp;
 
     fn context(root: &str) -> TaskContext {
         let parts = TaskContextParts {
             execution: ExecutionId::new(Tenant::default(), "e"),
+            plan: Digest([0; 32]),
+            submitted_at: Timestamp::UNIX_EPOCH,
             epoch: 1,
             blobs: Arc::new(InMemory::new()),
             root: root.into(),
@@ -155,7 +158,14 @@ mod tests {
             resources: HostResources::default(),
             progress: None,
         };
-        TaskContext::new(parts.into(), NodeAddr::default(), 2, None, None)
+        TaskContext::new(
+            parts.into(),
+            Default::default(),
+            NodeAddr::default(),
+            2,
+            None,
+            None,
+        )
     }
 
     #[test]
@@ -220,7 +230,16 @@ mod tests {
     #[test]
     fn an_attempt_reads_the_checkpoint_before_and_writes_its_own() {
         let parts = context("/data").parts().clone();
-        let at = |n| TaskContext::new(parts.clone(), NodeAddr::default(), n, None, None);
+        let at = |n| {
+            TaskContext::new(
+                parts.clone(),
+                Default::default(),
+                NodeAddr::default(),
+                n,
+                None,
+                None,
+            )
+        };
         assert!(at(0).previous_checkpoint().is_none());
         block_on(at(0).checkpoint().put(&"at".into(), "7".into())).unwrap();
         let before = at(1).previous_checkpoint().unwrap();

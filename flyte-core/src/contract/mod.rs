@@ -23,6 +23,7 @@ mod store;
 mod task;
 mod task_context;
 mod task_error;
+mod task_scope;
 
 pub use artifact::{Artifact, ArtifactBlob, ArtifactFile};
 pub use cache::{
@@ -51,3 +52,4 @@ pub use store::{
 pub use task::{HostResources, Progress, RawTask, TASK_TYPE, Task};
 pub use task_context::{TaskContext, TaskContextParts};
 pub use task_error::{TaskError, TaskResultExt};
+pub use task_scope::TaskScope;

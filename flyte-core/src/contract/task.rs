@@ -40,6 +40,8 @@ pub const TASK_TYPE: &str = "rust-task";
 /// - MUST [task.host.outputs]: outputs that are not the declared ones fail the attempt.
 /// - MUST [task.host.context]: the attempt's key, number, deadline and fencing token are in the
 ///   context; numbers of attempts rise from 0.
+/// - MUST [task.host.idempotency]: the idempotency key is the same in all attempts of a node, and
+///   of no other node or submission.
 /// - MUST [task.host.places]: `outputs`, `raw` and `checkpoint` are shared with no other attempt;
 ///   what an attempt left at its checkpoint is what the next one finds.
 /// - MUST [task.host.resources]: what was given to the host is found by its type; what was not is

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use super::{HostResources, Place, Progress};
-use crate::id::{AttemptKey, ExecutionId, NodeAddr};
+use super::{HostResources, Place, Progress, TaskScope};
+use crate::id::{AttemptKey, Digest, ExecutionId, NodeAddr};
 use crate::literal::Timestamp;
 use crate::{Error, ErrorKind, Result};
 
@@ -15,6 +15,10 @@ use crate::{Error, ErrorKind, Result};
 pub struct TaskContextParts {
     /// The execution.
     pub execution: ExecutionId,
+    /// The plan that was submitted.
+    pub plan: Digest,
+    /// When it was submitted.
+    pub submitted_at: Timestamp,
     /// The fencing token of the scheduler.
     pub epoch: u64,
     /// Where blobs are.
@@ -33,6 +37,7 @@ pub struct TaskContextParts {
 #[derive(Clone, Debug)]
 pub struct TaskContext {
     parts: Arc<TaskContextParts>,
+    scope: Arc<TaskScope>,
     addr: NodeAddr,
     attempt: u32,
     deadline: Option<Timestamp>,
@@ -44,6 +49,7 @@ impl TaskContext {
     #[must_use]
     pub fn new(
         parts: Arc<TaskContextParts>,
+        scope: Arc<TaskScope>,
         addr: NodeAddr,
         attempt: u32,
         deadline: Option<Timestamp>,
@@ -51,6 +57,7 @@ impl TaskContext {
     ) -> Self {
         Self {
             parts,
+            scope,
             addr,
             attempt,
             deadline,
@@ -73,6 +80,8 @@ impl TaskContext {
     fn test_of(progress: Option<Arc<dyn Progress>>) -> Self {
         let parts = TaskContextParts {
             execution: ExecutionId::new(crate::id::Tenant::default(), "test"),
+            plan: Digest([0; 32]),
+            submitted_at: Timestamp::UNIX_EPOCH,
             epoch: 1,
             blobs: Arc::new(object_store::memory::InMemory::new()),
             root: String::new(),
@@ -80,10 +89,12 @@ impl TaskContext {
             resources: HostResources::default(),
             progress,
         };
-        Self::new(Arc::new(parts), NodeAddr::default(), 0, None, None)
+        let scope = Arc::<TaskScope>::default();
+        Self::new(Arc::new(parts), scope, NodeAddr::default(), 0, None, None)
     }
 
-    /// The attempt's name, also its idempotency token.
+    /// The attempt's name. It differs between attempts: for a system outside that must act once,
+    /// see [`TaskContext::idempotency_key`].
     #[must_use]
     pub fn key(&self) -> AttemptKey {
         AttemptKey {
@@ -91,6 +102,35 @@ impl TaskContext {
             addr: self.addr,
             attempt: self.attempt,
         }
+    }
+
+    /// The key under which this node acts on a system outside, so that it acts once: a payment, a
+    /// message, an order.
+    ///
+    /// It is a digest of tenant, name, instant of submission and plan of the execution, and of the
+    /// names of the nodes from the root to this one, with the items of arrays. It is the same in
+    /// all attempts, also after a restart, under another owner and when a node around it has
+    /// another attempt. Two submissions never share one, also of the same name after a `prune`.
+    /// A child execution is a submission of its own.
+    ///
+    /// A node that acts twice adds a word of its own to each. A dynamic task gives the same work
+    /// the same node name in each of its attempts.
+    ///
+    /// ```
+    /// use flyte_core::contract::TaskContext;
+    ///
+    /// let cx = TaskContext::test();
+    /// let (charge, receipt) = (
+    ///     format!("charge-{}", cx.idempotency_key()),
+    ///     format!("receipt-{}", cx.idempotency_key()),
+    /// );
+    /// assert_ne!(charge, receipt);
+    /// ```
+    #[must_use]
+    pub fn idempotency_key(&self) -> Digest {
+        let p = &self.parts;
+        self.scope
+            .key(&p.execution, &p.plan, p.submitted_at, self.addr.node.0)
     }
 
     /// The execution.

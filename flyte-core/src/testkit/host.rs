@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Case, Failure, Outcome, Report, not_applicable, run};
 use crate::contract::{Task, TaskContext, TaskError, TaskResultExt};
-use crate::id::{AttemptKey, Identifier, ResourceType};
+use crate::id::{AttemptKey, Digest, Identifier, ResourceType};
 use crate::journal::{ErrorOrigin, ExecutionError};
 use crate::literal::{Literal, LiteralType, Row, SignedDuration, SimpleType, Timestamp};
 use crate::template::{TaskTemplate, TypedInterface, Variable};
@@ -21,9 +21,9 @@ use crate::template::{TaskTemplate, TypedInterface, Variable};
 ///
 /// ```
 /// use flyte_core::contract::{HostResources, Task, TaskContext, TaskContextParts};
-/// use flyte_core::id::{ExecutionId, NodeAddr, Tenant};
+/// use flyte_core::id::{Digest, ExecutionId, NodeAddr, Tenant};
 /// use flyte_core::journal::ExecutionError;
-/// use flyte_core::literal::Row;
+/// use flyte_core::literal::{Row, Timestamp};
 /// use flyte_core::object_store::{memory::InMemory, path::Path};
 /// use flyte_core::testkit::host::{Diary, HostHarness, check};
 /// use std::sync::Arc;
@@ -36,6 +36,8 @@ use crate::template::{TaskTemplate, TypedInterface, Variable};
 ///     resources.insert(diary);
 ///     let parts = TaskContextParts {
 ///         execution: ExecutionId::new(Tenant::default(), "e1"),
+///         plan: Digest([0; 32]),
+///         submitted_at: Timestamp::UNIX_EPOCH,
 ///         epoch: 1,
 ///         blobs: Arc::new(InMemory::new()),
 ///         root: String::new(),
@@ -43,7 +45,7 @@ use crate::template::{TaskTemplate, TypedInterface, Variable};
 ///         resources,
 ///         progress: None,
 ///     };
-///     TaskContext::new(parts.into(), NodeAddr::default(), 0, None, None)
+///     TaskContext::new(parts.into(), Default::default(), NodeAddr::default(), 0, None, None)
 /// }
 ///
 /// #[async_trait::async_trait]
@@ -83,6 +85,7 @@ cases! { HostHarness:
     "task.host.panic" => panics,
     "task.host.outputs" => outputs,
     "task.host.context" => context,
+    "task.host.idempotency" => idempotency,
     "task.host.places" => places,
     "task.host.resources" => resources,
     "task.host.told" => told,
@@ -98,6 +101,8 @@ pub struct Entry {
     pub attempt: u32,
     /// Its key.
     pub key: AttemptKey,
+    /// Its idempotency key.
+    pub idempotency_key: Digest,
     /// Its fencing token.
     pub fencing_token: u64,
     /// When it will be ended.
@@ -193,6 +198,7 @@ impl Task for Actor {
             begun: Instant::now(),
             attempt: cx.attempt(),
             key: cx.key(),
+            idempotency_key: cx.idempotency_key(),
             fencing_token: cx.fencing_token(),
             deadline: cx.deadline(),
             places: places.map(|p| p.uri().to_owned()).into(),
@@ -324,6 +330,17 @@ async fn context(h: &dyn HostHarness) -> Outcome {
         ensure!(e.fencing_token > 0, "it has no fencing token");
         ensure!(e.deadline.is_some(), "a timeout, and no deadline");
     }
+    Ok(())
+}
+
+async fn idempotency(h: &dyn HostHarness) -> Outcome {
+    let (_, entries) = act(h, Act::Panics).await;
+    let keys: Vec<Digest> = entries.iter().map(|e| e.idempotency_key).collect();
+    let same = keys.windows(2).all(|w| w[0] == w[1]);
+    ensure!(same, "attempts of one node have the keys {keys:?}");
+    let (_, other) = act(h, Act::Panics).await;
+    let shared = other.iter().find(|e| keys.contains(&e.idempotency_key));
+    ensure!(shared.is_none(), "another execution has the same key");
     Ok(())
 }
 

@@ -176,6 +176,8 @@ fn a_task_runs_on_rows() {
     resources.insert("four".to_owned());
     let parts = TaskContextParts {
         execution: flyte_core::id::ExecutionId::new(Default::default(), "test"),
+        plan: flyte_core::id::Digest([0; 32]),
+        submitted_at: flyte_core::literal::Timestamp::UNIX_EPOCH,
         epoch: 1,
         blobs: Arc::new(flyte_core::object_store::memory::InMemory::new()),
         root: String::new(),
@@ -183,7 +185,14 @@ fn a_task_runs_on_rows() {
         resources,
         progress: None,
     };
-    let cx = TaskContext::new(Arc::new(parts), Default::default(), 0, None, None);
+    let cx = TaskContext::new(
+        Arc::new(parts),
+        Default::default(),
+        Default::default(),
+        0,
+        None,
+        None,
+    );
     let inputs = row(&[("a", Literal::Integer(1)), ("b", Literal::Float(0.5))]);
     let out = now(Task::run(&everything {}, &cx, inputs)).unwrap();
     assert_eq!(

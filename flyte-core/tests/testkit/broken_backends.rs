@@ -57,6 +57,7 @@ async fn broken_hosts_are_caught() {
         (HostFault::PanicsAreFinal, "task.host.panic"),
         (HostFault::TakesAnyOutputs, "task.host.outputs"),
         (HostFault::NumbersFromOne, "task.host.context"),
+        (HostFault::SubmitsAgain, "task.host.idempotency"),
         (HostFault::SharesPlaces, "task.host.places"),
         (HostFault::Mute, "task.host.told"),
         (HostFault::LetsItRun, "task.host.abort"),

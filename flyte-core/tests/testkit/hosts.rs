@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flyte_core::contract::{
-    HostResources, Progress, Task, TaskContext, TaskContextParts, TaskError,
+    HostResources, Progress, Task, TaskContext, TaskContextParts, TaskError, TaskScope,
 };
-use flyte_core::id::{AttemptKey, ExecutionId, NodeAddr, Tenant};
+use flyte_core::id::{AttemptKey, Digest, ExecutionId, NodeAddr, Tenant};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
 use flyte_core::object_store::memory::InMemory;
@@ -31,6 +31,8 @@ pub(crate) enum HostFault {
     TakesAnyOutputs,
     /// Attempts are numbered from one.
     NumbersFromOne,
+    /// Each attempt counts as a submission.
+    SubmitsAgain,
     /// All attempts work in the places of the first.
     SharesPlaces,
     /// What a task says goes nowhere.
@@ -68,7 +70,7 @@ impl Host {
         }
     }
 
-    fn parts(&self, diary: Diary) -> Arc<TaskContextParts> {
+    fn parts(&self, diary: Diary) -> TaskContextParts {
         let n = self.executions.fetch_add(1, Ordering::Relaxed);
         let mut resources = HostResources::default();
         resources.insert(diary);
@@ -76,15 +78,17 @@ impl Host {
             HostFault::Mute => None,
             _ => Some(self.lines.clone()),
         };
-        Arc::new(TaskContextParts {
+        TaskContextParts {
             execution: ExecutionId::new(Tenant::default(), format!("e{n}")),
+            plan: Digest([0; 32]),
+            submitted_at: Timestamp::UNIX_EPOCH,
             epoch: 1,
             blobs: Arc::new(InMemory::new()),
             root: String::new(),
             prefix: Path::from(format!("e{n}")),
             resources,
             progress,
-        })
+        }
     }
 
     /// Whether the error is final, and how long to wait otherwise.
@@ -115,6 +119,11 @@ enum Ended {
     Badly(ExecutionError, Option<Duration>),
 }
 
+fn context(parts: TaskContextParts, number: u32, deadline: Option<Timestamp>) -> TaskContext {
+    let (scope, addr) = (Arc::<TaskScope>::default(), NodeAddr::default());
+    TaskContext::new(Arc::new(parts), scope, addr, number, deadline, None)
+}
+
 fn undeclared(task: &dyn Task, row: &Row) -> Option<ExecutionError> {
     let interface = task.template().interface.unwrap_or_default();
     let have = row.names().iter().map(|n| &**n);
@@ -128,7 +137,7 @@ fn undeclared(task: &dyn Task, row: &Row) -> Option<ExecutionError> {
 #[async_trait::async_trait]
 impl HostHarness for Host {
     async fn run(&self, task: Box<dyn Task>, diary: Diary) -> Result<Row, ExecutionError> {
-        let parts = self.parts(diary);
+        let mut parts = self.parts(diary);
         let retries = task.template().metadata.retries.unwrap_or(0);
         let mut n = 0;
         loop {
@@ -138,7 +147,10 @@ impl HostHarness for Host {
                 _ => n,
             };
             let deadline = Some(Timestamp::from_unix_millis(60_000));
-            let cx = TaskContext::new(parts.clone(), NodeAddr::default(), number, deadline, None);
+            if self.fault == HostFault::SubmitsAgain {
+                parts.submitted_at = Timestamp::from_unix_millis(i64::from(n));
+            }
+            let cx = context(parts.clone(), number, deadline);
             let run = AssertUnwindSafe(task.run(&cx, Row::default())).catch_unwind();
             match self.judge(run.await) {
                 Ended::Well(row) if self.fault == HostFault::TakesAnyOutputs => return Ok(row),
@@ -151,13 +163,7 @@ impl HostHarness for Host {
     }
 
     async fn abort(&self, task: Box<dyn Task>, diary: Diary) -> Result<Row, ExecutionError> {
-        let cx = TaskContext::new(
-            self.parts(diary.clone()),
-            NodeAddr::default(),
-            0,
-            None,
-            None,
-        );
+        let cx = context(self.parts(diary.clone()), 0, None);
         let work = tokio::spawn(async move { task.run(&cx, Row::default()).await });
         while diary.entries().is_empty() {
             tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use flyte_core::contract::{JobHandle, Submission};
+use flyte_core::contract::{JobHandle, Submission, TaskScope};
 use flyte_core::id::{AttemptKey, ExecutionId, FrameIx, NodeAddr, Str};
 use flyte_core::journal::{
     CacheStatus, ExecutionError, OutputValues, Overdue, ParkCause, SnapshotHead, WorkflowPhase,
@@ -576,6 +576,21 @@ impl Execution {
                 task.id.as_ref().map(|id| &id.name)
             }
             _ => None,
+        }
+    }
+
+    /// Where a frame's nodes are, by the names from the root.
+    #[must_use]
+    pub fn scope(&self, ix: FrameIx) -> TaskScope {
+        let frame = self.frame(ix);
+        let plan = frame.loaded.plan.clone();
+        let Some(outer) = frame.parent else {
+            return TaskScope::root(plan);
+        };
+        let around = self.scope(outer.frame);
+        match frame.items {
+            Some(_) => around.items(outer.node.0),
+            None => around.graph(outer.node.0, plan, frame.graph),
         }
     }
 

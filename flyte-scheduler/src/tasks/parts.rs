@@ -15,6 +15,8 @@ pub(crate) fn parts(
 ) -> Arc<TaskContextParts> {
     Arc::new(TaskContextParts {
         execution: ex.id.clone(),
+        plan: ex.submission.plan,
+        submitted_at: ex.submission.submitted_at,
         epoch,
         blobs: world.blobs.clone(),
         prefix: Path::from(format!("tasks/{}", ex.folder())),

@@ -7,8 +7,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use flyte_core::contract::{
-    Expansion, HostResources, Task, TaskContext, TaskContextParts, TaskError,
+    Expansion, HostResources, Task, TaskContext, TaskContextParts, TaskError, TaskScope,
 };
+use flyte_core::id::FrameIx;
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::literal::{Row, Timestamp};
 use futures::FutureExt;
@@ -18,7 +19,7 @@ use super::blocking::{Blocking, Thread};
 use super::pace::{Pace, Paces};
 use super::parts::parts;
 use crate::calls::{PlanCache, World};
-use crate::engine::{AttemptRef, Input, State, TaskFailure};
+use crate::engine::{AttemptRef, Execution, Input, State, TaskFailure};
 use crate::mail::{Mailbox, Message};
 use crate::ownership::{Shared, said};
 use crate::telemetry::Spans;
@@ -43,6 +44,7 @@ pub(crate) struct Runs {
     unpolled: Arc<AtomicUsize>,
     parts: HashMap<u64, Arc<TaskContextParts>>,
     last: Option<(u64, Arc<TaskContextParts>)>,
+    last_scope: Option<(u64, FrameIx, Arc<TaskScope>)>,
     paces: Paces,
     host: tokio::runtime::Handle,
     send: Mailbox,
@@ -78,6 +80,7 @@ impl Runs {
             unpolled: Arc::default(),
             parts: HashMap::new(),
             last: None,
+            last_scope: None,
             paces: Paces::new(status.overruns.clone()),
             host: shared.host.clone(),
             blocking: Blocking::new(shared),
@@ -140,6 +143,7 @@ impl Runs {
         if self.parts.len() > 2 * state.open() + 64 {
             self.parts.retain(|number, _| state.get(*number).is_some());
             self.last = None;
+            self.last_scope = None;
         }
     }
 
@@ -183,7 +187,8 @@ impl Runs {
             let resources = self.resources.clone();
             let shared = self.parts_of(at.execution, || parts(world, ex, epoch, &resources));
             let over = thread.as_ref().map(Thread::over);
-            let cx = TaskContext::new(shared, at.addr, at.attempt, run.deadline, over);
+            let scope = self.scope_of(ex, at.addr.frame);
+            let cx = TaskContext::new(shared, scope, at.addr, at.attempt, run.deadline, over);
             if run.task.is_dynamic() {
                 let span = spans.attempt(ex, at);
                 let asked = expand(run.task, cx, run.inputs).instrument(span.clone());
@@ -306,6 +311,18 @@ impl Runs {
             }
         };
         self.running.insert(at, running);
+    }
+
+    /// Neighbours are mostly in one frame.
+    fn scope_of(&mut self, ex: &Execution, frame: FrameIx) -> Arc<TaskScope> {
+        if let Some((number, last, scope)) = &self.last_scope
+            && (*number, *last) == (ex.number, frame)
+        {
+            return scope.clone();
+        }
+        let scope = Arc::new(ex.scope(frame));
+        self.last_scope = Some((ex.number, frame, scope.clone()));
+        scope
     }
 
     fn parts_of(

@@ -5,7 +5,8 @@ use flyte_host::core::contract::{JournalPosition, Query, ShardId, Store};
 use flyte_host::core::id::{ExecutionId, NodeAddr};
 use flyte_host::core::journal::{Change, Charge, ExecutionRow, IndexRow, JournalFrame};
 
-use super::shapes::ends;
+use super::host::lines;
+use super::shapes::{ends, payments};
 use super::table::Table;
 use super::witness::{Name, Witness};
 
@@ -66,12 +67,37 @@ pub(super) async fn judge(
         recorded.succeeded.get(&(execution, addr)).copied()
     };
     table.again.extend(said.again(success));
+    paid(witness, table)?;
     for (_, name, _) in said.attempts() {
         match name.rust {
             true => table.functions += 1,
             false => table.processes += 1,
         }
     }
+    Ok(())
+}
+
+/// Looks at the keys under which nodes paid: each node has one, and no two share one.
+fn paid(witness: &Path, table: &mut Table) -> Result<(), String> {
+    let file = payments(&witness.to_string_lossy());
+    let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut nodes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut times: BTreeMap<String, u64> = BTreeMap::new();
+    for line in lines(Path::new(&file)) {
+        let (key, node) = line
+            .split_once(' ')
+            .ok_or_else(|| format!("{file}: what is {line:?}?"))?;
+        keys.entry(node.into()).or_default().insert(key.into());
+        nodes.entry(key.into()).or_default().insert(node.into());
+        *times.entry(node.into()).or_default() += 1;
+    }
+    for (node, keys) in keys.iter().filter(|k| k.1.len() > 1) {
+        table.keys.push(format!("{node} paid under {keys:?}"));
+    }
+    for (key, nodes) in nodes.iter().filter(|n| n.1.len() > 1) {
+        table.keys.push(format!("{nodes:?} paid under {key}"));
+    }
+    table.paid_again += times.values().filter(|n| **n > 1).count() as u64;
     Ok(())
 }
 

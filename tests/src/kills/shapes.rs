@@ -40,7 +40,17 @@ pub(super) fn ends(shape: &str) -> WorkflowPhase {
     }
 }
 
-/// Says that an attempt in the host begins, or has ended: one write, so that lines do not mix.
+/// Appends one line: a single write, so that lines do not mix.
+fn append(file: &str, line: &str) -> Fallible<()> {
+    let mut file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(file)?;
+    file.write_all(line.as_bytes())?;
+    Ok(())
+}
+
+/// Says that an attempt in the host begins, or has ended.
 fn say(word: &str, cx: &flyte_host::core::contract::TaskContext, witness: &str) -> Fallible<()> {
     let key = cx.key();
     let (frame, node) = (key.addr.frame.0, key.addr.node.0);
@@ -48,17 +58,26 @@ fn say(word: &str, cx: &flyte_host::core::contract::TaskContext, witness: &str) 
         "{word} rust:{}:{frame}.{node}:{}\n",
         key.execution.name, key.attempt
     );
-    let mut file = std::fs::File::options()
-        .append(true)
-        .create(true)
-        .open(witness)?;
-    file.write_all(line.as_bytes())?;
-    Ok(())
+    append(witness, &line)
+}
+
+/// Pays under the idempotency key of the node.
+fn pay(cx: &flyte_host::core::contract::TaskContext, witness: &str) -> Fallible<()> {
+    let (key, paid) = (cx.key(), cx.idempotency_key());
+    let (frame, node) = (key.addr.frame.0, key.addr.node.0);
+    let line = format!("{paid} {}:{frame}.{node}\n", key.execution.name);
+    append(&payments(witness), &line)
+}
+
+/// Where attempts pay, beside the file in which they say what they do.
+pub(super) fn payments(witness: &str) -> String {
+    format!("{witness}.payments")
 }
 
 #[task]
 async fn mark(cx: Cx<mark>, n: i64, ms: i64, witness: String) -> Result<i64, TaskError> {
     say("start", &cx, &witness)?;
+    pay(&cx, &witness)?;
     flyte_host::tokio::time::sleep(std::time::Duration::from_millis(ms as u64)).await;
     say("end", &cx, &witness)?;
     Ok(n + 1)

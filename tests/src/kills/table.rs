@@ -21,6 +21,8 @@ pub struct Table {
     pub functions: u64,
     /// Attempts that were recorded as lost with their host.
     pub host_lost: u64,
+    /// Nodes in a host that paid more than once, under one key.
+    pub paid_again: u64,
     /// How often an execution was parked, and released.
     pub parked: u64,
     /// Acknowledged submissions that no store has.
@@ -33,6 +35,8 @@ pub struct Table {
     pub stuck: Vec<String>,
     /// Executions that ended otherwise than they should.
     pub wrong: Vec<String>,
+    /// Nodes that paid under two keys, or under the key of another node.
+    pub keys: Vec<String>,
     /// Processes that did not do what the harness needs of them.
     pub trouble: Vec<String>,
     /// How long it took, in seconds.
@@ -49,18 +53,20 @@ impl Table {
         self.processes += other.processes;
         self.functions += other.functions;
         self.host_lost += other.host_lost;
+        self.paid_again += other.paid_again;
         self.parked += other.parked;
         self.lost.extend(other.lost);
         self.twice.extend(other.twice);
         self.again.extend(other.again);
         self.stuck.extend(other.stuck);
         self.wrong.extend(other.wrong);
+        self.keys.extend(other.keys);
         self.trouble.extend(other.trouble);
     }
 
     /// Each promise with what broke it.
     #[must_use]
-    pub fn promises(&self) -> [(&'static str, &[String]); 6] {
+    pub fn promises(&self) -> [(&'static str, &[String]); 7] {
         [
             ("acknowledged submits lost", &self.lost),
             ("outcomes recorded twice", &self.twice),
@@ -70,6 +76,7 @@ impl Table {
             ),
             ("executions without progress or cause", &self.stuck),
             ("executions with a wrong end", &self.wrong),
+            ("idempotency keys that changed or are shared", &self.keys),
             ("processes that gave up", &self.trouble),
         ]
     }
@@ -80,7 +87,7 @@ impl Table {
         self.promises().iter().all(|p| p.1.is_empty())
     }
 
-    fn figures(&self) -> [(&'static str, u64); 8] {
+    fn figures(&self) -> [(&'static str, u64); 9] {
         [
             ("kills", self.kills),
             ("stops past the lease", self.stops),
@@ -89,6 +96,7 @@ impl Table {
             ("attempts as processes", self.processes),
             ("attempts in a host", self.functions),
             ("attempts lost with their host", self.host_lost),
+            ("nodes that paid again under one key", self.paid_again),
             ("times parked and released", self.parked),
         ]
     }

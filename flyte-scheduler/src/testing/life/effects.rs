@@ -159,6 +159,8 @@ impl World<'_> {
         let parts = self.parts.entry(at.execution).or_insert_with(|| {
             Arc::new(TaskContextParts {
                 execution: ex.id.clone(),
+                plan: ex.submission.plan,
+                submitted_at: ex.submission.submitted_at,
                 epoch,
                 blobs,
                 root: String::new(),
@@ -167,7 +169,14 @@ impl World<'_> {
                 progress: None,
             })
         });
-        let cx = TaskContext::new(parts.clone(), at.addr, at.attempt, deadline, None);
+        let cx = TaskContext::new(
+            parts.clone(),
+            Arc::new(ex.scope(at.addr.frame)),
+            at.addr,
+            at.attempt,
+            deadline,
+            None,
+        );
         self.attempts.push(at, real(task, cx, inputs));
     }
 

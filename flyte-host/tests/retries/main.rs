@@ -1,0 +1,52 @@
+//! Attempts of Rust tasks through the public API, in memory on virtual time and on SQLite with a
+//! restart.
+// Tasks may be async and wait for nothing.
+#![allow(clippy::unused_async)]
+
+mod keys;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyte_host::core::contract::ManualClock;
+use flyte_host::core::id::{ExecutionId, Tenant};
+use flyte_host::core::literal::Timestamp;
+use flyte_host::scheduler::{Scheduler, SchedulerBuilder, WaitCause};
+use flyte_host::store::SqliteStore;
+
+fn id(name: &str) -> ExecutionId {
+    ExecutionId::new(Tenant::default(), name)
+}
+
+/// The instant at which the tests begin.
+fn start() -> Timestamp {
+    Timestamp::from_unix_millis(1_767_225_600_000)
+}
+
+fn in_memory(clock: &Arc<ManualClock>) -> SchedulerBuilder {
+    Scheduler::builder().clock(clock.clone())
+}
+
+fn on_sqlite(file: &Path, clock: &Arc<ManualClock>) -> SchedulerBuilder {
+    let store = SqliteStore::open(file).unwrap();
+    Scheduler::builder().store(store).clock(clock.clone())
+}
+
+/// Asks what a node waits for until the answer is this; each question makes the scheduler look at
+/// its clock.
+async fn until(scheduler: &Scheduler, name: &str, path: &str, wanted: impl Fn(&WaitCause) -> bool) {
+    let mut seen = None;
+    let asked = async {
+        loop {
+            let now = scheduler.explain(&id(name), path).await.unwrap();
+            if wanted(&now) {
+                return;
+            }
+            seen = Some(now);
+            tokio::task::yield_now().await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), asked).await;
+    assert!(waited.is_ok(), "{name} {path}: {seen:?}");
+}
