@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_core::id::Tenant;
 
+use crate::attempts::AttemptArguments;
+
 /// Runs flytekit workflows on this machine, durably.
 #[derive(Debug, Parser)]
 #[command(name = "flyte-rs", version)]
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Resume {
         /// Only this one.
         execution: Option<String>,
+        #[command(flatten)]
+        attempts: AttemptArguments,
     },
     /// End an execution for good.
     Abort {
@@ -163,6 +167,8 @@ pub(crate) struct RunArguments {
     /// Processes that run at once; one for each core if unset.
     #[arg(long)]
     pub(crate) slots: Option<u32>,
+    #[command(flatten)]
+    pub(crate) attempts: AttemptArguments,
     /// A variable for every task.
     #[arg(long = "env", value_name = "K=V")]
     pub(crate) envs: Vec<String>,

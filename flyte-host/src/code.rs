@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use flyte_core::id::Digest;
@@ -47,8 +48,8 @@ pub(crate) fn files_under(root: &Path) -> Result<Vec<String>> {
     Ok(out)
 }
 
-/// Copies the loaded modules under the digest of their content: every attempt runs from there, so
-/// that an edit between kill and resume changes nothing. Gives the folder and the version.
+/// Copies the loaded modules under the digest of their content: every attempt runs from a copy of that,
+/// so that an edit between kill and resume changes nothing. Gives the folder and the version.
 pub(crate) fn snapshot(state: &State, root: &Path, files: &[String]) -> Result<(PathBuf, String)> {
     let bad = |p: &Path, e: std::io::Error| Refusal::new("Io", e.to_string()).at(p.display());
     let mut content = Vec::new();
@@ -68,7 +69,17 @@ pub(crate) fn snapshot(state: &State, root: &Path, files: &[String]) -> Result<(
             .at(root.display())
             .remedy("give the folder that holds only the code with --source"));
         }
-        all.push((name, bytes));
+        let mode = std::fs::metadata(&path)
+            .map_err(|e| bad(&path, e))?
+            .permissions()
+            .mode();
+        let runs = mode & 0o111;
+        if runs != 0 {
+            // Files that cannot be executed keep the digest that they had before modes counted.
+            content.extend(b"\0mode");
+            content.extend(runs.to_le_bytes());
+        }
+        all.push((name, bytes, runs));
     }
     let version = Digest::of("flyte code v1", &content).to_hex()[..32].to_owned();
     let dir = state.path("code").join(&version);
@@ -79,15 +90,13 @@ pub(crate) fn snapshot(state: &State, root: &Path, files: &[String]) -> Result<(
     let tmp = state
         .path("code")
         .join(format!(".{version}.{}", std::process::id()));
-    for (name, bytes) in all {
+    for (name, bytes, runs) in all {
         let path = tmp.join(name);
         let parent = path.parent().expect("invariant: it is inside of `tmp`");
         std::fs::create_dir_all(parent).map_err(|e| bad(parent, e))?;
         std::fs::write(&path, bytes).map_err(|e| bad(&path, e))?;
-        let mut mode = std::fs::metadata(&path)
-            .map_err(|e| bad(&path, e))?
-            .permissions();
-        mode.set_readonly(true);
+        // The copies that tasks run from are writable.
+        let mode = std::fs::Permissions::from_mode(0o444 | runs);
         std::fs::set_permissions(&path, mode).map_err(|e| bad(&path, e))?;
     }
     std::fs::create_dir_all(&tmp).map_err(|e| bad(&tmp, e))?;

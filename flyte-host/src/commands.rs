@@ -9,6 +9,7 @@ use flyte_scheduler::read_values;
 use flyte_store::Blobs;
 use serde_json::{Value, json};
 
+use crate::attempts::AttemptArguments;
 use crate::cli::{Arguments, Command, Common, What};
 use crate::doctor::doctor;
 use crate::fail::{Refusal, Result};
@@ -28,7 +29,10 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
     let common = arguments.common;
     match arguments.command {
         Command::Run(a) => run(a, &common).await,
-        Command::Resume { execution } => resume(execution, &common).await,
+        Command::Resume {
+            execution,
+            attempts,
+        } => resume(execution, &attempts, &common).await,
         Command::Abort { execution, reason } => {
             let by = "flyte-rs abort".into();
             let body = |execution| CommandBody::Abort {
@@ -70,9 +74,16 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
 }
 
 /// Adopts what dead runs left: all of it, or one execution and what shares its shard.
-async fn resume(execution: Option<String>, common: &Common) -> Result<u8> {
+async fn resume(
+    execution: Option<String>,
+    attempts: &AttemptArguments,
+    common: &Common,
+) -> Result<u8> {
     let json = common.json;
-    let machines = Machines::open(common).await?;
+    let mut machines = Machines::open(common).await?;
+    for machine in &mut machines.all {
+        machine.process = attempts.options();
+    }
     let (mut worst, mut all) = (0, Vec::new());
     let wanted = match &execution {
         Some(name) => {

@@ -27,6 +27,8 @@ pub(crate) struct Machine {
     pub(crate) slots: u32,
     /// Above how many bytes values are stored as files.
     pub(crate) offload_above: Option<u64>,
+    /// How attempts are run.
+    pub(crate) process: ProcessOptions,
 }
 
 /// A scheduler, and the plugin whose processes it runs.
@@ -84,13 +86,14 @@ impl Machine {
             cache,
             slots: cores(),
             offload_above: State::offload_above(None)?,
+            process: ProcessOptions::default(),
         })
     }
 
     /// A scheduler that owns `shard`.
     pub(crate) async fn scheduler(&self, shard: ShardId) -> flyte_core::Result<Running> {
         let Blobs { store, root, .. } = self.blobs.clone();
-        let mut options = ProcessOptions::default();
+        let mut options = self.process.clone();
         if root.contains("://") {
             options.scratch = Some(self.state.path("attempts"));
             options.env_allow = credentials();

@@ -4,6 +4,7 @@
 #[macro_use]
 mod write;
 
+mod attempts;
 mod cli;
 mod code;
 mod commands;

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use flyte_core::contract::{Query, Store};
@@ -122,10 +123,14 @@ impl Report {
             .as_ref()
             .filter(|_| e.outputs.is_none())
             .map(|error| {
-                json!({
+                let mut shown = json!({
                     "code": &*error.code, "message": &*error.message,
                     "place": self.place(), "remedy": self.remedy(),
-                })
+                });
+                if let Some(path) = self.kept() {
+                    shown["kept"] = path.into();
+                }
+                shown
             });
         let parked = e.parked.as_ref().map(|cause| {
             json!({
@@ -165,6 +170,14 @@ impl Report {
         let logs = attempt.iter().flat_map(|a| &a.logs);
         logs.map(|l| (&*l.name, l.uri.trim_start_matches("file://")))
             .collect()
+    }
+
+    /// The working directory of the attempt that failed last, where it was kept.
+    fn kept(&self) -> Option<String> {
+        let logs = self.logs();
+        let folder = Path::new(logs.first()?.1).parent()?;
+        let tree = folder.join("tree");
+        tree.is_dir().then(|| tree.to_string_lossy().into_owned())
     }
 
     /// What helps after a failure.
@@ -207,6 +220,9 @@ impl Report {
                 tell!("{message}");
                 for (name, path) in self.logs() {
                     tell!("{name}: {path}");
+                }
+                if let Some(path) = self.kept() {
+                    tell!("working directory: {path}");
                 }
             }
             None => tell!("{}: {}", error.code, error.message),

@@ -45,6 +45,7 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     machine.blobs.check().await?;
     let root = machine.blobs.root.clone();
     options.parameters.insert(Machine::BLOBS.into(), root);
+    machine.process = a.attempts.options();
     let running = own_shard(&machine).await?;
     let submit = Submit::new(id)
         .with_inputs(inputs)

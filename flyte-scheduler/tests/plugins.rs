@@ -206,6 +206,60 @@ async fn a_plugin_that_stops_pushing_is_asked_to_push_again_and_hears_of_the_end
     until(|| stops.open.load(Relaxed) == 0).await;
 }
 
+/// A plugin that cannot let go of a job at first; the execution ends when it could.
+#[tokio::test]
+async fn a_job_is_finalized_until_that_succeeds() {
+    let busy = Busy(backend(seven()).plugin(), AtomicU32::new(0));
+    let busy = Arc::new(busy);
+    let scheduler = Scheduler::builder().plugin(busy.clone());
+    let scheduler = scheduler.build().await.unwrap();
+    let submit = Submit::new(attempt(0).execution);
+    let handle = scheduler.submit(&plan(0), submit).await.unwrap();
+    assert_eq!(handle.wait().await.unwrap().phase, WorkflowPhase::Succeeded);
+    assert_eq!(busy.1.load(Relaxed), Busy::FAILURES + 1);
+    scheduler.shutdown(Duration::ZERO).await;
+}
+
+/// Fails to finalize a few times.
+#[derive(Debug)]
+struct Busy(Arc<ScriptedPlugin>, AtomicU32);
+
+impl Busy {
+    /// More than a call is usually tried.
+    const FAILURES: u32 = 6;
+}
+
+#[async_trait::async_trait]
+impl Plugin for Busy {
+    fn info(&self) -> &PluginInfo {
+        self.0.info()
+    }
+    fn prepare(&self, template: &TaskTemplate, inputs: &Row) -> Result<Prepared> {
+        self.0.prepare(template, inputs)
+    }
+    async fn launch(&self, cx: &LaunchContext, all: Vec<LaunchRequest>) -> Vec<Result<Launched>> {
+        self.0.launch(cx, all).await
+    }
+    async fn lookup(&self, all: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {
+        self.0.lookup(all).await
+    }
+    async fn observe(&self, handles: &[JobHandle]) -> Vec<Result<JobStatus>> {
+        self.0.observe(handles).await
+    }
+    async fn abort(&self, handle: &JobHandle, reason: &str) -> Result<()> {
+        self.0.abort(handle, reason).await
+    }
+    async fn finalize(&self, handle: &JobHandle) -> Result<()> {
+        match self.1.fetch_add(1, Relaxed) < Self::FAILURES {
+            true => Err(Error::new(ErrorKind::Unavailable, "finalize", "busy")),
+            false => self.0.finalize(handle).await,
+        }
+    }
+    async fn watch(&self, sink: Arc<dyn StatusSink>) -> Result<()> {
+        self.0.watch(sink).await
+    }
+}
+
 /// Refuses to push twice.
 #[derive(Debug)]
 struct Stops {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::leader::is_alive;
+use crate::tree::Tree;
 
 /// How a job was started; the environment's secrets are not in it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub(crate) struct Job {
     pub(crate) working_dir: PathBuf,
     pub(crate) output_prefix: String,
     pub(crate) abort_grace_ms: u64,
+    /// Whether the task declares outputs; an earlier version did not say.
+    #[serde(default)]
+    pub(crate) has_outputs: bool,
 }
 
 /// How a job is, as its folder tells.
@@ -45,6 +49,7 @@ impl Folder {
     pub(crate) fn start(
         &self,
         job: &Job,
+        tree: Option<&Tree>,
         env: &[(String, String)],
         log_bytes_max: u64,
     ) -> io::Result<()> {
@@ -57,8 +62,16 @@ impl Folder {
         if !matches!(self.seen()?, Seen::Prepared | Seen::Missing) {
             return self.belongs_to(job);
         }
+        if let Some(tree) = tree {
+            self.make_tree(tree)?;
+        }
         write_whole(&self.0.join("job.json"), &serde_json::to_vec(job)?)?;
-        let mut child = self.wrapper(job, env, log_bytes_max).spawn()?;
+        let spawned = self.wrapper(job, env, log_bytes_max).spawn();
+        let mut child = match spawned {
+            Ok(child) => child,
+            // Nothing runs in it.
+            Err(e) => return self.remove_tree().and(Err(e)),
+        };
         // Somebody must take the wrapper's exit status while this process lives.
         std::thread::spawn(move || child.wait());
         // The lock is held until the wrapper has told its pid: whoever comes next finds it.

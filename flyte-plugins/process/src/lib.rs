@@ -6,6 +6,10 @@
 //! It is beside the outputs, or in `ProcessOptions::scratch` where those are in a cloud: then the
 //! program writes them there itself, as flytekit does, with the credentials that it is given.
 //!
+//! An attempt works in a private tree (`tree` in its folder), a copy of the code that the execution's
+//! parameter `source_dir` names: it sees no file that another attempt wrote, and changes none of the
+//! code. The tree is deleted when the attempt's outcome is durable; logs and `exit` stay.
+//!
 //! The program runs under a small `sh` wrapper in a process group of its own, so that a signal to
 //! the scheduler's terminal does not reach it. Its output goes through `head`, a member of the
 //! same group: no pipe ends in the scheduler, whose death therefore does not disturb it.
@@ -13,15 +17,19 @@
 //! Invariant: nothing about a job is kept in memory only.
 #![deny(missing_docs)]
 
+mod copy;
 mod ending;
 mod environment;
 mod folder;
+mod kept;
 mod leader;
 mod logs;
+mod off_thread;
 mod options;
 mod plugin;
 mod status;
 mod template;
+mod tree;
 mod wrapper;
 
 pub use options::ProcessOptions;

@@ -9,7 +9,7 @@ use std::time::Duration;
 ///
 /// let options = ProcessOptions {
 ///     path_prepend: vec!["/srv/app/.venv/bin".into()], // flytekit and the code's packages
-///     working_dir: Some("/srv/app/code".into()),       // what tasks import
+///     keep_attempts: true,                             // to look at what a failed task left
 ///     env_allow: vec!["DATABASE_URL".into()],
 ///     abort_grace: Duration::from_secs(30),
 ///     ..ProcessOptions::default()
@@ -23,8 +23,13 @@ pub struct ProcessOptions {
     /// Folders that come first in the `PATH` of tasks, such as a virtual environment's `bin`;
     /// after the execution's parameter `path_prepend`, which is durable.
     pub path_prepend: Vec<PathBuf>,
-    /// Where tasks run; the folder of the execution's parameter `source_dir` if unset.
+    /// A folder in which all tasks run, shared and writable: what one of them writes there, others
+    /// see. If unset, each attempt runs in a private copy of the folder that the execution's parameter
+    /// `source_dir` names, in an empty folder without it. That copy is first in `PYTHONPATH` either way.
     pub working_dir: Option<PathBuf>,
+    /// Keeps the private trees of attempts that failed, in the folder `tree` beside their logs; pruning
+    /// an execution deletes them. Default: all are deleted when the attempt's outcome is durable.
+    pub keep_attempts: bool,
     /// Variables of this process that tasks get too, beside `PATH`, `HOME`, `LANG`, `TMPDIR`.
     pub env_allow: Vec<String>,
     /// The absolute folder that holds the folders of attempts (logs, exit status) where the files
@@ -42,6 +47,7 @@ impl Default for ProcessOptions {
         Self {
             path_prepend: Vec::new(),
             working_dir: None,
+            keep_attempts: false,
             env_allow: Vec::new(),
             scratch: None,
             abort_grace: Duration::from_secs(10),

@@ -11,10 +11,14 @@ use flyte_core::id::Digest;
 use flyte_core::literal::Row;
 use flyte_core::template::{Container, TaskTarget, TaskTemplate};
 use flyte_core::{Error, ErrorKind, Result, Retry};
+use futures::future::join_all;
 
 use crate::folder::{Folder, Job, Seen};
+use crate::kept::FAIL_ON_ERROR;
+use crate::off_thread::off_thread;
 use crate::options::ProcessOptions;
 use crate::template::render;
+use crate::tree::{Tree, first_in_python_path};
 
 /// The plugin `process`: see the head of this crate.
 #[derive(Debug)]
@@ -48,6 +52,15 @@ impl ProcessPlugin {
         self.hurried.store(true, Ordering::Relaxed);
     }
 
+    /// The same plugin for another thread, which neither aborts nor observes.
+    fn twin(&self) -> Self {
+        Self {
+            info: self.info.clone(),
+            options: self.options.clone(),
+            hurried: AtomicBool::new(false),
+        }
+    }
+
     fn start(&self, cx: &LaunchContext, request: &LaunchRequest) -> Result<Launched> {
         let invalid =
             |m: String| Error::new(ErrorKind::Invalid, "launch", m).with("attempt", &request.key);
@@ -59,28 +72,36 @@ impl ProcessPlugin {
         let outputs = &request.locations.output_prefix;
         let folder = self.folder_of(outputs)?;
         let source = request.parameters.get("source_dir").map(PathBuf::from);
-        let working_dir = self
-            .options
-            .working_dir
-            .clone()
-            .or_else(|| source.clone())
-            .unwrap_or_else(|| PathBuf::from("/"));
+        let own = self.options.working_dir.clone();
+        let tree = (source.is_some() || own.is_none()).then_some(Tree { source });
+        let working_dir = own.unwrap_or_else(|| folder.tree());
         let job = Job {
             key: request.key.to_string(),
             command,
             working_dir,
             output_prefix: request.locations.output_prefix.clone(),
             abort_grace_ms: self.options.abort_grace.as_millis() as u64,
+            has_outputs: (request.template.interface.as_ref())
+                .is_some_and(|i| !i.outputs.is_empty()),
         };
-        let env = self
+        let has_code = tree.as_ref().is_some_and(|t| t.source.is_some());
+        let code = has_code.then(|| folder.tree());
+        let mut env = self
             .options
-            .environment(cx, request, container, source.as_deref())?;
+            .environment(cx, request, container, code.as_deref())?;
+        if let Some(code) = &code {
+            first_in_python_path(&mut env, code);
+        }
+        if self.options.keep_attempts && is_remote(outputs) {
+            let (name, value) = FAIL_ON_ERROR;
+            env.push((name.into(), value.into()));
+        }
         // A cloud has no folders to make.
         let wanted = [outputs, &request.locations.raw_output_prefix];
         let mut folders = wanted.into_iter().filter(|f| !is_remote(f));
         folders
             .try_for_each(std::fs::create_dir_all)
-            .and_then(|()| folder.start(&job, &env, self.options.log_bytes_max))
+            .and_then(|()| folder.start(&job, tree.as_ref(), &env, self.options.log_bytes_max))
             .map_err(|e| {
                 let foreign = e.kind() == std::io::ErrorKind::AlreadyExists;
                 let retry = if foreign {
@@ -144,14 +165,22 @@ impl Plugin for ProcessPlugin {
         cx: &LaunchContext,
         requests: Vec<LaunchRequest>,
     ) -> Vec<Result<Launched>> {
-        requests.iter().map(|r| self.start(cx, r)).collect()
+        let started = requests.into_iter().map(|request| {
+            let (twin, cx) = (self.twin(), cx.clone());
+            off_thread("launch", move || twin.start(&cx, &request))
+        });
+        join_all(started).await
     }
 
     async fn lookup(&self, attempts: &[LookupRequest]) -> Vec<Result<Option<JobHandle>>> {
         let one = |r: &LookupRequest| {
             let folder = self.folder_of(&r.locations.output_prefix)?;
             match folder.seen() {
-                Ok(Seen::Missing | Seen::Prepared) => Ok(None),
+                Ok(Seen::Missing | Seen::Prepared) => {
+                    let tidied = folder.remove_half_tree();
+                    tidied.map_err(|e| io_error("lookup", &folder.0, e))?;
+                    Ok(None)
+                }
                 Ok(_) => {
                     let path = folder.0.to_string_lossy().into_owned().into_bytes();
                     JobHandle::new(1, path).map(Some)
@@ -172,19 +201,34 @@ impl Plugin for ProcessPlugin {
         handles.iter().map(one).collect()
     }
 
-    async fn abort(&self, handle: &JobHandle, _: &str) -> Result<()> {
+    async fn abort(&self, handle: &JobHandle, reason: &str) -> Result<()> {
         let folder = folder(handle);
         let now = self.hurried.load(Ordering::Relaxed);
         folder
-            .abort(now)
+            .note_reason(reason)
+            .and_then(|()| folder.abort(now))
             .map_err(|e| io_error("abort", &folder.0, e))
     }
 
     async fn finalize(&self, handle: &JobHandle) -> Result<()> {
         let folder = folder(handle);
-        folder
-            .finalize()
-            .map_err(|e| io_error("finalize", &folder.0, e))
+        let keep = self.options.keep_attempts;
+        off_thread("finalize", move || {
+            let rest = || -> std::io::Result<()> {
+                folder.finalize()?;
+                match keep && folder.has_failed()? {
+                    true => Ok(()),
+                    false => folder.remove_tree(),
+                }
+            };
+            rest().map_err(|e| match io_error("finalize", &folder.0, e) {
+                // Nothing but a person can delete what this process may not.
+                denied if denied.kind() == ErrorKind::Denied => denied,
+                // A process that runs on writes on: it is tried again.
+                other => other.with_retry(Retry::Safe),
+            })
+        })
+        .await
     }
 
     async fn watch(&self, _: Arc<dyn StatusSink>) -> Result<()> {

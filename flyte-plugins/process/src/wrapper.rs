@@ -53,6 +53,7 @@ mod tests {
                 working_dir: root.clone(),
                 output_prefix: String::new(),
                 abort_grace_ms: 100,
+                has_outputs: false,
             };
             let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
             let env = [path];

@@ -13,6 +13,9 @@ use crate::engine::AttemptRef;
 use crate::mail::Message;
 use crate::shard::Observe;
 
+/// The longest time between two tries to finalize a job.
+const FINALIZE_RETRY_MAX: Duration = Duration::from_secs(10);
+
 impl World {
     pub(super) async fn launch(
         &self,
@@ -102,16 +105,22 @@ impl World {
         let _gone = self.send.send(Message::ToldToEnd { at, accepted });
     }
 
+    /// Repeated until the job holds nothing, or the plugin says that asking again is useless. The
+    /// execution does not end before.
     pub(super) async fn finalize(&self, plugin: u16, handle: &JobHandle) {
         let plugin = &self.plugins[plugin as usize];
         let mut pause = Duration::from_millis(50);
-        for _ in 0..TRIES {
+        loop {
             match self.call("finalize", plugin.finalize(handle)).await {
                 Ok(()) => return,
-                Err(e) => tracing::warn!(error = %e, "a job was not let go of yet"),
+                Err(e) if e.retry() == Retry::Never => {
+                    tracing::error!(error = %e, "a job is not finalized; it may still hold something");
+                    return;
+                }
+                Err(e) => tracing::warn!(error = %e, "a job is not finalized yet"),
             }
             tokio::time::sleep(pause).await;
-            pause *= 2;
+            pause = (pause * 2).min(FINALIZE_RETRY_MAX);
         }
     }
 }
