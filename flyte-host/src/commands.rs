@@ -83,6 +83,7 @@ async fn resume(
     let mut machines = Machines::open(common).await?;
     for machine in &mut machines.all {
         machine.process = attempts.options();
+        machine.system_retries = attempts.system_retries;
     }
     let (mut worst, mut all) = (0, Vec::new());
     let wanted = match &execution {

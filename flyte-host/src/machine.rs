@@ -25,6 +25,7 @@ pub(crate) struct Machine {
     /// Whether an option or a variable named the place of files.
     blobs_named: bool,
     pub(crate) slots: u32,
+    pub(crate) system_retries: u32,
     /// Above how many bytes values are stored as files.
     pub(crate) offload_above: Option<u64>,
     /// How attempts are run.
@@ -85,6 +86,7 @@ impl Machine {
             store,
             cache,
             slots: cores(),
+            system_retries: 3,
             offload_above: State::offload_above(None)?,
             process: ProcessOptions::default(),
         })
@@ -104,6 +106,7 @@ impl Machine {
             .blobs(store, root)
             .plugin(processes.clone())
             .slots(self.slots)
+            .system_retries(self.system_retries)
             .durability(Durability::Power)
             .owner(format!("flyte-rs, process {}", std::process::id()))
             .shard(shard);

@@ -46,6 +46,7 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     let root = machine.blobs.root.clone();
     options.parameters.insert(Machine::BLOBS.into(), root);
     machine.process = a.attempts.options();
+    machine.system_retries = a.attempts.system_retries;
     let running = own_shard(&machine).await?;
     let submit = Submit::new(id)
         .with_inputs(inputs)

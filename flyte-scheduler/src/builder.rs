@@ -49,6 +49,7 @@ pub struct SchedulerBuilder {
     pub(crate) owner: String,
     pub(crate) durability: Durability,
     pub(crate) slots: Option<u32>,
+    pub(crate) system_retries: u32,
     pub(crate) limits: Vec<Limit>,
     pub(crate) call_timeout: Duration,
     pub(crate) open_max: u32,
@@ -83,6 +84,7 @@ impl Default for SchedulerBuilder {
             owner: format!("process {}", std::process::id()),
             durability: Durability::Power,
             slots: None,
+            system_retries: EngineConfig::default().system_retries_max,
             limits: Vec::new(),
             call_timeout: Duration::from_secs(60),
             open_max: Self::OPEN_MAX,
@@ -285,6 +287,14 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Failures of a node that are the system's and not the program's, and are retried beyond its
+    /// retries: a job that is lost, a process that SIGKILL ended. Default 3, as in Flyte.
+    #[must_use]
+    pub fn system_retries(mut self, retries: u32) -> Self {
+        self.system_retries = retries;
+        self
+    }
+
     /// A bound on what runs at once, over all schedulers of the store; each of them should be given
     /// the same. Default: none.
     #[must_use]
@@ -461,6 +471,7 @@ impl SchedulerBuilder {
         EngineConfig {
             limits: self.limits.clone(),
             slots: self.slots,
+            system_retries_max: self.system_retries,
             cache: self.cache.is_some(),
             plugins: self.plugins.iter().map(|p| p.info().clone()).collect(),
             metadata_prefix: format!("{}/metadata/propeller", self.root),

@@ -9,4 +9,5 @@ mod common;
 mod code;
 mod files;
 mod input;
+mod processes;
 mod tree;

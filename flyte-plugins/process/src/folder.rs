@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::leader::is_alive;
 use crate::tree::Tree;
 
@@ -31,8 +32,8 @@ pub(crate) enum Seen {
     Prepared,
     /// It runs.
     Running,
-    /// It ended with this status of the shell: above 128 a signal.
-    Exited(i32),
+    /// It ended like this.
+    Exited(Exit),
     /// It is gone without having said how it ended.
     Lost,
 }
@@ -107,8 +108,8 @@ impl Folder {
         if !self.0.exists() {
             return Ok(Seen::Missing);
         }
-        if let Some(code) = self.exit()? {
-            return Ok(Seen::Exited(code));
+        if let Some(exit) = self.exit()? {
+            return Ok(Seen::Exited(exit));
         }
         let Some((pid, start, boot)) = self.pid()? else {
             return Ok(Seen::Prepared);
@@ -120,9 +121,9 @@ impl Folder {
         Ok(self.exit()?.map_or(Seen::Lost, Seen::Exited))
     }
 
-    fn exit(&self) -> io::Result<Option<i32>> {
+    fn exit(&self) -> io::Result<Option<Exit>> {
         match fs::read_to_string(self.0.join("exit")) {
-            Ok(text) => Ok(Some(text.trim().parse().unwrap_or(1))),
+            Ok(text) => Ok(Some(Exit::parse(&text))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }

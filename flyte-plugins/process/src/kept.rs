@@ -26,7 +26,7 @@ impl Folder {
             return Ok(reason.contains("timed out") || reason.contains("timeout"));
         }
         Ok(match self.seen()? {
-            Seen::Exited(0) => self.job().is_some_and(|job| {
+            Seen::Exited(exit) if exit.is_success() => self.job().is_some_and(|job| {
                 let outputs = Path::new(&job.output_prefix);
                 let has = |name: &str| outputs.join(name).exists();
                 !job.output_prefix.contains("://")

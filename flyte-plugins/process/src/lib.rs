@@ -20,6 +20,7 @@
 mod copy;
 mod ending;
 mod environment;
+mod exit;
 mod folder;
 mod kept;
 mod leader;

@@ -29,21 +29,17 @@ impl Folder {
                 }
                 (2, JobPhase::Running)
             }
-            Seen::Exited(0) => (3, JobPhase::Succeeded(JobOutputs::Prefix(prefix))),
+            Seen::Exited(exit) if exit.is_success() => {
+                (3, JobPhase::Succeeded(JobOutputs::Prefix(prefix)))
+            }
             Seen::Exited(_) if self.0.join("aborted").exists() => (3, JobPhase::Aborted),
-            Seen::Exited(code) => {
-                // 137 and 247: somebody killed it, mostly for want of memory.
-                let system = matches!(code, 137 | 247);
-                let origin = if system {
+            Seen::Exited(exit) => {
+                let origin = if exit.is_killed() {
                     ErrorOrigin::System
                 } else {
                     ErrorOrigin::User
                 };
-                let how = match code {
-                    c if c > 128 => format!("ended by signal {}", c - 128),
-                    c => format!("exit status {c}"),
-                };
-                let text = format!("the process: {how}\n{}", self.tail("stderr.log", 4096));
+                let text = format!("the process: {exit}\n{}", self.tail("stderr.log", 4096));
                 (3, failed(origin, "ProcessExited", text))
             }
             Seen::Lost if self.0.join("aborted").exists() => (3, JobPhase::Aborted),

@@ -36,34 +36,62 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::exit::Exit;
     use crate::folder::Seen;
+
+    /// An attempt of a shell's line.
+    fn attempt(folder: &Folder, line: &str) -> (Job, [(String, String); 1]) {
+        fs::create_dir_all(&folder.0).unwrap();
+        let job = Job {
+            key: "k".into(),
+            command: ["/bin/sh", "-c", line].map(String::from).into(),
+            working_dir: folder.0.clone(),
+            output_prefix: String::new(),
+            abort_grace_ms: 100,
+            has_outputs: false,
+        };
+        (job, [("PATH".to_owned(), std::env::var("PATH").unwrap())])
+    }
 
     /// As two schedulers do of which the first died before the pid was there.
     #[test]
     fn of_two_wrappers_one_runs_the_program() {
-        let root = std::env::temp_dir().join(format!("flyte-wrappers-{}", std::process::id()));
+        let root = tempfile::tempdir().unwrap();
         for round in 0..20 {
-            let folder = Folder(root.join(round.to_string()));
-            fs::create_dir_all(&folder.0).unwrap();
+            let folder = Folder(root.path().join(round.to_string()));
             let ran = folder.0.join("ran");
-            let script = format!("echo once >> {}", ran.display());
-            let job = Job {
-                key: "k".into(),
-                command: ["/bin/sh", "-c", &script].map(String::from).into(),
-                working_dir: root.clone(),
-                output_prefix: String::new(),
-                abort_grace_ms: 100,
-                has_outputs: false,
-            };
-            let path = ("PATH".to_owned(), std::env::var("PATH").unwrap());
-            let env = [path];
+            let (job, env) = attempt(&folder, &format!("echo once >> {}", ran.display()));
             let start = || folder.wrapper(&job, &env, 1000).spawn().unwrap();
             for mut wrapper in [start(), start(), start()] {
                 assert!(wrapper.wait().unwrap().success());
             }
             assert_eq!(fs::read_to_string(&ran).unwrap(), "once\n", "{round}");
-            assert_eq!(folder.seen().unwrap(), Seen::Exited(0));
+            assert_eq!(folder.seen().unwrap(), Seen::Exited(Exit::parse("0")));
         }
-        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn an_exit_status_is_told_from_a_signal() {
+        for (line, shown) in [
+            ("exit 3", "exit status 3"),
+            ("exit 200", "exit status 200"),
+            ("exit 137", "exit status 137 (a shell exits"),
+            ("exit 134", "exit status 134 (a shell exits"),
+            ("exit 143", "exit status 143, or signal 15 (SIGTERM)"),
+            ("kill -9 $$", "ended by signal 9 (SIGKILL)"),
+            ("kill -6 $$", "ended by signal 6 (SIGABRT)"),
+            ("kill -13 $$", "exit status 141, or signal 13 (SIGPIPE)"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let folder = Folder(root.path().join("attempt"));
+            let (job, env) = attempt(&folder, line);
+            let mut wrapper = folder.wrapper(&job, &env, 1000).spawn().unwrap();
+            assert!(wrapper.wait().unwrap().success());
+            let seen = folder.seen().unwrap();
+            let Seen::Exited(exit) = seen else {
+                panic!("{line}: {seen:?}")
+            };
+            assert!(exit.to_string().starts_with(shown), "{line}: {exit}");
+        }
     }
 }

@@ -25,14 +25,21 @@ keep() {
 rm -f "$d/out" "$d/err"; mkfifo "$d/out" "$d/err" || exit 70
 keep "$d/stdout.log" < "$d/out" & r1=$!
 keep "$d/stderr.log" < "$d/err" & r2=$!
-"$@" > "$d/out" 2> "$d/err" < /dev/null &
-child=$!
-trap 'kill -TERM $child 2>/dev/null' TERM INT
-wait $child; code=$?
-while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
+# A status above 128 may be the program's own: the shell writes to its stderr that a signal ended a
+# command, though not for INT and PIPE, and not each shell for TERM.
+exec 2> "$d/ended"
+trap : TERM INT
+( exec "$@" ) > "$d/out" 2> "$d/err" < /dev/null
+code=$?; how=status; signal=
+if [ "$code" -gt 128 ]; then
+  signal=$(kill -l "$code" 2> /dev/null) || signal=
+  if [ -s "$d/ended" ]; then how=signal
+  else case $signal in INT | PIPE | TERM) how=either ;; esac
+  fi
+fi
 trap '' TERM INT
 n=0
 while [ $n -lt 20 ] && { kill -0 $r1 2>/dev/null || kill -0 $r2 2>/dev/null; }; do sleep 0.05; n=$((n+1)); done
-echo "$code" > "$d/exit.tmp" && mv "$d/exit.tmp" "$d/exit"
-rm -f "$d/out" "$d/err"
+echo "$code $how $signal" > "$d/exit.tmp" && mv "$d/exit.tmp" "$d/exit"
+rm -f "$d/out" "$d/err" "$d/ended"
 exit 0
