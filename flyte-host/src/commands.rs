@@ -3,7 +3,7 @@ use std::time::Duration;
 use flyte_core::ErrorKind;
 use flyte_core::contract::{Command as Wish, CommandBody, CommandId};
 use flyte_core::id::{Digest, ExecutionId};
-use flyte_core::literal::{Literal, Row, from_text};
+use flyte_core::literal::{Literal, Row};
 use flyte_core::plan::Plan;
 use flyte_scheduler::read_values;
 use flyte_store::Blobs;
@@ -21,6 +21,7 @@ use crate::prune::prune;
 use crate::python::Python;
 use crate::report::{Report, seconds};
 use crate::run::run;
+use crate::signal::give;
 
 /// How long an abort waits for the end that another process brings about.
 const ABORT_PATIENCE: Duration = Duration::from_secs(5);
@@ -51,13 +52,8 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<u8> {
             signal,
             value,
         } => {
-            let value = signal_value(&execution, &common, &signal, &value).await?;
-            let body = |execution| CommandBody::Signal {
-                execution,
-                signal: signal.into(),
-                value,
-            };
-            tell(&execution, &common, body).await
+            let given = (&*signal, &*value);
+            give(&execution, &common, given).await
         }
         #[cfg(feature = "demo")]
         Command::Demo {
@@ -164,25 +160,6 @@ async fn resume(
     Ok(worst)
 }
 
-/// The value that a gate waits for, as its type says.
-async fn signal_value(name: &str, common: &Common, signal: &str, text: &str) -> Result<Literal> {
-    let (machine, id, _) = Machines::open(common).await?.find(name, common).await?;
-    let row = Report::read(&*machine.store, &id).await?.execution;
-    let plan = Plan::from_bytes(&machine.store.get_plan(row.plan).await?)?;
-    let Some(wanted) = plan.signal_type(signal) else {
-        let all: Vec<&str> = plan.signals().into_iter().collect();
-        let remedy = match all.is_empty() {
-            true => "it has no gates".to_owned(),
-            false => format!("its signals are: {}", all.join(", ")),
-        };
-        let text = format!("`{name}` waits for no signal `{signal}`");
-        return Err(Refusal::new("UnknownSignal", text)
-            .at("SIGNAL")
-            .remedy(remedy));
-    };
-    from_text(text, &wanted).map_err(|e| Refusal::new("BadInput", e.to_string()).at("VALUE"))
-}
-
 /// Tells the owner of an execution to do something; if nobody owns it, this program does.
 async fn tell(
     name: &str,
@@ -266,7 +243,7 @@ async fn ended(machine: &Machine, mut report: Report) -> Result<Report> {
 }
 
 /// A number that nobody has used: the time, and this process.
-fn fresh() -> u128 {
+pub(crate) fn fresh() -> u128 {
     let seed = format!("{}/{:?}", std::process::id(), std::time::SystemTime::now());
     let digest = Digest::of("flyte-rs command v1", seed.as_bytes());
     let bytes = digest.0.first_chunk();

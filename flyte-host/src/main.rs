@@ -23,6 +23,7 @@ mod prune;
 mod python;
 mod report;
 mod run;
+mod signal;
 mod source;
 #[cfg(feature = "otel")]
 mod spans;

@@ -40,9 +40,20 @@ fn signals_come_from_another_process_and_wrong_ones_are_refused() {
         assert_eq!(shown["error"]["code"], code, "{shown}");
         assert!(shown["error"].to_string().contains(text), "{shown}");
     }
-    assert!(f.flyte(&["signal", "e1", "number", "40"]).status.success());
-    assert!(f.flyte(&["signal", "e1", "go", "true"]).status.success());
+    // The process that runs it answers, and the other one prints the answer.
+    let give = |signal, value| {
+        let o = f.flyte(&["signal", "e1", signal, value, "--json"]);
+        assert!(o.status.success());
+        let told = String::from_utf8_lossy(&o.stderr).into_owned();
+        let answer = json(&o)["signal"].as_str().unwrap().to_owned();
+        assert!(told.contains(&answer), "{told}");
+        answer
+    };
+    assert_eq!(give("number", "40"), "DELIVERED");
+    assert_eq!(give("number", "41"), "ALREADY_GIVEN");
+    assert_eq!(give("go", "true"), "DELIVERED");
     assert!(run.wait().unwrap().success());
+    assert_eq!(give("number", "42"), "EXECUTION_OVER");
     let o = f.flyte(&["get", "execution", "e1", "--json"]);
     assert_eq!(json(&o)["outputs"]["o0"], 42);
 }

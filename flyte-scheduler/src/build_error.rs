@@ -41,6 +41,8 @@ pub enum ProblemCode {
     DuplicateLimit,
     /// The store offers no `credits`.
     NoSharedLimits,
+    /// The store offers no `prune`, which a retention needs.
+    CannotPrune,
     /// Values cannot be stored out of band above so many bytes.
     OffloadBound,
     /// Two resources have one type.

@@ -23,6 +23,9 @@ use crate::progress::TracedProgress;
 use crate::retention::Retention;
 use crate::scheduler::Scheduler;
 
+/// How long a signal waits for its answer by default.
+const SIGNAL_WAIT: Duration = Duration::from_secs(5);
+
 /// Puts a scheduler together. Everything has a default: a store in memory and no plugin.
 ///
 /// ```
@@ -56,6 +59,7 @@ pub struct SchedulerBuilder {
     pub(crate) inbox_max: u32,
     pub(crate) blocking_max: u32,
     pub(crate) retention: Option<Retention>,
+    pub(crate) signal_wait: Duration,
     pub(crate) offload_above: Option<u64>,
     snapshot_after: Option<u64>,
     pub(crate) policy: Guard,
@@ -91,6 +95,7 @@ impl Default for SchedulerBuilder {
             inbox_max: Self::INBOX_MAX,
             blocking_max: Self::BLOCKING_MAX,
             retention: None,
+            signal_wait: SIGNAL_WAIT,
             offload_above: None,
             snapshot_after: None,
             policy: Guard::new(
@@ -360,10 +365,19 @@ impl SchedulerBuilder {
     }
 
     /// Deletes what is known of executions that are over and old, from time to time. Default: they
-    /// are kept for ever.
+    /// are kept for ever. [`SchedulerBuilder::build`] refuses it on a store that cannot prune
+    /// ([`StoreInfo::prune`](flyte_core::contract::StoreInfo)).
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// How long a signal waits for the answer of the execution's owner before it is
+    /// [`Accepted`](crate::SignalAnswer::Accepted). Default 5 s; zero does not wait.
+    #[must_use]
+    pub fn signal_wait(mut self, wait: Duration) -> Self {
+        self.signal_wait = wait;
         self
     }
 
@@ -426,6 +440,13 @@ impl SchedulerBuilder {
         if !self.limits.is_empty() && !info.fleet {
             let text = format!("the store `{}` cannot share limits", info.name);
             wrong(ProblemCode::NoSharedLimits, text);
+        }
+        if self.retention.is_some() && !info.prune {
+            let text = format!(
+                "the store `{}` cannot prune: leave `retention` out, or use a store that can",
+                info.name
+            );
+            wrong(ProblemCode::CannotPrune, text);
         }
         if self.owner.is_empty() {
             let text = "`owner` is empty: others could not see who holds the shard";

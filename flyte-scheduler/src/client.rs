@@ -15,6 +15,7 @@ use flyte_core::{Error, ErrorKind, Result};
 use crate::calls::ValueFiles;
 use crate::frames::Frames;
 use crate::parked::Parked;
+use crate::signalling::{SignalAnswer, give_signal};
 use crate::wait_cause::WaitCause;
 use crate::waits::Waits;
 
@@ -28,13 +29,20 @@ pub(crate) struct Client {
     pub(crate) frames: Frames,
     pub(crate) shard: ShardId,
     pub(crate) owner: String,
+    /// How long the answer to a signal is waited for.
+    signal_wait: Duration,
     /// Unique for ever: a lease's shard, epoch and owner.
     seed: String,
     next: AtomicU64,
 }
 
 impl Client {
-    pub(crate) fn new(store: Arc<dyn Store>, values: ValueFiles, lease: &Lease) -> Self {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        values: ValueFiles,
+        lease: &Lease,
+        signal_wait: Duration,
+    ) -> Self {
         Self {
             store,
             values,
@@ -42,6 +50,7 @@ impl Client {
             frames: Frames::new(),
             shard: lease.shard,
             owner: lease.owner.to_string(),
+            signal_wait,
             seed: format!("{}/{}/{}", lease.shard, lease.epoch, lease.owner),
             next: AtomicU64::new(0),
         }
@@ -59,14 +68,18 @@ impl Client {
         Digest::of(domain, format!("{}/{n}", self.seed).as_bytes())
     }
 
-    /// Puts a command into an inbox, of this scheduler or of another.
-    pub(crate) async fn enqueue(&self, shard: ShardId, body: CommandBody) -> Result<Enqueued> {
+    fn command_id(&self) -> CommandId {
         let digest = self.fresh("flyte command v1");
         let bytes = digest
             .0
             .first_chunk()
             .expect("invariant: a digest has 32 bytes");
-        let id = CommandId(u128::from_le_bytes(*bytes));
+        CommandId(u128::from_le_bytes(*bytes))
+    }
+
+    /// Puts a command into an inbox, of this scheduler or of another.
+    pub(crate) async fn enqueue(&self, shard: ShardId, body: CommandBody) -> Result<Enqueued> {
+        let id = self.command_id();
         let mut answers = self
             .store
             .enqueue(shard, vec![Command { id, body }])
@@ -93,7 +106,12 @@ impl Client {
     }
 
     /// Gives a signal, if a gate of the execution waits for it and the value fits.
-    pub(crate) async fn signal(&self, id: &ExecutionId, signal: Str, value: Literal) -> Result<()> {
+    pub(crate) async fn signal(
+        &self,
+        id: &ExecutionId,
+        signal: Str,
+        value: Literal,
+    ) -> Result<SignalAnswer> {
         // Without an owner an execution stays in the inbox; the engine takes no value of another
         // type then, either.
         if let Some(row) = self.row_soon(id).await? {
@@ -113,12 +131,8 @@ impl Client {
                 _ => {}
             }
         }
-        let body = CommandBody::Signal {
-            execution: id.clone(),
-            signal,
-            value,
-        };
-        self.tell(id, body).await
+        let (store, command) = (&*self.store, self.command_id());
+        give_signal(store, id, signal, value, command, self.signal_wait).await
     }
 
     /// The execution's row, and up to where the index reflects each journal.
@@ -175,13 +189,32 @@ impl Client {
         }
     }
 
+    /// Whether an execution may have a node of which the index has no row.
+    async fn may_have(&self, row: &ExecutionRow, path: &str) -> Result<()> {
+        let bytes = self.store.get_plan(row.plan).await;
+        let plan = match bytes.and_then(|b| Plan::read(row.plan, &b)) {
+            Ok(plan) => plan,
+            // Which nodes it has only the plan says; it is parked for that.
+            Err(e) if Plan::unreadable(row.plan, &e).is_some() => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        let found = plan.find(path);
+        // Of an execution that is over the index knows each node that a run decides about.
+        if found.is_missing() || (found.run_decides && row.phase.is_terminal()) {
+            return Err(no_node(&row.id, path));
+        }
+        Ok(())
+    }
+
     /// What a node waits for, as far as the index knows.
     pub(crate) async fn explain(&self, id: &ExecutionId, path: &str) -> Result<WaitCause> {
-        let Some(row) = self.row(id).await?.0 else {
-            self.store.locate(id).await?;
+        let Some(row) = self.row_soon(id).await? else {
             return Ok(WaitCause::NotBegun);
         };
         let node = self.node(id, |n| &*n.path == path).await?;
+        if node.is_none() {
+            self.may_have(&row, path).await?;
+        }
         let phase = node.map(|n| n.phase);
         Ok(match (phase, &row.parked) {
             (Some(phase), _) if phase.is_terminal() => WaitCause::Over(phase),
@@ -191,6 +224,12 @@ impl Client {
             (None, None) => WaitCause::NotBegun,
         })
     }
+}
+
+/// An execution has no node of this path.
+pub(crate) fn no_node(id: &ExecutionId, path: &str) -> Error {
+    let text = format!("the execution `{id}` has no node `{path}`");
+    Error::new(ErrorKind::NotFound, "explain", text)
 }
 
 /// Whether a task of a plan may answer with a plan of its own.

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use crate::client::Client;
 use crate::engine::{FailedNode, Outcome};
 use crate::parked::Parked;
+use crate::signalling::SignalAnswer;
 use crate::wait_error::WaitError;
 use crate::waits::Wait;
 
@@ -128,14 +129,16 @@ impl Handle {
         self.client.tell_parked(&self.id, body).await
     }
 
-    /// Gives a gate of the execution its value; returns when that is durable. The execution may
-    /// belong to another process. The first value of a signal counts, and one that comes before
-    /// its gate is kept.
+    /// Gives a gate of the execution its value. The execution may belong to another process. The
+    /// first value of a signal counts, and one that comes before its gate is kept. It is durable
+    /// when this returns, which waits up to
+    /// [`SchedulerBuilder::signal_wait`](crate::SchedulerBuilder::signal_wait) for the owner's
+    /// answer.
     ///
     /// # Errors
     /// `NotFound` if no gate of the execution waits for it, `Invalid` if the value is of another
     /// type; what the store says.
-    pub async fn signal(&self, signal: impl Into<Str>, value: Literal) -> Result<()> {
+    pub async fn signal(&self, signal: impl Into<Str>, value: Literal) -> Result<SignalAnswer> {
         self.client.signal(&self.id, signal.into(), value).await
     }
 

@@ -29,6 +29,7 @@ mod room;
 mod scheduler;
 pub mod shard;
 mod shell;
+mod signalling;
 mod submit;
 mod tasks;
 mod telemetry;
@@ -53,6 +54,7 @@ pub use progress::TracedProgress;
 pub use prune::{PruneBounds, PruneReport, PruneStep, PruneSteps, Pruner};
 pub use retention::Retention;
 pub use scheduler::Scheduler;
+pub use signalling::{SignalAnswer, give_signal};
 pub use submit::{Submit, SubmitError};
 #[cfg(feature = "metrics")]
 pub use telemetry::{METRICS, Metric};

@@ -2,13 +2,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use flyte_core::Result;
 use flyte_core::contract::{CommandBody, Lease, ShardId, Store};
 use flyte_core::id::{ExecutionId, Str};
 use flyte_core::literal::{Literal, Row};
-use flyte_core::{Error, ErrorKind, Result};
 use tokio::sync::{oneshot, watch};
 
 use crate::builder::SchedulerBuilder;
+use crate::client::no_node;
 use crate::handle::Handle;
 use crate::health::Health;
 use crate::mail::{Mailbox, Message};
@@ -17,6 +18,7 @@ use crate::ownership::{
 };
 use crate::prune::keep_pruned;
 use crate::question::Question;
+use crate::signalling::SignalAnswer;
 use crate::wait_cause::WaitCause;
 use crate::waits::Wait;
 
@@ -105,8 +107,9 @@ impl Scheduler {
         self.shared().client.tell_parked(id, body).await
     }
 
-    /// Gives a gate of an execution its value; returns when that is durable. The execution may
-    /// belong to another scheduler.
+    /// Gives a gate of an execution its value. The execution may belong to another scheduler. It is
+    /// durable when this returns, which waits up to [`SchedulerBuilder::signal_wait`] for the
+    /// owner's answer.
     ///
     /// # Errors
     /// `NotFound` if there is no execution of this name, or no gate of it waits for the signal;
@@ -116,7 +119,7 @@ impl Scheduler {
         id: &ExecutionId,
         signal: impl Into<Str>,
         value: Literal,
-    ) -> Result<()> {
+    ) -> Result<SignalAnswer> {
         let client = &self.shared().client;
         client.signal(id, signal.into(), value).await
     }
@@ -186,10 +189,7 @@ impl Scheduler {
             None
         } {
             Some(Some(cause)) => Ok(cause),
-            Some(None) => {
-                let text = format!("the execution `{id}` has no node `{path}`");
-                Err(Error::new(ErrorKind::NotFound, "explain", text))
-            }
+            Some(None) => Err(no_node(id, path)),
             None => shared.client.explain(id, path).await,
         }
     }

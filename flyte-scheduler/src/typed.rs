@@ -16,6 +16,7 @@ use flyte_core::{Error, ErrorKind, Result};
 use crate::client::Client;
 use crate::handle::Handle;
 use crate::scheduler::Scheduler;
+use crate::signalling::SignalAnswer;
 use crate::submit::{Submit, SubmitError};
 use crate::wait_error::WaitError;
 
@@ -214,8 +215,8 @@ impl<Out> TypedHandle<Out> {
         self.handle.abort(reason).await
     }
 
-    /// Gives a gate of the execution its value, such as `true` to an approval; returns when that
-    /// is durable. The first value of a signal counts, and one that comes before its gate is kept.
+    /// Gives a gate of the execution its value, such as `true` to an approval; see
+    /// [`Handle::signal`].
     ///
     /// ```no_run
     /// # async fn f(handle: flyte_scheduler::TypedHandle<i64>) -> flyte_core::Result<()> {
@@ -226,7 +227,11 @@ impl<Out> TypedHandle<Out> {
     ///
     /// # Errors
     /// Those of [`Handle::signal`].
-    pub async fn signal(&self, signal: impl Into<Str>, value: impl LiteralValue) -> Result<()> {
+    pub async fn signal(
+        &self,
+        signal: impl Into<Str>,
+        value: impl LiteralValue,
+    ) -> Result<SignalAnswer> {
         self.handle.signal(signal, value.into_literal()).await
     }
 }

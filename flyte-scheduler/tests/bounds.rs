@@ -80,7 +80,7 @@ async fn long_inputs_signals_and_reasons_are_refused() {
         scheduler
             .abort(&id("long"), &"x".repeat(100_000), "a test")
             .await,
-        scheduler.signal(&id("long"), "s", value).await,
+        scheduler.signal(&id("long"), "s", value).await.map(drop),
     ];
     for e in refused {
         let e = e.unwrap_err();

@@ -9,13 +9,18 @@ use std::time::{Duration, Instant};
 use common::call::{Call, Calls, id, submit};
 use common::job::Scripted;
 use flyte_core::ErrorKind;
-use flyte_core::contract::{Clock, ExecutionOptions, ShardId, TaskError};
+use flyte_core::compile::{Sources, compile, single_task_workflow};
+use flyte_core::contract::{
+    Clock, ExecutionOptions, RawTask, ShardId, Task, TaskContext, TaskError,
+};
+use flyte_core::id::{Identifier, ResourceType};
 use flyte_core::journal::{NodePhase, TaskPhase};
-use flyte_core::literal::{LiteralType, SignedDuration, SimpleType};
+use flyte_core::literal::{LiteralType, Row, SignedDuration, SimpleType};
 use flyte_core::memory::{MemoryCache, MemoryStore};
 use flyte_core::plan::{Bound, GraphBuilder, GraphKind, NodeSettings, Source, Target};
-use flyte_core::template::{Variable, VariableMap};
+use flyte_core::template::{TaskTemplate, TypedInterface, Variable, VariableMap};
 use flyte_scheduler::{ParkKind, Scheduler, SystemClock, WaitCause};
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 fn calls(gate: &Arc<Semaphore>) -> Calls {
@@ -196,10 +201,13 @@ async fn a_reservation_names_its_holder() {
 }
 
 #[tokio::test]
-async fn an_open_node_names_what_runs_inside() {
+async fn an_open_node_names_what_runs_inside_and_an_unknown_one_is_refused() {
     let gate = Arc::new(Semaphore::new(0));
-    let b = Scheduler::builder().resource(calls(&gate));
-    let scheduler = b.build().await.unwrap();
+    let store: Arc<MemoryStore> = Arc::default();
+    let b = Scheduler::builder().store(store.clone());
+    let scheduler = b.resource(calls(&gate)).build().await.unwrap();
+    let other = Scheduler::builder().store(store).shard(ShardId(1));
+    let other = other.build().await.unwrap();
     let inner = Call::new("gated").plan(NodeSettings::default(), &[("x", &[]), ("y", &[0])]);
     let mut outer = GraphBuilder::new(inner.id.clone(), GraphKind::Workflow);
     let int = Variable::new(LiteralType::simple(SimpleType::Integer));
@@ -226,6 +234,50 @@ async fn an_open_node_names_what_runs_inside() {
     let before = WaitCause::Predecessors(vec!["first/x".into()]);
     explained(&scheduler, "e", "first/y", |c| *c == before).await;
     explained(&scheduler, "e", "second/x", |c| *c == WaitCause::NotBegun).await;
+    let unknown = ["third", "second/z", "second/x/y", "first/z", "", "second["];
+    let refused = async |s: &Scheduler| {
+        for path in unknown {
+            let e = s.explain(&id("e"), path).await.unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::NotFound, "`{path}`: {e}");
+        }
+    };
+    refused(&scheduler).await;
+    refused(&other).await;
+    explained(&other, "e", "second/x", |c| *c == WaitCause::NotBegun).await;
     gate.add_permits(4);
     handle.await.unwrap();
+    refused(&scheduler).await;
+    refused(&other).await;
+}
+
+/// Answers with a graph of one node `made`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Makes;
+
+#[typetag::serde(name = "tests::explain::Makes")]
+#[async_trait::async_trait]
+impl Task for Makes {
+    fn template(&self) -> TaskTemplate {
+        let id = Identifier::new(ResourceType::Task, "makes", "1");
+        TaskTemplate::new(id, "rust-task", TypedInterface::default())
+    }
+
+    fn is_dynamic(&self) -> bool {
+        true
+    }
+
+    async fn run(&self, _: &TaskContext, _: Row) -> Result<Row, TaskError> {
+        Ok(Row::default())
+    }
+}
+
+#[test]
+fn a_plan_knows_which_paths_only_a_run_decides_about() {
+    let task = RawTask::template_of(&Makes).unwrap();
+    let single = single_task_workflow(&task).unwrap();
+    let plan = compile(&Sources::new(&single, &[task])).unwrap();
+    let root = plan.root().id_of(0).to_owned();
+    assert!(!plan.find(&root).is_missing() && !plan.find(&root).run_decides);
+    assert!(plan.find(&format!("{root}/made")).run_decides);
+    assert!(plan.find("other/made").is_missing());
 }

@@ -15,7 +15,7 @@ use flyte_core::journal::{ErrorOrigin, NodePhase, SnapshotHead, SnapshotWriter, 
 use flyte_core::literal::{Literal, SignedDuration, Timestamp};
 use flyte_core::memory::MemoryStore;
 use flyte_core::plan::NodeSettings;
-use flyte_scheduler::{Deadline, Handle, Scheduler, WaitCause, WaitError};
+use flyte_scheduler::{Deadline, Handle, Scheduler, SignalAnswer, WaitCause, WaitError};
 use futures::StreamExt;
 
 fn calls() -> Calls {
@@ -248,6 +248,68 @@ async fn a_signal_opens_a_gate_from_anywhere_and_a_wrong_one_is_refused() {
         .await
         .unwrap();
     assert_eq!(handle.await.unwrap(), (true, 3));
+}
+
+#[tokio::test]
+async fn a_signal_is_answered_by_whichever_process_owns_the_execution() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let own = scheduler(&store, 0).await;
+    let b = Scheduler::builder().store(store.clone()).shard(ShardId(1));
+    let other = b.signal_wait(Duration::ZERO).build().await.unwrap();
+    let wf = Workflow::<(), _>::build("asks", |wf, _| {
+        let first = wf.signal::<i64>("first", "1h");
+        let second = wf.signal::<i64>("second", "1h");
+        (first, second)
+    });
+    let handle = own.launch(&wf.unwrap(), ()).named("e").await.unwrap();
+    let answers = [
+        own.signal(&id("e"), "first", Literal::Integer(1)).await,
+        own.signal(&id("e"), "first", Literal::Integer(1)).await,
+        own.signal(&id("e"), "first", Literal::Integer(2)).await,
+    ];
+    let [Ok(delivered), Ok(same), Ok(different)] = answers else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(delivered, SignalAnswer::Delivered);
+    assert_eq!(
+        [same, different],
+        [SignalAnswer::AlreadyGiven; 2],
+        "the value makes no difference to what was given before"
+    );
+    // Without an owner the signal is durable, and nobody answers.
+    assert!(own.shutdown(Duration::from_secs(5)).await.complete);
+    let accepted = other.signal(&id("e"), "second", Literal::Integer(3)).await;
+    assert_eq!(accepted.unwrap(), SignalAnswer::Accepted);
+    let next = scheduler(&store, 0).await;
+    let outputs = next.attach(&id("e")).await.unwrap().await.unwrap();
+    let values = outputs.values().to_vec();
+    assert_eq!(values, [Literal::Integer(1), Literal::Integer(3)]);
+    for scheduler in [&next, &other] {
+        let late = scheduler
+            .signal(&id("e"), "first", Literal::Integer(1))
+            .await;
+        assert_eq!(late.unwrap(), SignalAnswer::ExecutionOver);
+    }
+    drop(handle);
+}
+
+#[tokio::test]
+async fn another_process_reads_the_answer_in_the_journal() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let (own, other) = (scheduler(&store, 0).await, scheduler(&store, 1).await);
+    let wf = Workflow::<(), _>::build("asks", |wf, _| {
+        let go = wf.signal::<i64>("go", "1h");
+        let end = wf.signal::<i64>("end", "1h");
+        (go, end)
+    });
+    let handle = own.launch(&wf.unwrap(), ()).named("e").await.unwrap();
+    let e = id("e");
+    let give = |value| other.signal(&e, "go", Literal::Integer(value));
+    assert_eq!(give(1).await.unwrap(), SignalAnswer::Delivered);
+    assert_eq!(give(2).await.unwrap(), SignalAnswer::AlreadyGiven);
+    handle.abort("enough").await.unwrap();
+    handle.outputs().await.unwrap_err();
+    assert_eq!(give(1).await.unwrap(), SignalAnswer::ExecutionOver);
 }
 
 #[tokio::test]

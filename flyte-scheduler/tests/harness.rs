@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use flyte_core::author::Workflow;
 use flyte_core::compile::{Sources, compile};
 use flyte_core::contract::{RawTask, Task, TaskContext, TaskError};
 use flyte_core::id::{Identifier, ResourceType};
-use flyte_core::journal::{NodePhase, WorkflowPhase};
+use flyte_core::journal::{Change, IgnoredSignal, NodePhase, WorkflowPhase};
 use flyte_core::literal::{Literal, LiteralType, Row, SignedDuration, SimpleType};
 use flyte_core::plan::Plan;
+use flyte_core::task;
 use flyte_core::template::{
     Binding, BindingData, GateCondition, Node, NodeMetadata, NodeTarget, TaskNode, TaskTemplate,
     TypedInterface, Variable, WorkflowMetadata, WorkflowTemplate,
@@ -190,4 +192,91 @@ async fn what_never_ends_is_named_and_a_failure_is_an_outcome() {
     assert_eq!(run.outcome().phase, WorkflowPhase::Aborted);
     // It comes before time passes.
     assert_eq!(run.phase("wait"), Some(NodePhase::Aborted));
+}
+
+#[tokio::test]
+async fn nodes_and_attempts_that_do_not_exist_are_refused() {
+    for path in ["nobody", "first/n0", "first[0]", ""] {
+        let e = harness().fail(path, 0, "never");
+        let e = e.run(&plan(), &inputs()).await.unwrap_err();
+        assert!(matches!(e, TestError::NoSuchNode(_)), "`{path}`: {e}");
+        assert!(e.to_string().contains("`first`"), "{e}");
+    }
+    // `first` has three retries; a gate has no attempt that fails.
+    for (path, attempt, text) in [
+        ("first", 4, "0 to 3"),
+        ("last", 1, "0 to 0"),
+        ("ask", 0, "none"),
+    ] {
+        let e = harness().fail(path, attempt, "never");
+        let e = e.run(&plan(), &inputs()).await.unwrap_err();
+        assert!(matches!(e, TestError::NoSuchAttempt(_)), "`{path}`: {e}");
+        assert!(e.to_string().contains(text), "{e}");
+    }
+}
+
+#[task(retries = 1)]
+fn twice(n: i64) -> i64 {
+    2 * n
+}
+
+#[tokio::test]
+async fn an_item_that_no_run_has_is_refused() {
+    let wf = Workflow::<Vec<i64>, _>::build("each", |wf, all| wf.map(all, |n| twice(n))).unwrap();
+    let run = |item: &str| {
+        let harness = Harness::new().fail(item, 0, "not yet");
+        let wf = &wf;
+        async move { harness.run_workflow(wf, vec![1, 2]).await }
+    };
+    let found = run("n0[1]").await.unwrap();
+    assert_eq!(found.attempts("n0[1]"), 2);
+    assert!(matches!(run("n0[2]").await, Err(TestError::NoSuchNode(_))));
+}
+
+#[tokio::test]
+async fn the_arms_of_a_branch_have_paths_of_their_own() {
+    let wf = Workflow::<i64, _>::build("arms", |wf, n| {
+        wf.when(n.gt(100), |wf| wf.call(twice(n)))
+            .elif(n.gt(10), |wf| {
+                let n = wf.call(twice(n));
+                wf.call(twice(n))
+            })
+            .elif(n.gt(5), |wf| wf.call(twice(n).named("small")))
+            .otherwise(|_| n)
+    })
+    .unwrap();
+    let arms = ["n0/case0", "n0/case1", "n0/small", "n0/else"];
+    for (n, taken) in [(200, 0), (20, 1), (6, 2), (1, 3)] {
+        let run = Harness::new().run_workflow(&wf, n).await.unwrap();
+        for (i, arm) in arms.iter().enumerate() {
+            let wanted = match i == taken {
+                true => NodePhase::Succeeded,
+                false => NodePhase::Skipped,
+            };
+            assert_eq!(run.phase(arm), Some(wanted), "{arm} for {n}");
+        }
+    }
+    let run = Harness::new().fail("n0/case1/n1", 0, "not yet");
+    let run = run.run_workflow(&wf, 20).await.unwrap();
+    assert_eq!(run.attempts("n0/case1/n1"), 2);
+}
+
+#[tokio::test]
+async fn a_second_signal_is_recorded_as_ignored() {
+    let run = harness()
+        .signal("number", Literal::Integer(7))
+        .signal("number", Literal::string("five"))
+        .crash_at_every_commit()
+        .run(&plan(), &inputs())
+        .await
+        .unwrap();
+    assert_eq!(run.output("o0"), Some(&Literal::Integer(15)));
+    let records = run.frames().iter().flat_map(|f| &f.records);
+    let ignored: Vec<_> = records
+        .filter_map(|r| match &r.change {
+            Change::SignalIgnored { signal, why } => Some((&**signal, *why)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ignored, [("number", IgnoredSignal::AlreadyGiven); 2]);
 }

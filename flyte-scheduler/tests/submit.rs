@@ -14,7 +14,7 @@ use flyte_core::ErrorKind;
 use flyte_core::journal::WorkflowPhase;
 use flyte_core::literal::Literal;
 use flyte_core::memory::MemoryStore;
-use flyte_scheduler::{Scheduler, SubmitError};
+use flyte_scheduler::{BuildError, ProblemCode, Retention, Scheduler, SubmitError};
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 
@@ -184,4 +184,36 @@ async fn ten_thousand_handles_are_dropped_and_nothing_is_aborted() {
         assert!(handle.await.is_ok());
     }
     assert_eq!(scheduler.health().await.open, 0);
+}
+
+#[tokio::test]
+async fn a_retention_needs_a_store_that_prunes() {
+    let nothing = |_| async { Ok(()) }.boxed();
+    let store = Hooked::new(MemoryStore::default(), nothing, nothing).keeps_all();
+    let build = |b: flyte_scheduler::SchedulerBuilder| b.store(Arc::new(store.clone())).build();
+    let kept = Scheduler::builder().retention(Retention::default());
+    let BuildError::Invalid(problems) = build(kept).await.unwrap_err() else {
+        panic!("it is a setting that is wrong");
+    };
+    let codes: Vec<_> = problems.iter().map(|p| p.code).collect();
+    assert_eq!(codes, [ProblemCode::CannotPrune]);
+    assert!(problems[0].message.contains("`memory` cannot prune"));
+    build(Scheduler::builder()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shard_that_is_held_says_by_whom_and_what_to_do() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let b = Scheduler::builder().store(store.clone()).owner("billing");
+    let _holder = b.build().await.unwrap();
+    let second = Scheduler::builder().store(store).build().await.unwrap_err();
+    assert_eq!(second.kind(), ErrorKind::Held);
+    let text = second.to_string();
+    for part in [
+        "held by billing",
+        "shut that scheduler down",
+        "another shard",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

@@ -309,6 +309,11 @@ impl Emit {
 
     /// The one node of a case: a call alone, or a workflow of all that the arm has.
     fn arm(&mut self, branch: &NodeDraft, arm: &Arm, case: &str) -> Node {
+        // Each arm has an id of its own, since ids are the parts of paths.
+        let id = match case {
+            "else" => case.into(),
+            number => Str::from(format!("case{number}")),
+        };
         let wf = self.wf.clone();
         let mut nodes = wf
             .nodes
@@ -321,13 +326,20 @@ impl Emit {
         };
         let (first, second) = (nodes.next(), nodes.next());
         match (first, second) {
-            (None, _) => self.pass(branch, arm, spot),
-            (Some((i, node)), None) if is_alone(i as u32, node, branch, arm) => self.node(node),
-            _ => self.arm_workflow(branch, arm, case, spot),
+            (None, _) => self.pass(branch, arm, id, spot),
+            (Some((i, node)), None) if is_alone(i as u32, node, branch, arm) => {
+                let named = node.options.name.is_some();
+                let mut node = self.node(node);
+                if !named {
+                    node.id = id;
+                }
+                node
+            }
+            _ => self.arm_workflow(branch, arm, case, id, spot),
         }
     }
 
-    fn pass(&mut self, branch: &NodeDraft, arm: &Arm, at: Spot<'_>) -> Node {
+    fn pass(&mut self, branch: &NodeDraft, arm: &Arm, id: Str, at: Spot<'_>) -> Node {
         let target = match Pass::template_of(&branch.outputs) {
             Ok(template) => self.task(&template),
             Err(e) => {
@@ -338,7 +350,7 @@ impl Emit {
                 }
             }
         };
-        let mut node = Node::new("n0", NodeTarget::Task(target));
+        let mut node = Node::new(id, NodeTarget::Task(target));
         let named = branch.outputs.iter().zip(&arm.outlets);
         node.inputs = named
             .map(|((name, _), wire)| Binding::new(name.clone(), self.bind(wire, at)))
@@ -346,7 +358,14 @@ impl Emit {
         node
     }
 
-    fn arm_workflow(&mut self, branch: &NodeDraft, arm: &Arm, case: &str, at: Spot<'_>) -> Node {
+    fn arm_workflow(
+        &mut self,
+        branch: &NodeDraft,
+        arm: &Arm,
+        case: &str,
+        id: Str,
+        at: Spot<'_>,
+    ) -> Node {
         let wf = self.wf.clone();
         let name = format!("{}.{}.{case}", wf.name, branch.id);
         self.levels.push(Level {
@@ -363,7 +382,7 @@ impl Emit {
             arm.place,
         );
         let level = self.levels.pop().expect("invariant: it was pushed above");
-        let mut node = Node::new("n0", NodeTarget::Workflow(None));
+        let mut node = Node::new(id, NodeTarget::Workflow(None));
         let interface = template.interface.get_or_insert_default();
         for (i, (origin, var)) in level.captures.iter().enumerate() {
             let name = Str::from(format!("c{i}"));
@@ -374,11 +393,10 @@ impl Emit {
             node.inputs.push(Binding::new(name, self.bind(&wire, at)));
         }
         template.id.version = version_of(&template);
-        let id = template.id.clone();
+        let workflow = template.id.clone();
         self.entities.add_sub_workflow(template);
-        node.target = Some(NodeTarget::Workflow(Some(WorkflowReference::SubWorkflow(
-            id,
-        ))));
+        let reference = WorkflowReference::SubWorkflow(workflow);
+        node.target = Some(NodeTarget::Workflow(Some(reference)));
         node
     }
 }

@@ -1,13 +1,13 @@
 //! Checked templates to the flat tables of a plan.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::check::{Checked, node_interface};
 use super::requirements::{Library, children};
 use super::scope::Scope;
 use super::{CompileErrorCode as Code, CompileErrors};
-use crate::id::Identifier;
+use crate::id::{Identifier, Str};
 use crate::literal::Literal;
 use crate::plan::{
     ArrayPlan, Bound, BoundTree, BranchPlan, Graph, GraphBuilder, GraphKind, NodeSettings, Plan,
@@ -65,12 +65,12 @@ impl<'a> Lower<'_, 'a> {
         b.interface(&interface.inputs, &interface.outputs);
         for (i, node) in w.nodes.iter().enumerate() {
             let i = &w.interfaces[i];
-            self.node(&mut b, node, &i.inputs, &i.outputs, w, 0)?;
+            self.node(&mut b, (node, &node.id), &i.inputs, &i.outputs, w, 0)?;
         }
         if let Some(f) = &t.failure_node {
             let (mut p, mut e) = (Vec::new(), Vec::new());
             let i = node_interface(self.library, f, &w.scope, &mut p, &mut e);
-            let ix = self.node(&mut b, f, &i.inputs, &i.outputs, w, 0)?;
+            let ix = self.node(&mut b, (f, &f.id), &i.inputs, &i.outputs, w, 0)?;
             b.failure_node(ix);
         }
         for name in interface.outputs.keys() {
@@ -93,7 +93,7 @@ impl<'a> Lower<'_, 'a> {
     fn node(
         &mut self,
         b: &mut GraphBuilder,
-        node: &'a Node,
+        (node, id): (&'a Node, &str),
         inputs: &VariableMap,
         outputs: &VariableMap,
         w: &Checked<'a>,
@@ -143,7 +143,7 @@ impl<'a> Lower<'_, 'a> {
             }
         };
         let settings = settings(node, retries);
-        Ok(b.node(&node.id, target, bound, outputs.keys().cloned(), settings))
+        Ok(b.node(id, target, bound, outputs.keys().cloned(), settings))
     }
 
     fn task(&mut self, task: &'a TaskTemplate) -> u32 {
@@ -229,10 +229,10 @@ impl<'a> Lower<'_, 'a> {
     ) -> Result<Graph, CompileErrors> {
         let mut b = GraphBuilder::new(w.template.id.clone(), kind);
         b.policy(OnFailure::FailImmediately, w.template.interruptible);
-        for node in nodes {
+        for (node, id) in nodes.iter().zip(own_ids(nodes)) {
             let (mut p, mut e) = (Vec::new(), Vec::new());
             let i = node_interface(self.library, node, &w.scope, &mut p, &mut e);
-            self.node(&mut b, node, &i.inputs, &i.outputs, w, up)?;
+            self.node(&mut b, (node, &id), &i.inputs, &i.outputs, w, up)?;
         }
         Ok(b.build())
     }
@@ -270,6 +270,24 @@ impl<'a> Lower<'_, 'a> {
             _ => b.tree(BoundTree::Nothing),
         }
     }
+}
+
+/// The ids of nodes that stand beside each other: where one is taken, it gets a number, so that each
+/// path leads to one node.
+fn own_ids(nodes: &[&Node]) -> Vec<Str> {
+    let given: HashSet<&str> = nodes.iter().map(|n| &*n.id).collect();
+    let mut taken: HashSet<Str> = HashSet::new();
+    let own = |node: &&Node| {
+        let mut id = node.id.clone();
+        let mut number = 2;
+        while taken.contains(&id) || (number > 2 && given.contains(&*id)) {
+            id = format!("{}-{number}", node.id).into();
+            number += 1;
+        }
+        taken.insert(id.clone());
+        id
+    };
+    nodes.iter().map(own).collect()
 }
 
 fn promise(scope: &Scope<'_>, p: &OutputReference) -> Option<(u32, u16, Vec<PathStep>)> {

@@ -8,10 +8,10 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Enqueued, InboxEntry};
-use crate::Result;
 use crate::id::{Digest, ExecutionId, FrameIx, NodeAddr, Str, Tenant};
 use crate::journal::IndexRow;
 use crate::literal::Timestamp;
+use crate::{Error, ErrorKind, Result};
 
 /// The durable memory: an inbox that everybody may write, and a journal for each shard that one
 /// owner at a time writes under a lease.
@@ -75,7 +75,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// - MUST [store.claim.ends]: a lease ends as [`StoreInfo::lease_ttl`] says: that long after
     ///   the claim or the last `renew`, by the store's own clock; or, for `None`, with its process.
     /// - MUST [store.claim.exclusive]: at most one unexpired lease of a shard exists; a claim of a
-    ///   held shard is `Held` and names the owner.
+    ///   held shard is `Held`, names the owner and says what to do ([`StoreInfo::held`]).
     /// - MUST [store.claim.epoch]: epochs of one shard strictly rise.
     /// - MUST [store.claim.version]: a shard written by a newer version is not claimed:
     ///   `NewerVersion` names both versions. Other shards are not touched by that.
@@ -254,6 +254,22 @@ pub struct StoreInfo {
     pub fleet: bool,
     /// Whether `prune` is offered.
     pub prune: bool,
+}
+
+impl StoreInfo {
+    /// The error of a claim of a shard that another owner holds: it says what to do.
+    #[must_use]
+    pub fn held(&self, shard: ShardId, owner: &str) -> Error {
+        let ends = match self.lease_ttl {
+            Some(ttl) => format!("its lease ends {ttl:?} after its last renewal"),
+            None => "its lease ends with its process".to_owned(),
+        };
+        let text = format!(
+            "{shard} is held by {owner}: shut that scheduler down, or let this one claim another \
+             shard; {ends}"
+        );
+        Error::new(ErrorKind::Held, "claim", text)
+    }
 }
 
 /// What a commit survives.

@@ -8,8 +8,9 @@ use crate::{Error, ErrorKind, Result};
 /// The first four bytes of a stored frame.
 pub const FRAME_MAGIC: [u8; 4] = *b"FLJF";
 /// The newest version of the stored form; a higher one is refused by name. A frame is written as
-/// the oldest that can read its records: 2 if it has a value out of band, else 1.
-pub const FRAME_VERSION: u16 = 2;
+/// the oldest that can read its records: 3 if it has a kind of record that version 3 brought, 2 if
+/// it has a value out of band, else 1.
+pub const FRAME_VERSION: u16 = 3;
 
 const HEADER: usize = 4 + 2 + 2 + 8 + 8 + 8 + 4 + 4 + 4;
 
@@ -239,6 +240,10 @@ mod tests {
             path: None,
             value: Literal::None,
         };
+        let ignored = Change::SignalIgnored {
+            signal: "go".into(),
+            why: crate::journal::IgnoredSignal::AlreadyGiven,
+        };
         for (change, version) in [
             (succeeded(Literal::Integer(1)), 1),
             (succeeded(away()), 2),
@@ -247,6 +252,7 @@ mod tests {
             (opened(Literal::Integer(1)), 1),
             (opened(away()), 2),
             (read, 2),
+            (ignored, 3),
         ] {
             let mut frame = frame();
             let execution = 7;

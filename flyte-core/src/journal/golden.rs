@@ -48,11 +48,15 @@ fn kind(change: &Change) -> &'static str {
         Change::ParentTold => "ParentTold",
         Change::Signalled { .. } => "Signalled",
         Change::ValueRead { .. } => "ValueRead",
+        Change::SignalIgnored { why, .. } => match why {
+            IgnoredSignal::AlreadyGiven => "SignalIgnored AlreadyGiven",
+            IgnoredSignal::WrongType => "SignalIgnored WrongType",
+        },
     }
 }
 
 /// How many kinds there are: the arms above.
-const KINDS: usize = 28;
+const KINDS: usize = 30;
 
 fn error() -> Box<ExecutionError> {
     Box::new(ExecutionError::new(ErrorOrigin::User, "CODE", "a message"))
@@ -196,6 +200,14 @@ fn samples() -> Vec<Change> {
             uri: "file:///value".into(),
             path: Some(vec![PathStep::Key("a".into()), PathStep::Index(2)]),
             value: Literal::string("there"),
+        },
+        Change::SignalIgnored {
+            signal: "go".into(),
+            why: IgnoredSignal::AlreadyGiven,
+        },
+        Change::SignalIgnored {
+            signal: "go".into(),
+            why: IgnoredSignal::WrongType,
         },
     ]
 }

@@ -23,7 +23,8 @@ pub use lineage::{Lineage, Origin};
 pub use phase::{CacheStatus, ErrorOrigin, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
 pub use projector::{FrameTaken, Projection, Projector};
 pub use record::{
-    Change, Charge, Opened, OutputValues, Overdue, ParkCause, Producer, Record, Retrying,
+    Change, Charge, IgnoredSignal, Opened, OutputValues, Overdue, ParkCause, Producer, Record,
+    Retrying,
 };
 pub use row::{AttemptRow, ExecutionRow, IndexRow, NodeRow};
 pub use select::select;

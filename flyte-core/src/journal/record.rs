@@ -201,6 +201,13 @@ pub enum Change {
         /// What is there, perhaps stored out of band itself.
         value: Literal,
     },
+    /// A signal was given that changes nothing; the giver reads here that it was seen.
+    SignalIgnored {
+        /// The signal.
+        signal: Str,
+        /// Why it changes nothing.
+        why: IgnoredSignal,
+    },
 }
 
 impl Change {
@@ -222,10 +229,21 @@ impl Change {
             // Those of a child may come from another shard.
             Self::Opened(o) => o.submission.inputs.has_offloaded(),
             Self::Succeeded { outputs, .. } => outputs.iter().flatten().any(Literal::has_offloaded),
+            // Programs before 3 do not know these records.
+            Self::SignalIgnored { .. } => return 3,
             _ => false,
         };
         if away { 2 } else { 1 }
     }
+}
+
+/// Why a signal changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IgnoredSignal {
+    /// It was given before; the first value counts.
+    AlreadyGiven,
+    /// Its value is of another type than its gate wants.
+    WrongType,
 }
 
 /// The first record of an execution.

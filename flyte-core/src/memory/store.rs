@@ -211,11 +211,11 @@ impl Store for MemoryStore {
     }
 
     async fn claim(&self, shard: ShardId, owner: &str) -> Result<Lease> {
+        let info = self.info();
         let mut inner = self.lock();
         let s = inner.shards.entry(shard).or_default();
         if let Some(other) = &s.owner {
-            let text = format!("{shard} is held by {other}");
-            return Err(Error::new(ErrorKind::Held, "claim", text));
+            return Err(info.held(shard, other));
         }
         let versions = s.frames.iter().filter_map(|f| JournalFrame::version_of(f));
         if let Some(version) = versions.max().filter(|v| *v > FRAME_VERSION) {

@@ -5,6 +5,7 @@
 
 mod bound;
 mod builder;
+mod find;
 mod graph;
 mod settings;
 mod texts;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bound::{Bound, BoundTree, Source};
 pub use builder::GraphBuilder;
+pub use find::PathInPlan;
 pub use graph::{Graph, GraphKind, NodeRecord, Target};
 pub use settings::NodeSettings;
 pub use texts::Texts;

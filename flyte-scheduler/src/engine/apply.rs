@@ -384,6 +384,8 @@ impl Execution {
                 self.signals.entry(signal.clone()).or_insert(value);
                 agenda.push((self.number, Agenda::Signalled(signal.clone())));
             }
+            // It is for readers of the journal.
+            Change::SignalIgnored { .. } => {}
             Change::ValueRead {
                 frame,
                 uri,

@@ -2,7 +2,7 @@ use flyte_core::id::{ExecutionId, FrameIx, NodeAddr, Str};
 use flyte_core::journal::{NodePhase, WorkflowPhase};
 
 use flyte_core::literal::SignedDuration;
-use flyte_core::plan::Target;
+use flyte_core::plan::{Plan, Target};
 use flyte_core::template::GateCondition;
 
 use super::cache::Looked;
@@ -122,29 +122,38 @@ impl Engine {
 impl Execution {
     fn place(&self, path: &str) -> Place {
         let mut frame = FrameIx(0);
-        // `n0[7]` comes as `n0[` and `7]`.
-        let parts = path.split('/').flat_map(|p| p.split_inclusive('['));
-        let mut ids = parts.map(|p| p.trim_end_matches('[')).peekable();
-        while let Some(id) = ids.next() {
+        let parts = Plan::path_parts(path);
+        for (i, id) in parts.iter().enumerate() {
             let at = self.frame(frame);
             let count = at.nodes.len() as u32;
             let node = match (&at.items, id.strip_suffix(']')) {
                 (Some(_), Some(item)) => item.parse().ok().filter(|i| *i < count),
-                (None, None) => (0..count).find(|n| at.id(*n) == id),
+                (None, None) => {
+                    // Arms of a branch may share an id in plans of earlier versions.
+                    let named = || (0..count).filter(|n| at.id(*n) == *id);
+                    let taken = |n: &u32| at.nodes[*n as usize] != NodeState::Skipped;
+                    named().find(taken).or_else(|| named().next())
+                }
                 _ => None,
             };
             let Some(node) = node else {
                 return Place::Nowhere;
             };
             let addr = NodeAddr::new(frame.0, node);
-            if ids.peek().is_none() {
+            let rest = &parts[i + 1..];
+            if rest.is_empty() {
                 return Place::Node(addr);
             }
             // A node that began again has a newer frame.
             match self.frames.iter().rposition(|f| f.parent == Some(addr)) {
                 Some(inner) => frame = FrameIx(inner as u32),
-                None if self.kind(addr).is_some() => return Place::Nowhere,
-                None => return Place::NotOpen,
+                None => {
+                    let plan = &at.loaded.plan;
+                    return match plan.find_below(at.graph, at.place(node), rest).is_missing() {
+                        true => Place::Nowhere,
+                        false => Place::NotOpen,
+                    };
+                }
             }
         }
         Place::Nowhere

@@ -1,5 +1,5 @@
 use flyte_core::id::{NodeAddr, Str};
-use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues};
+use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, IgnoredSignal, OutputValues};
 use flyte_core::literal::{Literal, LiteralType, SignedDuration, castable, infer};
 use flyte_core::plan::Target;
 use flyte_core::template::GateCondition;
@@ -117,9 +117,9 @@ impl Engine {
         }
     }
 
-    /// Somebody gave a signal. The first value counts; one that comes before its gate is kept. A
-    /// value of another type than a gate wants is no value: whoever gave it was told so, unless it
-    /// came before the execution was known.
+    /// A signal was given. The first value counts; one that comes before its gate is kept. A value
+    /// of another type than a gate wants is no value. What is ignored is recorded, so that its
+    /// giver gets an answer in any process.
     pub(super) fn signal(&mut self, id: &flyte_core::id::ExecutionId, signal: Str, value: Literal) {
         let Some(number) = self.state.number(id) else {
             return;
@@ -139,9 +139,18 @@ impl Engine {
             } if *signal_id == signal => misfits(&value, wanted),
             _ => false,
         });
-        if !misfit && !ex.signals.contains_key(&signal) {
-            self.emit(number, Change::Signalled { signal, value });
-        }
+        let change = match (misfit, ex.signals.contains_key(&signal)) {
+            (_, true) => Change::SignalIgnored {
+                signal,
+                why: IgnoredSignal::AlreadyGiven,
+            },
+            (true, false) => Change::SignalIgnored {
+                signal,
+                why: IgnoredSignal::WrongType,
+            },
+            (false, false) => Change::Signalled { signal, value },
+        };
+        self.emit(number, change);
     }
 }
 

@@ -66,9 +66,10 @@ impl Shared {
     ) -> Self {
         let store = &builder.store;
         let values = ValueFiles::new(&builder.blobs, &builder.root);
+        let client = Client::new(store.clone(), values, lease, builder.signal_wait);
         Self {
             info: store.info(),
-            client: Arc::new(Client::new(store.clone(), values, lease)),
+            client: Arc::new(client),
             plans: Arc::new(PlanCache::new(
                 store.clone(),
                 builder.plugins.clone(),

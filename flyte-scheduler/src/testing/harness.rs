@@ -126,6 +126,12 @@ pub enum TestError {
     /// A task is not this program's and was not replaced.
     #[error("task `{0}` does not run here; replace it by a closure")]
     NotReplaced(String),
+    /// A failure was asked for of a node that the workflow does not have.
+    #[error("there is no node {0}")]
+    NoSuchNode(String),
+    /// A failure was asked for of an attempt that the node does not have.
+    #[error("there is no such attempt: {0}")]
+    NoSuchAttempt(String),
     /// Nothing can happen any more and the execution is not over.
     #[error("the execution waits for ever: {0}")]
     Stuck(String),
@@ -191,6 +197,8 @@ impl Harness {
     }
 
     /// Makes an attempt (from 0) of a node (`n0/n1`, `n0[7]`) fail with a retryable error.
+    /// A run refuses nodes and attempts that do not exist
+    /// ([`TestError::NoSuchNode`], [`TestError::NoSuchAttempt`]).
     #[must_use]
     pub fn fail(mut self, node: &str, attempt: u32, message: &str) -> Self {
         let message = message.to_owned();
@@ -323,6 +331,11 @@ impl Harness {
     pub async fn run(&self, plan: &Arc<Plan>, inputs: &Row) -> Result<Run, TestError> {
         let given = inputs.iter().map(|(n, v)| (n.clone(), v.clone())).collect();
         let inputs = check_inputs(plan.root(), &given)?;
+        let plans: Vec<&Plan> = std::iter::once(plan)
+            .chain(&self.children)
+            .map(|p| &**p)
+            .collect();
+        self.check_failures(&plans)?;
         let loaded = self.load(plan)?;
         let mut known = vec![loaded.clone()];
         for child in &self.children {
@@ -331,6 +344,7 @@ impl Harness {
         let run =
             |deaths: &[usize]| World::new(self, &known, inputs.clone(), Deaths::at(deaths)).run();
         let mut first = run(&[]).await?;
+        self.unmet(&plans, &first.nodes())?;
         let life = first.moments.clone();
         let visited = |kind: CrashKind| match kind.is_commit() {
             true => self.crashes.commits,

@@ -51,6 +51,7 @@ mod attempts;
 mod backend;
 mod caching;
 mod crash;
+mod failures;
 mod harness;
 mod life;
 mod run;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flyte_core::contract::{Event, EventKind};
 use flyte_core::id::Digest;
@@ -154,6 +154,15 @@ impl Run {
         out
     }
 
+    /// The paths of the nodes of all executions.
+    pub(super) fn nodes(&self) -> BTreeSet<String> {
+        let path = |e: &Event| match &e.kind {
+            EventKind::Node { node, .. } => Some(node.path.to_string()),
+            _ => None,
+        };
+        self.events.iter().filter_map(path).collect()
+    }
+
     /// The code that each node failed with for good, by `execution/path`.
     fn codes(&self) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
@@ -174,7 +183,7 @@ impl Run {
 
     /// Nodes whose end was recorded twice.
     fn ended_twice(&self) -> Vec<String> {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut out = Vec::new();
         for record in self.frames.iter().flat_map(|f| &f.records) {
             let addr = match &record.change {

@@ -25,6 +25,7 @@ pub(crate) struct Hooked {
     pub(crate) inner: MemoryStore,
     before: Arc<Hook>,
     after: Arc<Hook>,
+    prunes: bool,
 }
 
 impl Hooked {
@@ -37,7 +38,14 @@ impl Hooked {
             inner,
             before: Arc::new(before),
             after: Arc::new(after),
+            prunes: true,
         }
+    }
+
+    /// Without `prune`.
+    pub(crate) fn keeps_all(mut self) -> Self {
+        self.prunes = false;
+        self
     }
 }
 
@@ -59,7 +67,10 @@ macro_rules! hooked {
 #[async_trait]
 impl Store for Hooked {
     fn info(&self) -> StoreInfo {
-        self.inner.info()
+        StoreInfo {
+            prune: self.prunes,
+            ..self.inner.info()
+        }
     }
     async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>> {
         hooked!(self, enqueue(shard, commands))

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyte_core::contract::{Lease, ShardId};
+use flyte_core::contract::{Lease, ShardId, StoreInfo};
 use flyte_core::journal::FRAME_VERSION;
 use flyte_core::{Error, ErrorKind, Result};
 
@@ -46,7 +46,12 @@ fn seconds(d: Duration) -> f64 {
     d.as_secs_f64()
 }
 
-pub(super) async fn claim(pool: &Arc<Pool>, shard: ShardId, owner: &str) -> Result<Lease> {
+pub(super) async fn claim(
+    pool: &Arc<Pool>,
+    info: &StoreInfo,
+    shard: ShardId,
+    owner: &str,
+) -> Result<Lease> {
     let mut session = pool.take("claim").await?;
     let shard_at = at(shard);
     let text = "INSERT INTO shards (shard) VALUES ($1) ON CONFLICT DO NOTHING";
@@ -72,8 +77,7 @@ pub(super) async fn claim(pool: &Arc<Pool>, shard: ShardId, owner: &str) -> Resu
     let claimed = session.query(text, &[&shard_at, &owner, &ttl]).await?;
     let Some(epoch) = claimed.first().map(|row| row.get::<_, i64>(0)) else {
         let holder = row.get::<_, Option<&str>>(1).unwrap_or_default();
-        let text = format!("{shard} is held by {holder}");
-        return Err(Error::new(ErrorKind::Held, "claim", text));
+        return Err(info.held(shard, holder));
     };
     let lease = Lease {
         shard,

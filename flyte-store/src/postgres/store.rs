@@ -99,7 +99,7 @@ impl Store for PostgresStore {
     }
 
     async fn claim(&self, shard: ShardId, owner: &str) -> Result<Lease> {
-        leases::claim(&self.pool, shard, owner).await
+        leases::claim(&self.pool, &self.info(), shard, owner).await
     }
 
     async fn renew(&self, lease: &Lease) -> Result<Option<Duration>> {

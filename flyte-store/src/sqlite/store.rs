@@ -223,8 +223,7 @@ impl Store for SqliteStore {
             .map_err(|e| self.io("claim", e))?;
         if file.try_lock().is_err() {
             let who = std::fs::read_to_string(&path).unwrap_or_default();
-            let text = format!("{shard} is held by {}", who.trim());
-            return Err(Error::new(ErrorKind::Held, "claim", text));
+            return Err(self.info().held(shard, who.trim()));
         }
         file.set_len(0)
             .and_then(|()| file.write_all(owner.as_bytes()))

@@ -405,6 +405,7 @@ impl Open {
             | Change::OwnerLost
             | Change::OwnerLeft
             | Change::Signalled { .. }
+            | Change::SignalIgnored { .. }
             | Change::ValueRead { .. } => {}
         }
     }

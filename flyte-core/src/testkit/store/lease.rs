@@ -47,9 +47,10 @@ pub(super) async fn claim_exclusive(h: &dyn StoreFixture) -> Outcome {
             Ok(lease) => ensure!(false, "two leases: {lease:?}"),
             Err(e) => {
                 ensure!(e.kind() == ErrorKind::Held, "it is {:?}", e.kind());
+                let wanted = s.info().held(SHARD, "first owner");
                 ensure!(
-                    e.to_string().contains("first owner"),
-                    "the owner is not named: {e}"
+                    e.message() == wanted.message(),
+                    "the owner and the remedy are not named: {e}, not {wanted}"
                 );
             }
         }
