@@ -20,11 +20,7 @@ use crate::report::Report;
 const SIGNAL_WAIT: Duration = Duration::from_secs(5);
 
 /// Gives a signal. If no process owns the execution, this one does, and follows it to its end.
-pub(crate) async fn give(
-    name: &str,
-    common: &Common,
-    (signal, text): (&str, &str),
-) -> Result<u8> {
+pub(crate) async fn give(name: &str, common: &Common, (signal, text): (&str, &str)) -> Result<u8> {
     let json = common.json;
     let (machine, id, shard) = Machines::open(common).await?.find(name, common).await?;
     let report = Report::read(&*machine.store, &id).await?;
