@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_core::id::Tenant;
 
 use crate::attempts::AttemptArguments;
+use crate::uploads::InputOptions;
 
 /// Runs flytekit workflows on this machine, durably.
 #[derive(Debug, Parser)]
@@ -147,6 +148,8 @@ pub(crate) struct RunArguments {
     /// A JSON or YAML file with inputs; inputs on the command line win.
     #[arg(long)]
     pub(crate) inputs_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) input_options: InputOptions,
     /// Put pinned flytekit, and the requirements.txt beside the file, into .flyte/venv.
     #[arg(long)]
     pub(crate) install: bool,

@@ -137,7 +137,7 @@ impl Package {
     }
 
     /// Computes what callers of each launch plan give.
-    fn close(&mut self) -> Result<()> {
+    pub(crate) fn close(&mut self) -> Result<()> {
         for l in &mut self.launch_plans {
             let workflow = self
                 .workflows

@@ -11,6 +11,7 @@ use crate::machine::{Machine, Running};
 use crate::python::Python;
 use crate::source::{Source, open};
 use crate::state::State;
+use crate::uploads::Uploads;
 
 /// Runs one execution from its code to its end.
 pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
@@ -21,7 +22,7 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     let id = named(&a, common)?;
     let tenant = id.tenant.clone();
     let state = State::open()?;
-    let (python, source) = open(
+    let (python, mut source) = open(
         &state,
         &a.file,
         a.install,
@@ -31,6 +32,20 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     )?;
     let chosen = source.package.choose(entity)?;
     let inputs = collect(&chosen, words, a.inputs_file.as_deref())?;
+    let mut machine = Machine::of_run(state, common).await?;
+    machine.slots = a.slots.unwrap_or(machine.slots);
+    machine.offload_above = State::offload_above(a.offload_above)?;
+    machine.blobs.check().await?;
+    let mut uploads = Uploads::new(&machine.blobs, &machine.state, &a.input_options, a.quiet);
+    let (chosen, inputs) = match uploads.package(&mut source.package).await? {
+        true => {
+            let chosen = source.package.choose(entity)?;
+            let inputs = collect(&chosen, words, a.inputs_file.as_deref())?;
+            (chosen, inputs)
+        }
+        false => (chosen, inputs),
+    };
+    let inputs = uploads.inputs(&chosen, inputs).await?;
     let mut options = options(&a, &python, &source)?;
     if let Some(lp) = &chosen.launch_plan {
         let own = lp.spec.envs.clone();
@@ -39,10 +54,6 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
             options.max_parallelism = lp.spec.max_parallelism;
         }
     }
-    let mut machine = Machine::of_run(state, common).await?;
-    machine.slots = a.slots.unwrap_or(machine.slots);
-    machine.offload_above = State::offload_above(a.offload_above)?;
-    machine.blobs.check().await?;
     let root = machine.blobs.root.clone();
     options.parameters.insert(Machine::BLOBS.into(), root);
     machine.process = a.attempts.options();
