@@ -12,12 +12,17 @@ pub(crate) struct AttemptArguments {
     /// them.
     #[arg(long)]
     pub(crate) keep_attempts: bool,
+    /// Up to how many bytes of files an input names each attempt gets private copies of them; above it the
+    /// attempt reads the originals and must not change them.
+    #[arg(long, value_name = "BYTES", default_value_t = 256 * 1024 * 1024)]
+    pub(crate) input_copy_max: u64,
 }
 
 impl AttemptArguments {
     pub(crate) fn options(&self) -> ProcessOptions {
         ProcessOptions {
             keep_attempts: self.keep_attempts,
+            input_copy_bytes_max: self.input_copy_max,
             ..ProcessOptions::default()
         }
     }

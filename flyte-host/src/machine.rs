@@ -96,7 +96,10 @@ impl Machine {
     pub(crate) async fn scheduler(&self, shard: ShardId) -> flyte_core::Result<Running> {
         let Blobs { store, root, .. } = self.blobs.clone();
         let mut options = self.process.clone();
-        if root.contains("://") {
+        options.file_roots.push(self.state.root().to_path_buf());
+        if !root.contains("://") {
+            options.file_roots.push(root.clone().into());
+        } else {
             options.scratch = Some(self.state.path("attempts"));
             options.env_allow = credentials();
         }

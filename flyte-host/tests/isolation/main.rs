@@ -9,5 +9,6 @@ mod common;
 mod code;
 mod files;
 mod input;
+mod inputs;
 mod processes;
 mod tree;

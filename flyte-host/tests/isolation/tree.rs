@@ -15,8 +15,16 @@ fn tasks_that_write_one_relative_name_do_not_meet() {
     });
 }
 
+/// Whether what costs several seconds is tested, too.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("FLYTE_TEST_LONG").is_some()
+}
+
 #[test]
 fn neither_a_retry_nor_a_later_task_finds_what_an_attempt_left() {
+    if !is_long() {
+        return;
+    }
     Input::each("left_files", |input| {
         let outputs = input.run(&["left.py", "left"]).outputs();
         let code = json!(["left.py"]);
@@ -26,6 +34,9 @@ fn neither_a_retry_nor_a_later_task_finds_what_an_attempt_left() {
 
 #[test]
 fn a_task_that_writes_its_code_changes_its_own_copy() {
+    if !is_long() {
+        return;
+    }
     Input::each("written_code", |input| {
         let outputs = input.run(&["code.py", "code"]).outputs();
         assert_eq!(outputs, json!({ "o0": "changed", "o1": "as written" }));

@@ -27,6 +27,27 @@ enum Kind {
     Link(PathBuf),
 }
 
+/// How a [`Listing`] is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds<'a> {
+    /// Lists what links name, as an upload does, instead of the links.
+    pub(crate) follow: bool,
+    pub(crate) bytes_max: u64,
+    pub(crate) entries_max: usize,
+    /// Folders that are left out.
+    pub(crate) skip: &'a [PathBuf],
+}
+
+impl Bounds<'_> {
+    /// Everything, links as links.
+    pub(crate) const NONE: Self = Self {
+        follow: false,
+        bytes_max: u64::MAX,
+        entries_max: usize::MAX,
+        skip: &[],
+    };
+}
+
 /// The files, folders and symbolic links below a root, which may be a single file. Other things, such
 /// as sockets, are left out.
 #[derive(Debug)]
@@ -39,9 +60,8 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Lists without following links, except for `root` itself. Stops with `None` once the files have
-    /// more than `most` bytes.
-    pub(crate) fn read(root: &Path, most: u64) -> io::Result<Option<Self>> {
+    /// Lists; a `root` that is a link is followed. Stops with `None` beyond the bounds.
+    pub(crate) fn read(root: &Path, bounds: Bounds<'_>) -> io::Result<Option<Self>> {
         let mut listing = Self {
             root: root.to_path_buf(),
             entries: Vec::new(),
@@ -56,26 +76,54 @@ impl Listing {
         }
         // The vector is the queue of folders, too: a folder comes before what is in it.
         let mut next = 0;
-        while next < listing.entries.len() && listing.bytes <= most {
+        while next < listing.entries.len() && listing.is_within(bounds) {
             let entry = &listing.entries[next];
             next += 1;
             if matches!(entry.kind, Kind::Folder) {
                 let inner = entry.path.clone();
-                listing.read_folder(&inner)?;
+                listing.read_folder(&inner, bounds)?;
             }
         }
-        Ok((listing.bytes <= most).then_some(listing))
+        Ok(listing.is_within(bounds).then_some(listing))
     }
 
-    fn read_folder(&mut self, inner: &Path) -> io::Result<()> {
+    fn is_within(&self, bounds: Bounds<'_>) -> bool {
+        self.bytes <= bounds.bytes_max && self.entries.len() <= bounds.entries_max
+    }
+
+    /// How many files, folders and links there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The paths of the files below the root.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.entries.iter();
+        files.filter_map(|e| matches!(e.kind, Kind::File(_)).then_some(&*e.path))
+    }
+
+    fn read_folder(&mut self, inner: &Path, bounds: Bounds<'_>) -> io::Result<()> {
         let folder = self.root.join(inner);
         for entry in fs::read_dir(&folder).map_err(|e| at(&folder, &e))? {
             let entry = entry.map_err(|e| at(&folder, &e))?;
             let path = inner.join(entry.file_name());
-            let meta = entry.metadata().map_err(|e| at(&entry.path(), &e))?;
+            let mut meta = entry.metadata().map_err(|e| at(&entry.path(), &e))?;
+            if bounds.follow
+                && meta.is_symlink()
+                // A link to nothing, or to itself, stays a link.
+                && let Ok(named) = fs::metadata(entry.path())
+            {
+                meta = named;
+            }
             let kind = meta.file_type();
             if kind.is_dir() {
-                self.folder(path, meta.mode());
+                if !bounds.skip.contains(&entry.path()) {
+                    self.folder(path, meta.mode());
+                }
             } else if kind.is_file() {
                 self.file(path, &meta);
             } else if kind.is_symlink() {
@@ -303,7 +351,7 @@ mod tests {
         chmod("none", 0o446);
         chmod("deep", 0o555);
         let to = dir.path().join("to");
-        let listing = Listing::read(&from, u64::MAX).unwrap().unwrap();
+        let listing = Listing::read(&from, Bounds::NONE).unwrap().unwrap();
         assert_eq!((listing.bytes, listing.files), (4, 2));
         listing.copy(&to).unwrap();
         assert_eq!(fs::read_to_string(to.join("link")).unwrap(), "1,2\n");
@@ -321,11 +369,30 @@ mod tests {
             "1,2\n"
         );
         // A file by itself.
-        let file = Listing::read(&from.join("deep/er/data.csv"), 4).unwrap();
+        let bytes = |bytes_max| Bounds {
+            bytes_max,
+            ..Bounds::NONE
+        };
+        let file = Listing::read(&from.join("deep/er/data.csv"), bytes(4)).unwrap();
         file.unwrap().copy(&dir.path().join("one")).unwrap();
         assert_eq!(fs::read(dir.path().join("one")).unwrap(), b"1,2\n");
         // More than the bound.
-        assert!(Listing::read(&from, 3).unwrap().is_none());
+        assert!(Listing::read(&from, bytes(3)).unwrap().is_none());
+        // What links name, without a folder that is left out.
+        let skip = [from.join("empty")];
+        let bounds = Bounds {
+            follow: true,
+            skip: &skip,
+            ..Bounds::NONE
+        };
+        let followed = Listing::read(&from, bounds).unwrap().unwrap();
+        followed.copy(&dir.path().join("followed")).unwrap();
+        let is_file = |name: &str| {
+            let meta = fs::symlink_metadata(dir.path().join("followed").join(name));
+            meta.is_ok_and(|m| m.is_file())
+        };
+        assert!(is_file("link") && !is_file("dangling"));
+        assert!(!dir.path().join("followed/empty").exists());
         chmod("deep", 0o755);
     }
 

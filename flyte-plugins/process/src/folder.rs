@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::leader::is_alive;
-use crate::tree::Tree;
+use crate::private::Private;
 
 /// How a job was started; the environment's secrets are not in it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ impl Folder {
     pub(crate) fn start(
         &self,
         job: &Job,
-        tree: Option<&Tree>,
+        private: &Private,
         env: &[(String, String)],
         log_bytes_max: u64,
     ) -> io::Result<()> {
@@ -63,15 +63,13 @@ impl Folder {
         if !matches!(self.seen()?, Seen::Prepared | Seen::Missing) {
             return self.belongs_to(job);
         }
-        if let Some(tree) = tree {
-            self.make_tree(tree)?;
-        }
+        self.make_private(private)?;
         write_whole(&self.0.join("job.json"), &serde_json::to_vec(job)?)?;
         let spawned = self.wrapper(job, env, log_bytes_max).spawn();
         let mut child = match spawned {
             Ok(child) => child,
-            // Nothing runs in it.
-            Err(e) => return self.remove_tree().and(Err(e)),
+            // Nothing uses it.
+            Err(e) => return self.remove_private().and(Err(e)),
         };
         // Somebody must take the wrapper's exit status while this process lives.
         std::thread::spawn(move || child.wait());

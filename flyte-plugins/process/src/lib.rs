@@ -8,7 +8,9 @@
 //!
 //! An attempt works in a private tree (`tree` in its folder), a copy of the code that the execution's
 //! parameter `source_dir` names: it sees no file that another attempt wrote, and changes none of the
-//! code. The tree is deleted when the attempt's outcome is durable; logs and `exit` stay.
+//! code. It reads private copies (`inputs`) of the files of this machine that its inputs name, up to a bound
+//! an input; above it the originals, read-only as far as possible, and a changed one fails the attempt.
+//! Tree and copies are deleted when the attempt's outcome is durable; logs and `exit` stay.
 //!
 //! The program runs under a small `sh` wrapper in a process group of its own, so that a signal to
 //! the scheduler's terminal does not reach it. Its output goes through `head`, a member of the
@@ -22,15 +24,20 @@ mod ending;
 mod environment;
 mod exit;
 mod folder;
+mod inputs;
 mod kept;
 mod leader;
 mod logs;
 mod off_thread;
 mod options;
+mod originals;
 mod plugin;
+mod private;
+mod settle;
 mod status;
 mod template;
 mod tree;
+mod uris;
 mod wrapper;
 
 pub use options::ProcessOptions;

@@ -27,9 +27,19 @@ pub struct ProcessOptions {
     /// see. If unset, each attempt runs in a private copy of the folder that the execution's parameter
     /// `source_dir` names, in an empty folder without it. That copy is first in `PYTHONPATH` either way.
     pub working_dir: Option<PathBuf>,
-    /// Keeps the private trees of attempts that failed, in the folder `tree` beside their logs; pruning
-    /// an execution deletes them. Default: all are deleted when the attempt's outcome is durable.
+    /// Keeps the private files of attempts that failed, in the folders `tree` and `inputs` beside their
+    /// logs; pruning an execution deletes them. Default: all are deleted when the attempt's outcome is
+    /// durable.
     pub keep_attempts: bool,
+    /// Bytes of the files of this machine that one input names up to which an attempt gets private copies.
+    /// Above it the attempt reads the originals: read-only by a mount where this process may give it a mount
+    /// namespace, else those below `file_roots` by mode; an original that changed fails the attempt with
+    /// `InputChanged`. Default 256 MiB.
+    pub input_copy_bytes_max: u64,
+    /// Folders of this machine with files of executions, such as the root of the blobs. A text inside a
+    /// document counts as a file if it names one below such a folder; an input folder that contains such a
+    /// folder is read without it. Default: none.
+    pub file_roots: Vec<PathBuf>,
     /// Variables of this process that tasks get too, beside `PATH`, `HOME`, `LANG`, `TMPDIR`.
     pub env_allow: Vec<String>,
     /// The absolute folder that holds the folders of attempts (logs, exit status) where the files
@@ -48,6 +58,8 @@ impl Default for ProcessOptions {
             path_prepend: Vec::new(),
             working_dir: None,
             keep_attempts: false,
+            input_copy_bytes_max: 256 * 1024 * 1024,
+            file_roots: Vec::new(),
             env_allow: Vec::new(),
             scratch: None,
             abort_grace: Duration::from_secs(10),

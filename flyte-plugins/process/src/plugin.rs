@@ -14,9 +14,11 @@ use flyte_core::{Error, ErrorKind, Result, Retry};
 use futures::future::join_all;
 
 use crate::folder::{Folder, Job, Seen};
+use crate::inputs::Inputs;
 use crate::kept::FAIL_ON_ERROR;
 use crate::off_thread::off_thread;
 use crate::options::ProcessOptions;
+use crate::private::Private;
 use crate::template::render;
 use crate::tree::{Tree, first_in_python_path};
 
@@ -65,12 +67,18 @@ impl ProcessPlugin {
         let invalid =
             |m: String| Error::new(ErrorKind::Invalid, "launch", m).with("attempt", &request.key);
         let container = container(&request.template)?;
-        let mut command = Vec::new();
-        for word in container.command.iter().chain(&container.args) {
-            command.push(render(word, request).map_err(invalid)?);
-        }
         let outputs = &request.locations.output_prefix;
         let folder = self.folder_of(outputs)?;
+        let inputs = Inputs::look(&request.inputs, &folder.inputs(), &self.options)
+            .map_err(|e| io_error("launch", &folder.0, e))?;
+        let own = inputs.request(request, &folder);
+        let mut command = Vec::new();
+        for word in container.command.iter().chain(&container.args) {
+            command.push(render(word, &own).map_err(invalid)?);
+        }
+        let command = inputs
+            .read_only(command, Path::new(outputs), &self.options.file_roots)
+            .map_err(|e| io_error("launch", &folder.0, e))?;
         let source = request.parameters.get("source_dir").map(PathBuf::from);
         let own = self.options.working_dir.clone();
         let tree = (source.is_some() || own.is_none()).then_some(Tree { source });
@@ -84,7 +92,8 @@ impl ProcessPlugin {
             has_outputs: (request.template.interface.as_ref())
                 .is_some_and(|i| !i.outputs.is_empty()),
         };
-        let has_code = tree.as_ref().is_some_and(|t| t.source.is_some());
+        let private = Private { tree, inputs };
+        let has_code = private.tree.as_ref().is_some_and(|t| t.source.is_some());
         let code = has_code.then(|| folder.tree());
         let mut env = self
             .options
@@ -101,7 +110,7 @@ impl ProcessPlugin {
         let mut folders = wanted.into_iter().filter(|f| !is_remote(f));
         folders
             .try_for_each(std::fs::create_dir_all)
-            .and_then(|()| folder.start(&job, tree.as_ref(), &env, self.options.log_bytes_max))
+            .and_then(|()| folder.start(&job, &private, &env, self.options.log_bytes_max))
             .map_err(|e| {
                 let foreign = e.kind() == std::io::ErrorKind::AlreadyExists;
                 let retry = if foreign {
@@ -177,7 +186,7 @@ impl Plugin for ProcessPlugin {
             let folder = self.folder_of(&r.locations.output_prefix)?;
             match folder.seen() {
                 Ok(Seen::Missing | Seen::Prepared) => {
-                    let tidied = folder.remove_half_tree();
+                    let tidied = folder.remove_half_private();
                     tidied.map_err(|e| io_error("lookup", &folder.0, e))?;
                     Ok(None)
                 }
@@ -218,7 +227,7 @@ impl Plugin for ProcessPlugin {
                 folder.finalize()?;
                 match keep && folder.has_failed()? {
                     true => Ok(()),
-                    false => folder.remove_tree(),
+                    false => folder.remove_private(),
                 }
             };
             rest().map_err(|e| match io_error("finalize", &folder.0, e) {

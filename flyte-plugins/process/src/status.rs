@@ -48,6 +48,18 @@ impl Folder {
                 (3, failed(ErrorOrigin::System, "ProcessLost", text.into()))
             }
         };
+        let phase = match phase {
+            JobPhase::Succeeded(_) | JobPhase::Failed { .. } => match self.settle()? {
+                // Another attempt would read what this one changed.
+                Some(change) => JobPhase::Failed {
+                    error: ExecutionError::new(ErrorOrigin::User, "InputChanged", change),
+                    recoverable: false,
+                    outputs: None,
+                },
+                None => phase,
+            },
+            other => other,
+        };
         Ok(JobStatus::new(version, phase).with_logs(logs))
     }
 }
