@@ -309,6 +309,9 @@ impl SchedulerBuilder {
     }
 
     /// How long a call of a plugin may take before it counts as ambiguous. Default 60 s.
+    ///
+    /// It bounds the publication of a cached result, too: beyond it the node succeeds with
+    /// `CACHE_PUT_FAILURE`.
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;

@@ -79,6 +79,8 @@ pub enum WaitCause {
     },
     /// Its outputs are being stored out of band.
     Storing,
+    /// Its outputs are recorded, and the cache is being told of them.
+    Publishing,
     /// Its attempt runs in this process.
     Attempt {
         /// Which, from 0.
@@ -155,6 +157,7 @@ impl fmt::Display for WaitCause {
             }
             Self::Reading { uri } => write!(f, "the value at {uri} is being read"),
             Self::Storing => f.write_str("its outputs are being stored"),
+            Self::Publishing => f.write_str("its outputs are being published to the cache"),
             Self::Attempt { attempt } => write!(f, "attempt {attempt} runs in this process"),
             Self::Job {
                 attempt,

@@ -244,6 +244,12 @@ mod tests {
             signal: "go".into(),
             why: crate::journal::IgnoredSignal::AlreadyGiven,
         };
+        let computed = Change::Computed {
+            addr: Default::default(),
+            attempt: 0,
+            outputs: [Some(Literal::Integer(1))].into_iter().collect(),
+            cache: Default::default(),
+        };
         for (change, version) in [
             (succeeded(Literal::Integer(1)), 1),
             (succeeded(away()), 2),
@@ -253,6 +259,7 @@ mod tests {
             (opened(away()), 2),
             (read, 2),
             (ignored, 3),
+            (computed, 3),
         ] {
             let mut frame = frame();
             let execution = 7;

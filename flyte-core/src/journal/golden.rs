@@ -52,11 +52,12 @@ fn kind(change: &Change) -> &'static str {
             IgnoredSignal::AlreadyGiven => "SignalIgnored AlreadyGiven",
             IgnoredSignal::WrongType => "SignalIgnored WrongType",
         },
+        Change::Computed { .. } => "Computed",
     }
 }
 
 /// How many kinds there are: the arms above.
-const KINDS: usize = 30;
+const KINDS: usize = 31;
 
 fn error() -> Box<ExecutionError> {
     Box::new(ExecutionError::new(ErrorOrigin::User, "CODE", "a message"))
@@ -208,6 +209,12 @@ fn samples() -> Vec<Change> {
         Change::SignalIgnored {
             signal: "go".into(),
             why: IgnoredSignal::WrongType,
+        },
+        Change::Computed {
+            addr,
+            attempt,
+            outputs: [Some(Literal::Integer(3)), None].into_iter().collect(),
+            cache: CacheStatus::Miss,
         },
     ]
 }

@@ -140,6 +140,14 @@ impl Lineage {
                     let key = producer.as_ref().map_or_else(own, |p| p.key.clone());
                     self.made.insert(*addr, key);
                 }
+                Change::Computed { addr, attempt, .. } => {
+                    let key = AttemptKey {
+                        execution: self.execution.clone(),
+                        addr: *addr,
+                        attempt: *attempt,
+                    };
+                    self.made.insert(*addr, key);
+                }
                 Change::Ended { .. } => return Ok(true),
                 _ => {}
             }

@@ -81,7 +81,8 @@ pub enum Change {
         attempt: u32,
         /// What came out.
         outputs: OutputValues,
-        /// How the cache took part; `Miss` is followed by [`Change::Published`].
+        /// How the cache took part. In journals of earlier versions [`Change::Published`] follows,
+        /// if it is neither `Disabled` nor `Hit`.
         cache: CacheStatus,
         /// Who made the outputs, if it was not this attempt.
         producer: Option<Box<Producer>>,
@@ -120,7 +121,8 @@ pub enum Change {
         /// Why.
         reason: Str,
     },
-    /// The cache was told of the node's outputs.
+    /// The cache was told of the node's outputs, or could not be told; after [`Change::Computed`]
+    /// the node succeeds with it.
     Published {
         /// The node.
         addr: NodeAddr,
@@ -208,6 +210,18 @@ pub enum Change {
         /// Why it changes nothing.
         why: IgnoredSignal,
     },
+    /// The attempt of a cached node succeeded. The cache is told of the outputs once this is
+    /// durable, and the node succeeds with [`Change::Published`].
+    Computed {
+        /// The node.
+        addr: NodeAddr,
+        /// The attempt that did it.
+        attempt: u32,
+        /// What came out.
+        outputs: OutputValues,
+        /// How the cache took part so far.
+        cache: CacheStatus,
+    },
 }
 
 impl Change {
@@ -230,7 +244,7 @@ impl Change {
             Self::Opened(o) => o.submission.inputs.has_offloaded(),
             Self::Succeeded { outputs, .. } => outputs.iter().flatten().any(Literal::has_offloaded),
             // Programs before 3 do not know these records.
-            Self::SignalIgnored { .. } => return 3,
+            Self::SignalIgnored { .. } | Self::Computed { .. } => return 3,
             _ => false,
         };
         if away { 2 } else { 1 }

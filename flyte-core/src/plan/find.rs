@@ -24,6 +24,7 @@ impl Plan {
     /// Looks for a node by its path from the root.
     ///
     /// ```
+    /// # #[cfg(feature = "macros")] {
     /// use flyte_core::author::Workflow;
     /// use flyte_core::task;
     ///
@@ -34,6 +35,7 @@ impl Plan {
     /// assert!(!wf.plan().find("n0").is_missing());
     /// assert!(wf.plan().find("n1").is_missing());
     /// assert!(wf.plan().find("n0/n0").is_missing(), "a task has no nodes");
+    /// # }
     /// ```
     #[must_use]
     pub fn find(&self, path: &str) -> PathInPlan {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use flyte_core::Result;
 use flyte_core::contract::{
     Artifact, Cache, CacheKey, CacheLookup, PutOptions, ReservationToken, ReserveOutcome,
 };
 use flyte_core::journal::CacheStatus;
+use flyte_core::{Result, Retry};
 
 use super::blobs::ResultFiles;
 use super::world::{TRIES, World};
@@ -57,8 +57,26 @@ impl World {
         ResultFiles::new(&self.blobs, &self.root)
     }
 
-    /// Publishes a result together with what its files are.
+    /// Publishes a result together with what its files are, within the time of a call: its node waits for
+    /// it, and succeeds afterwards in any case.
     pub(super) async fn cache_put(
+        &self,
+        key: &CacheKey,
+        artifact: Artifact,
+        options: PutOptions,
+        token: Option<ReservationToken>,
+        owner: Option<CacheOwner>,
+    ) -> CacheStatus {
+        let published = self.cache_put_files(key, artifact, options, token, owner);
+        let bounded = tokio::time::timeout(self.call_timeout, published).await;
+        bounded.unwrap_or_else(|_| {
+            let bound = self.call_timeout;
+            tracing::warn!(?bound, task = %key.task, "a result was not published in time");
+            CacheStatus::PutFailure
+        })
+    }
+
+    async fn cache_put_files(
         &self,
         key: &CacheKey,
         mut artifact: Artifact,
@@ -133,13 +151,23 @@ pub(crate) async fn publish(
     if let Some(t) = token {
         options = options.with_token(t);
     }
-    let status = match cache.put(key, artifact, &options).await {
-        Ok(()) => CacheStatus::Populated,
-        Err(e) => {
-            tracing::warn!(error = %e, "a result was not published");
-            CacheStatus::PutFailure
+    let mut status = CacheStatus::PutFailure;
+    for i in 0..TRIES {
+        match cache.put(key, artifact, &options).await {
+            Ok(()) => {
+                status = CacheStatus::Populated;
+                break;
+            }
+            Err(e) if e.retry() != Retry::Never && i + 1 < TRIES => {
+                tracing::debug!(error = %e, "a result is published once more");
+                tokio::time::sleep(Duration::from_millis(20 << i)).await;
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "a result was not published");
+                break;
+            }
         }
-    };
+    }
     if let Some(t) = token {
         let _expires_anyway = cache.release(key, t).await;
     }

@@ -58,6 +58,7 @@ impl Engine {
         let addr = match change {
             _ if self.admission.is_idle() => return,
             Change::Succeeded { addr, .. }
+            | Change::Computed { addr, .. }
             | Change::AttemptFailed { addr, .. }
             | Change::Failed { addr, .. }
             | Change::Aborted { addr, .. }

@@ -272,6 +272,23 @@ impl Execution {
                     self.release(*addr, agenda);
                 }
             }
+            Change::Computed {
+                addr,
+                attempt,
+                outputs,
+                cache,
+            } => {
+                let frame = &mut self.frames[addr.frame.0 as usize];
+                let range = frame.outputs_range(addr.node.0);
+                for (slot, value) in frame.outputs[range].iter_mut().zip(outputs) {
+                    slot.clone_from(value);
+                }
+                self.cache.insert(*addr, *cache);
+                self.end_job(*addr);
+                self.close_child(*addr);
+                self.publishing.insert(*addr, *attempt);
+                self.set(*addr, NodeState::Publishing, agenda);
+            }
             Change::AttemptFailed {
                 addr,
                 attempt: _,
@@ -322,6 +339,12 @@ impl Execution {
             Change::Published { addr, status } => {
                 self.publishing.remove(addr);
                 self.cache.insert(*addr, *status);
+                if self.node(*addr) == NodeState::Publishing {
+                    self.set(*addr, NodeState::Succeeded, agenda);
+                    if self.frame(addr.frame).items.is_none() {
+                        self.release(*addr, agenda);
+                    }
+                }
                 if self.publishing.is_empty() {
                     for ix in std::mem::take(&mut self.kept) {
                         self.frames[ix.0 as usize].clear();

@@ -312,7 +312,8 @@ impl Engine {
         }
     }
 
-    /// Tells the cache of a node's outputs, after they are durable.
+    /// Tells the cache of a node's outputs, after they are durable. The answer ends the node, whether
+    /// the cache took them or not.
     pub(super) fn publish(&mut self, at: AttemptRef) {
         let looked = self.looked.remove(&(at.execution, at.addr));
         let ex = self

@@ -52,6 +52,7 @@ impl Engine {
         match state {
             NodeState::Running => return self.attempt(ex, addr),
             NodeState::Gated => return ex.gate(addr),
+            NodeState::Publishing => return WaitCause::Publishing,
             NodeState::Open => return WaitCause::Inside(ex.begun_inside(addr)),
             _ => {}
         }

@@ -77,25 +77,34 @@ impl Engine {
         }
     }
 
-    /// An attempt succeeded: its outputs count from here on.
+    /// An attempt succeeded: its outputs count from here on. Those of a cached node are published
+    /// before the node succeeds, so that the same call after it finds them.
     pub(super) fn succeed(&mut self, at: AttemptRef, outputs: OutputValues) {
         let cache = self.cache_status_of_success(at);
         if self.open_execution(at.execution).is_plugin(at.addr) {
             self.drop_job(at, None);
         }
+        let (addr, attempt) = (at.addr, at.attempt);
+        if cache != CacheStatus::Disabled {
+            let computed = Change::Computed {
+                addr,
+                attempt,
+                outputs,
+                cache,
+            };
+            self.emit(at.execution, computed);
+            return self.publish(at);
+        }
         self.emit(
             at.execution,
             Change::Succeeded {
-                addr: at.addr,
-                attempt: at.attempt,
+                addr,
+                attempt,
                 outputs,
                 cache,
                 producer: None,
             },
         );
-        if cache != CacheStatus::Disabled {
-            self.publish(at);
-        }
     }
 
     /// A frame may be over.

@@ -197,7 +197,8 @@ pub struct Execution {
     pub kids: BTreeMap<NodeAddr, u32>,
     /// Values of signals that were given.
     pub signals: BTreeMap<Str, Literal>,
-    /// Nodes whose outputs the cache has not been told of.
+    /// Nodes whose outputs the cache has not been told of. They are `Publishing`, or, in journals of
+    /// earlier versions, `Succeeded`.
     pub publishing: BTreeMap<NodeAddr, u32>,
     /// Frames that are closed and keep their tables until nothing is published any more: after a
     /// crash the inputs and outputs of what is published are read there once more.
@@ -306,6 +307,8 @@ pub enum NodeState {
     Backoff,
     /// Its frame is open.
     Open,
+    /// Its outcome is recorded, and the cache is being told of it.
+    Publishing,
     /// It succeeded.
     Succeeded,
     /// It failed.
@@ -324,7 +327,7 @@ impl NodeState {
     pub fn is_active(self) -> bool {
         matches!(
             self,
-            Self::Running | Self::Gated | Self::Backoff | Self::Open
+            Self::Running | Self::Gated | Self::Backoff | Self::Open | Self::Publishing
         )
     }
 

@@ -1,3 +1,5 @@
+use flyte_core::id::NodeAddr;
+
 use super::state::{Execution, NodeState, State};
 
 impl State {
@@ -77,6 +79,14 @@ impl Execution {
             }
             if frame.items.is_none() {
                 self.validate_edges(f)?;
+            }
+        }
+        for (f, frame) in self.frames.iter().enumerate() {
+            for (n, state) in frame.nodes.iter().enumerate() {
+                let addr = NodeAddr::new(f as u32, n as u32);
+                if *state == NodeState::Publishing && !self.publishing.contains_key(&addr) {
+                    return Err(format!("the cache is not told of {addr:?}"));
+                }
             }
         }
         match live == self.live as usize {

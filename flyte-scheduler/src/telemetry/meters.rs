@@ -145,7 +145,7 @@ impl Meters {
                     Charge::System => "system",
                     Charge::Nothing => "nothing",
                 }),
-                Change::Succeeded { .. } => nodes.add("SUCCEEDED"),
+                Change::Succeeded { .. } | Change::Computed { .. } => nodes.add("SUCCEEDED"),
                 Change::Failed {
                     timed_out: true, ..
                 } => nodes.add("TIMED_OUT"),

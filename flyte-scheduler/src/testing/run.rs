@@ -188,6 +188,7 @@ impl Run {
         for record in self.frames.iter().flat_map(|f| &f.records) {
             let addr = match &record.change {
                 Change::Succeeded { addr, .. }
+                | Change::Computed { addr, .. }
                 | Change::Failed { addr, .. }
                 | Change::Skipped { addr }
                 | Change::Aborted { addr, .. } => *addr,

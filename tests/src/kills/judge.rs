@@ -195,7 +195,7 @@ impl Recorded {
             }
         };
         match change {
-            Change::Succeeded { addr, attempt, .. } => {
+            Change::Succeeded { addr, attempt, .. } | Change::Computed { addr, attempt, .. } => {
                 once(End::Node(*addr));
                 once(End::Attempt(*addr, *attempt));
                 self.succeeded.insert((name, *addr), *attempt);

@@ -368,6 +368,18 @@ fn caches() -> Vec<Case> {
             cached,
         ),
         with(
+            "the same call twice, one after the other",
+            Succeeded,
+            |wf, n| {
+                let first = wf.call(known(n));
+                let second = wf.call(known(n));
+                wf.after(second, first);
+                let third = wf.call(inc(second));
+                wf.call(add(first, third))
+            },
+            cached,
+        ),
+        with(
             "one at a time",
             Succeeded,
             |wf, n| {

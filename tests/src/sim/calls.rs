@@ -11,7 +11,7 @@ use flyte_scheduler::shard::Observe;
 use super::backend::{self, NewJob};
 use super::cache::Reserved;
 use super::event::{Call, Event};
-use super::fault::Fault;
+use super::fault::{Fault, Mutation};
 use super::owner::{Owner, What};
 use super::spec::{Behaviour, Place, value};
 use super::templates::task_number;
@@ -256,6 +256,12 @@ impl World {
                 mut token,
                 owner,
             } => {
+                if self.mutation == Some(Mutation::PublishesLater) {
+                    let status = CacheStatus::Populated;
+                    let input = Input::Published { at, status };
+                    return self.answer(o, 10, (What::CachePut, at), input);
+                }
+                self.history.offered(&artifact.producer);
                 let serial = owner.is_some();
                 if let (None, Some(who)) = (token, &owner) {
                     match self.reserve(&key, who) {

@@ -213,6 +213,7 @@ fn cause(o: &Owner, ex: &Execution, addr: NodeAddr, state: NodeState) -> Option<
                 false => reserved.then_some(Cause::Reservation),
             }
         }
+        NodeState::Publishing => Some(Cause::Answer(What::CachePut, at)),
         NodeState::Running => match ex.kind(addr) {
             Some(TaskKind::Plugin(_)) => {
                 let asked = [

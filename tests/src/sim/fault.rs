@@ -177,5 +177,6 @@ mutations! {
     SnapshotForgets "a snapshot lacks the records of the last frame that it includes",
     PrunesChildren "the store prunes a child whose parent is known",
     HoldsNothing "the cache says of no file that a stored result needs it",
+    PublishesLater "a node succeeds before the cache is told of its result",
     NeedsNothing "nobody looks who has got files of another execution from the cache",
 }

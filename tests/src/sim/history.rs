@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flyte_core::contract::ShardId;
-use flyte_core::id::{Digest, ExecutionId, NodeAddr};
+use flyte_core::id::{AttemptKey, Digest, ExecutionId, NodeAddr};
 use flyte_core::journal::{
     CacheStatus, Change, Charge, JournalFrame, Opened, ParkCause, WorkflowPhase,
 };
@@ -221,11 +221,27 @@ impl History {
                     if away && !run.node(*addr).framed {
                         self.kinds.insert("value out of band");
                     }
+                    if *cache != CacheStatus::Disabled {
+                        return Err(format!("{addr:?} succeeds before it is published"));
+                    }
                     run.is_live(*addr, *attempt)?;
                     run.node(*addr).succeeded = Some(*attempt);
                 }
                 run.over(*addr, "succeeded")
             }
+            Change::Computed {
+                addr,
+                attempt,
+                outputs,
+                ..
+            } => {
+                let away = outputs.iter().flatten().any(Literal::has_offloaded);
+                if away && !run.node(*addr).framed {
+                    self.kinds.insert("value out of band");
+                }
+                run.computed(*addr, *attempt)
+            }
+            Change::Published { addr, .. } => run.published(*addr),
             Change::AttemptFailed {
                 addr,
                 attempt,
@@ -475,6 +491,14 @@ impl History {
             ));
         }
         Ok(())
+    }
+
+    /// The cache was told of a result, or could not be.
+    pub(super) fn offered(&mut self, key: &AttemptKey) {
+        let run = self.names.get(&key.execution);
+        if let Some(run) = run.and_then(|at| self.runs.get_mut(at)) {
+            run.node(key.addr).offered = true;
+        }
     }
 
     /// A parent tells a child to end, whose node must not wait for it any more.

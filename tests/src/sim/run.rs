@@ -48,6 +48,10 @@ pub(super) struct Node {
     pub(super) live: bool,
     pub(super) over: Option<&'static str>,
     pub(super) succeeded: Option<u32>,
+    /// Whether its outcome is recorded and the cache is to be told of it.
+    pub(super) computed: bool,
+    /// Whether the cache was told of its outcome, or could not be.
+    pub(super) offered: bool,
     /// Whether something runs inside it, whose failure becomes its own.
     pub(super) framed: bool,
     /// Whether its task answered with a workflow.
@@ -73,6 +77,33 @@ impl Run {
         Ok(())
     }
 
+    /// The outcome of an attempt is recorded, before its node is over.
+    pub(super) fn computed(&mut self, addr: NodeAddr, attempt: u32) -> Verdict {
+        self.is_live(addr, attempt)?;
+        let node = self.node(addr);
+        node.succeeded = Some(attempt);
+        node.computed = true;
+        node.live = false;
+        Ok(())
+    }
+
+    /// A publication is recorded: a node whose outcome waited for it succeeds, and what comes after
+    /// it may begin.
+    pub(super) fn published(&mut self, addr: NodeAddr) -> Verdict {
+        let node = self.node(addr);
+        if !node.computed || node.over.is_some() {
+            return Err(format!(
+                "{addr:?} is published, and has no outcome: {node:?}"
+            ));
+        }
+        if !node.offered {
+            return Err(format!(
+                "{addr:?} succeeds before the cache was told of its result"
+            ));
+        }
+        self.over(addr, "succeeded")
+    }
+
     pub(super) fn is_live(&mut self, addr: NodeAddr, attempt: u32) -> Verdict {
         let node = self.node(addr);
         match node.live && node.begun == attempt + 1 && node.over.is_none() {
@@ -89,7 +120,7 @@ impl Run {
         }
         self.may_begin(addr)?;
         let node = self.node(addr);
-        if node.live || node.over.is_some() || node.begun != attempt {
+        if node.live || node.computed || node.over.is_some() || node.begun != attempt {
             return Err(format!("attempt {attempt} of {addr:?} begins: {node:?}"));
         }
         node.begun += 1;

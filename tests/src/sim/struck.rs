@@ -44,6 +44,7 @@ impl World {
                 let addr = match &record.change {
                     Change::Started { addr, .. }
                     | Change::Succeeded { addr, .. }
+                    | Change::Computed { addr, .. }
                     | Change::AttemptFailed { addr, .. }
                     | Change::Failed { addr, .. } => *addr,
                     Change::FrameOpened { parent, .. } => *parent,

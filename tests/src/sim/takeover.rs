@@ -267,7 +267,8 @@ impl World {
                 frame.records = twice.collect();
             }
             Some(Mutation::RunsAgain) if last => {
-                let ends = |c: &Change| matches!(c, Change::Succeeded { .. });
+                let ends =
+                    |c: &Change| matches!(c, Change::Succeeded { .. } | Change::Computed { .. });
                 if frame.records.last().is_some_and(|r| ends(&r.change)) {
                     frame.records.pop();
                 }

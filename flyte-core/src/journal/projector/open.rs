@@ -310,6 +310,20 @@ impl Open {
                 }
                 out.node(self, *addr, NodePhase::Succeeded, false);
             }
+            Change::Computed {
+                addr,
+                outputs,
+                cache,
+                ..
+            } => {
+                let outputs = out.rows.then(|| Box::new(self.outputs(*addr, outputs)));
+                let live = self.live(*addr, at);
+                live.outputs = outputs;
+                live.cache = *cache;
+                if live.running().is_some() {
+                    out.task(self, *addr, TaskPhase::Succeeded, 0);
+                }
+            }
             Change::AttemptFailed { addr, error, .. } => {
                 let live = self.nodes.get_mut(*addr);
                 if let Some(attempt) = live.and_then(|l| l.attempt.as_mut()) {
@@ -355,6 +369,10 @@ impl Open {
             Change::Published { addr, status } => {
                 if let Some(live) = self.nodes.get_mut(*addr) {
                     live.cache = *status;
+                    // In journals of earlier versions the node has succeeded before.
+                    if live.ended_at.is_none() {
+                        return out.node(self, *addr, NodePhase::Succeeded, false);
+                    }
                     out.node_row(self, *addr);
                     self.nodes.remove(*addr);
                 }

@@ -78,9 +78,12 @@ impl Out<'_> {
             cache: live.cache,
             is_parent,
         };
-        // A result that is published is heard of once more.
+        // In journals of earlier versions a result is published after its node succeeded.
         let waits = phase == NodePhase::Succeeded
-            && !matches!(live.cache, CacheStatus::Disabled | CacheStatus::Hit);
+            && matches!(
+                live.cache,
+                CacheStatus::Miss | CacheStatus::LookupFailure | CacheStatus::Skipped
+            );
         self.node_row(open, addr);
         if phase.is_terminal() && !waits {
             open.nodes.remove(addr);
