@@ -84,6 +84,10 @@ pub(crate) fn snapshot(state: &State, root: &Path, files: &[String]) -> Result<(
     let version = Digest::of("flyte code v1", &content).to_hex()[..32].to_owned();
     let dir = state.path("code").join(&version);
     if dir.exists() {
+        // Its age says when it was used last.
+        let now = std::time::SystemTime::now();
+        let touched = std::fs::File::open(&dir).and_then(|d| d.set_modified(now));
+        touched.map_err(|e| bad(&dir, e))?;
         return Ok((dir, version));
     }
     // Built beside and renamed, so that a half-written folder is never taken for a whole one.

@@ -30,6 +30,7 @@ mod spans;
 mod state;
 mod store_address;
 mod store_list;
+mod stored;
 mod uploads;
 mod view;
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::cli::Common;
 use crate::fail::{Refusal, Result};
 use crate::machine::{Machine, shown};
+use crate::stored::Stored;
 
 /// Delete old executions that are over, with their files.
 ///
@@ -25,6 +26,10 @@ pub(crate) struct PruneArguments {
     /// Before that, forget cached results that nobody has used for so long.
     #[arg(long, value_name = "AGE", value_parser = age)]
     cache_unused: Option<Duration>,
+    /// Stored inputs and snapshots of code that nothing names go after so long; 1h if unset. A place
+    /// of files outside of `.flyte`, which other folders may use, is looked at only if this is given.
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    stored_unused: Option<Duration>,
     /// Say what would go, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -96,6 +101,10 @@ pub(crate) async fn prune(a: PruneArguments, common: &Common) -> Result<u8> {
         let owner = format!("flyte-rs prune, process {}", std::process::id());
         pruner.compact(&owner).await?;
     }
+    let unused = a.stored_unused;
+    let stored = Stored::sweep(&machine, &pruner, &all.executions, unused, a.dry_run).await;
+    all.files += stored.files();
+    all.bytes += stored.bytes();
     let names = |ids: &[flyte_core::id::ExecutionId]| -> Vec<String> {
         let name = |id: &flyte_core::id::ExecutionId| format!("{}/{}", shown(&id.tenant), id.name);
         ids.iter().map(name).collect()
@@ -107,6 +116,9 @@ pub(crate) async fn prune(a: PruneArguments, common: &Common) -> Result<u8> {
             "files": all.files,
             "bytes": all.bytes,
             "cached_results_forgotten": forgotten,
+            "stored_inputs": stored.inputs.digests,
+            "stored_code": stored.code.digests,
+            "stored_left": stored.left,
             "dry_run": a.dry_run,
         });
         out!("{out}")?;
@@ -117,11 +129,16 @@ pub(crate) async fn prune(a: PruneArguments, common: &Common) -> Result<u8> {
     }
     let would = if a.dry_run { "would go" } else { "gone" };
     tell!(
-        "{} executions and {} files of {} bytes {would}",
+        "{} executions, {} stored inputs, {} snapshots of code and {} files of {} bytes {would}",
         all.executions.len(),
+        stored.inputs.digests.len(),
+        stored.code.digests.len(),
         all.files,
         all.bytes
     );
+    if let Some(why) = &stored.left {
+        tell!("stored inputs and code stay: {why}");
+    }
     if !elsewhere.is_empty() {
         let n = elsewhere.len();
         tell!("{n} stay, since their files are in another place; name it by --blobs");

@@ -1,7 +1,7 @@
 use flyte_core::ErrorKind;
 use flyte_core::contract::{ExecutionOptions, ShardId};
 use flyte_core::id::{Digest, ExecutionId, Tenant};
-use flyte_scheduler::{Handle, Submit, SubmitError};
+use flyte_scheduler::{Handle, StoredFiles, Submit, SubmitError};
 
 use crate::cli::{Common, RunArguments};
 use crate::fail::{Refusal, Result};
@@ -11,6 +11,7 @@ use crate::machine::{Machine, Running};
 use crate::python::Python;
 use crate::source::{Source, open};
 use crate::state::State;
+use crate::store_address::StoreAddress;
 use crate::uploads::Uploads;
 
 /// Runs one execution from its code to its end.
@@ -22,6 +23,8 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     let id = named(&a, common)?;
     let tenant = id.tenant.clone();
     let state = State::open()?;
+    // Until the execution is known, nothing names what is stored for it.
+    let storing = StoredFiles::on_disk(state.path("code")).storing()?;
     let (python, mut source) = open(
         &state,
         &a.file,
@@ -36,6 +39,8 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     machine.slots = a.slots.unwrap_or(machine.slots);
     machine.offload_above = State::offload_above(a.offload_above)?;
     machine.blobs.check().await?;
+    let inputs_of = StoredFiles::inputs(&machine.blobs.store, &machine.blobs.root);
+    let storing = (storing, inputs_of.storing()?);
     let mut uploads = Uploads::new(&machine.blobs, &machine.state, &a.input_options, a.quiet);
     let (chosen, inputs) = match uploads.package(&mut source.package).await? {
         true => {
@@ -69,6 +74,8 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     let submitted = running.scheduler.submit(&chosen.plan, submit).await;
     let handle = submitted.map_err(refused)?;
     let (running, handle) = where_it_is(&machine, running, handle).await?;
+    // No other process can read what a store in memory names.
+    let _storing = (machine.address == StoreAddress::Memory).then_some(storing);
     let how = Follow {
         json: common.json,
         quiet: a.quiet,

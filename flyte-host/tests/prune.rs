@@ -18,7 +18,7 @@ use flyte_core::object_store::{ObjectStoreExt, PutPayload};
 use flyte_core::plan::Plan;
 use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
 use flyte_host::core as flyte_core;
-use flyte_host::scheduler::{PruneBounds, Pruner, Retention, Scheduler, Submit};
+use flyte_host::scheduler::{PruneBounds, Pruner, Retention, Scheduler, StoredFiles, Submit};
 use flyte_host::store::{SqliteStore, local_blobs};
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -317,6 +317,12 @@ mod authored {
         Workflow::build("inner", |wf, text| wf.call(write(text))).unwrap()
     }
 
+    /// Its plan has a text.
+    pub(super) fn constant(text: &str) -> Workflow<String, File> {
+        let text = text.to_owned();
+        Workflow::build("constant", |wf, _| wf.call(write(text))).unwrap()
+    }
+
     /// Its output lies in a file of its child.
     pub(super) fn outer() -> Workflow<String, File> {
         let inner = inner();
@@ -475,5 +481,201 @@ async fn no_empty_folder_is_left_of_what_was_pruned() {
     assert!(!own.exists() && !raw.exists());
     assert!(root.join("raw").is_dir(), "others may begin to write there");
     assert_eq!(walk(&folder_of(&root, "b")).len(), 1);
+    scheduler.shutdown(Duration::from_secs(5)).await;
+}
+
+/// A folder of the command: its state, its store and the root of its files.
+async fn command_folder() -> (
+    tempfile::TempDir,
+    Arc<SqliteStore>,
+    Scheduler,
+    std::path::PathBuf,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let state = std::fs::canonicalize(folder.path()).unwrap().join(".flyte");
+    let root = state.join("data");
+    std::fs::create_dir_all(&root).unwrap();
+    let store = SqliteStore::open(&state.join("flyte.db")).unwrap();
+    let builder = Scheduler::builder().store(store.clone());
+    let builder = builder.blobs(local_blobs(&root).unwrap(), root.to_string_lossy());
+    let scheduler = builder.cache(store.cache()).build().await.unwrap();
+    (folder, store, scheduler, root)
+}
+
+/// An entry of stored inputs or code, as if it was used two hours ago.
+fn entry(folder: &Path, digest: &str, name: &str) -> String {
+    let own = folder.join(digest);
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::write(own.join(name), "text").unwrap();
+    let used = std::time::SystemTime::now() - Duration::from_secs(7_200);
+    let opened = std::fs::File::open(&own).unwrap();
+    opened.set_modified(used).unwrap();
+    own.join(name).to_string_lossy().into_owned()
+}
+
+fn digests(told: &serde_json::Value, field: &str) -> Vec<String> {
+    let all = told[field].as_array().unwrap();
+    all.iter().map(|d| d.as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_inputs_and_code_go_when_nothing_names_them() {
+    let (folder, store, scheduler, root) = command_folder().await;
+    let (inputs, code) = (root.join("inputs"), folder.path().join(".flyte/code"));
+    let digest = |c: &str| c.repeat(64);
+    let [given, cached, fixed, young, unused] = ["a", "b", "c", "d", "e"].map(digest);
+    let uri = entry(&inputs, &given, "given#1");
+    start(&scheduler, "a", &uri).await.wait().await.unwrap();
+    let uri = entry(&inputs, &fixed, "constant");
+    let workflow = authored::constant(&uri);
+    let run = scheduler.launch(&workflow, "x".to_owned());
+    let run = run.named("b").tenant(id("").tenant).await.unwrap();
+    run.await.unwrap();
+    let uri = entry(&inputs, &cached, "cached");
+    let artifact = Artifact {
+        outputs: Row::from_pairs([("o0", Literal::string(uri.as_str()))]),
+        producer: AttemptKey {
+            execution: id("gone"),
+            addr: NodeAddr::default(),
+            attempt: 0,
+        },
+        created_at: Timestamp::UNIX_EPOCH,
+        blobs: Vec::new(),
+    };
+    let key = CacheKey {
+        tenant: id("").tenant,
+        task: "write".into(),
+        cache_version: "1".into(),
+        interface: Digest([1; 32]),
+        inputs: Vec::new(),
+    };
+    let options = PutOptions::default();
+    store.cache().put(&key, &artifact, &options).await.unwrap();
+    entry(&inputs, &young, "young");
+    let now = std::fs::File::open(inputs.join(&young)).unwrap();
+    now.set_modified(std::time::SystemTime::now()).unwrap();
+    entry(&inputs, &unused, "unused");
+    std::fs::create_dir_all(inputs.join(&unused).join("empty")).unwrap();
+    let versions = ["1", "2"].map(|c| c.repeat(32));
+    let source = entry(&code, &versions[0], "m.py");
+    entry(&code, &versions[1], "m.py");
+    let mut options = flyte_core::contract::ExecutionOptions::default();
+    let source = Path::new(&source)
+        .parent()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    options.parameters.insert("source_dir".into(), source);
+    let submit = Submit::new(id("c")).with_input("what", Literal::string("x"));
+    let submit = submit.with_options(options);
+    let handle = scheduler.submit(&plan(), submit).await.unwrap();
+    handle.wait().await.unwrap();
+    scheduler.shutdown(Duration::from_secs(5)).await;
+
+    let old = std::time::SystemTime::now() - Duration::from_secs(7_200);
+    let touched = std::fs::File::open(inputs.join(&unused)).unwrap();
+    touched.set_modified(old).unwrap();
+    let would = prune(folder.path(), &["--keep", "9", "--dry-run"]);
+    assert_eq!(
+        digests(&would, "stored_inputs"),
+        [unused.clone()],
+        "{would}"
+    );
+    assert_eq!(
+        digests(&would, "stored_code"),
+        [versions[1].clone()],
+        "{would}"
+    );
+    assert!(inputs.join(&unused).exists());
+    let told = prune(folder.path(), &["--keep", "9"]);
+    assert_eq!(told, {
+        let mut same = would.clone();
+        same["dry_run"] = false.into();
+        same
+    });
+    assert_eq!((&told["files"], &told["bytes"]), (&2.into(), &8.into()));
+    let here = |folder: &Path| {
+        let names = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name());
+        let mut names: Vec<_> = names.map(|n| n.into_string().unwrap()).collect();
+        names.retain(|n| n != ".lock");
+        names.sort();
+        names
+    };
+    assert_eq!(here(&inputs), [&*given, &*cached, &*fixed, &*young]);
+    assert_eq!(here(&code), [&*versions[0]]);
+
+    // What executions name goes with them, at once or when the grace is over.
+    let all = ["--keep", "0", "--stored-unused", "0s"];
+    let would = prune(folder.path(), &[&all[..], &["--dry-run"]].concat());
+    let gone = prune(folder.path(), &all);
+    assert_eq!(would["stored_inputs"], gone["stored_inputs"]);
+    assert_eq!(digests(&gone, "stored_inputs"), [&*given, &*fixed, &*young]);
+    assert_eq!(digests(&gone, "stored_code"), [&*versions[0]]);
+    let gone = prune(
+        folder.path(),
+        &[&all[..], &["--cache-unused", "0s"]].concat(),
+    );
+    assert_eq!(digests(&gone, "stored_inputs"), [&*cached]);
+    assert!(here(&inputs).is_empty() && here(&code).is_empty());
+}
+
+/// Neither what another store of the folder names, nor anything while a run is storing.
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_inputs_stay_that_another_store_needs_or_a_run_is_storing() {
+    let (folder, _store, scheduler, root) = command_folder().await;
+    scheduler.shutdown(Duration::from_secs(5)).await;
+    let inputs = root.join("inputs");
+    let uri = entry(&inputs, &"a".repeat(64), "x");
+    let other = folder.path().join("other.db");
+    let builder = Scheduler::builder().store(SqliteStore::open(&other).unwrap());
+    let scheduler = builder.build().await.unwrap();
+    start(&scheduler, "a", &uri).await.wait().await.unwrap();
+    scheduler.shutdown(Duration::from_secs(5)).await;
+    let stores = serde_json::json!({ "stores": [format!("sqlite:{}", other.display())] });
+    let list = folder.path().join(".flyte/stores.json");
+    std::fs::write(list, stores.to_string()).unwrap();
+    let told = prune(folder.path(), &["--keep", "9"]);
+    assert!(digests(&told, "stored_inputs").is_empty(), "{told}");
+
+    let unused = "b".repeat(64);
+    entry(&inputs, &unused, "x");
+    let blobs = local_blobs(&root).unwrap();
+    let storing = StoredFiles::inputs(&blobs, root.to_str().unwrap());
+    let guard = storing.storing().unwrap();
+    let told = prune(folder.path(), &["--keep", "9"]);
+    assert!(digests(&told, "stored_inputs").is_empty(), "{told}");
+    assert!(
+        told["stored_left"].to_string().contains("storing"),
+        "{told}"
+    );
+    drop(guard);
+    let told = prune(folder.path(), &["--keep", "9"]);
+    assert_eq!(digests(&told, "stored_inputs"), [unused]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retention_deletes_stored_inputs_that_nothing_names() {
+    let (_folder, store, scheduler, root) = command_folder().await;
+    let inputs = root.join("inputs");
+    let uri = entry(&inputs, &"a".repeat(64), "x");
+    start(&scheduler, "a", &uri).await.wait().await.unwrap();
+    let held = entry(&inputs, &"b".repeat(64), "x");
+    let _open = start(&scheduler, "open", "wait").await;
+    start(&scheduler, "b", &held).await.wait().await.unwrap();
+    scheduler.shutdown(Duration::from_secs(5)).await;
+    let retention = Retention::default().max_count(1).grace(Duration::ZERO);
+    let builder = Scheduler::builder()
+        .store(store.clone())
+        .retention(retention);
+    let builder = builder.blobs(local_blobs(&root).unwrap(), root.to_string_lossy());
+    let scheduler = builder.build().await.unwrap();
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while Path::new(&uri).exists() {
+        assert!(std::time::Instant::now() < until, "it stays");
+        tokio::task::yield_now().await;
+    }
+    assert!(Path::new(&held).exists());
     scheduler.shutdown(Duration::from_secs(5)).await;
 }

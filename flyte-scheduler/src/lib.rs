@@ -51,7 +51,9 @@ pub use health::Health;
 pub use ownership::{LeaseLost, ShutdownReport};
 pub use parked::{ParkKind, Parked};
 pub use progress::TracedProgress;
-pub use prune::{PruneBounds, PruneReport, PruneStep, PruneSteps, Pruner};
+pub use prune::{
+    PruneBounds, PruneReport, PruneStep, PruneSteps, Pruner, StoredFiles, StoringGuard, SweptFiles,
+};
 pub use retention::Retention;
 pub use scheduler::Scheduler;
 pub use signalling::{SignalAnswer, give_signal};

@@ -452,3 +452,37 @@ fn a_state_folder_may_have_percent_signs_hashes_and_spaces_in_its_path() {
         runs_below("%");
     }
 }
+
+#[test]
+fn a_stored_input_and_its_code_go_with_the_last_execution() {
+    Input::each("edited_input", |input| {
+        let run = || input.run(&["count.py", "count", "--text", "t.txt"]);
+        let prune = |arguments: &[&str]| {
+            let all = [&["prune", "--json", "--stored-unused", "0s"], arguments].concat();
+            let ran = Ran::of(input.command(&all));
+            assert_eq!(ran.status(), Some(0), "{}", ran.stderr());
+            ran.json()
+        };
+        let stored = || {
+            let names = std::fs::read_dir(input.path(".flyte/data/inputs")).unwrap();
+            names
+                .filter(|e| e.as_ref().unwrap().file_name() != ".lock")
+                .count()
+        };
+        std::fs::write(input.path("t.txt"), "one two three").unwrap();
+        assert_eq!(run().outputs(), json!({ "o0": 3 }));
+        let told = prune(&["--keep", "1"]);
+        assert_eq!(
+            (&told["stored_inputs"], &told["stored_code"]),
+            (&json!([]), &json!([]))
+        );
+        assert_eq!(stored(), 1);
+        let told = prune(&["--keep", "0"]);
+        assert_eq!(told["stored_inputs"].as_array().unwrap().len(), 1, "{told}");
+        assert_eq!(told["stored_code"].as_array().unwrap().len(), 1, "{told}");
+        assert_eq!(stored(), 0);
+        let ran = run();
+        assert_eq!(ran.outputs(), json!({ "o0": 3 }));
+        check_cached(&ran, "n0", false);
+    });
+}

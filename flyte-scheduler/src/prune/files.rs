@@ -75,7 +75,11 @@ impl Pruner {
 }
 
 /// Deletes what a store of files lists below a folder; how many files, and their bytes.
-async fn in_store(blobs: &dyn ObjectStore, folder: &Path, dry_run: bool) -> Result<(u64, u64)> {
+pub(super) async fn in_store(
+    blobs: &dyn ObjectStore,
+    folder: &Path,
+    dry_run: bool,
+) -> Result<(u64, u64)> {
     let (mut files, mut bytes) = (0, 0);
     let bad = |e: object_store::Error| {
         Error::new(ErrorKind::Unavailable, "prune", e.to_string())
@@ -105,7 +109,7 @@ fn local(root: &str, folder: &str) -> Option<PathBuf> {
 
 /// Deletes a folder of this machine with all that is in it, also what a store of files does not
 /// list; how many files, and their bytes.
-async fn on_disk(folder: PathBuf, dry_run: bool) -> Result<(u64, u64)> {
+pub(super) async fn on_disk(folder: PathBuf, dry_run: bool) -> Result<(u64, u64)> {
     let work = move || {
         let counted = count(&folder, dry_run)?;
         match dry_run {

@@ -6,6 +6,7 @@ mod compact;
 mod files;
 mod names;
 mod steps;
+mod stored;
 mod upkeep;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use flyte_core::object_store::ObjectStore;
 use files::Folders;
 use names::Names;
 pub use steps::{PruneStep, PruneSteps};
+pub use stored::{StoredFiles, StoringGuard, SweptFiles};
 pub(crate) use upkeep::keep_pruned;
 
 /// Deletes old executions of a store, with their files; a scheduler with a

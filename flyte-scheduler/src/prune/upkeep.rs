@@ -3,19 +3,22 @@ use std::time::Duration;
 
 use flyte_core::literal::{SignedDuration, Timestamp};
 
-use super::{PruneBounds, Pruner};
+use super::{PruneBounds, Pruner, StoredFiles};
 use crate::ownership::Shared;
 use crate::retention::Retention;
 
 /// How long it rests.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// Stored inputs are looked at in the first of so many rounds: it reads all rows.
+const STORED_ROUNDS: u64 = 60;
+
 /// Keeps a scheduler's retention as long as it lives.
 pub(crate) async fn keep_pruned(shared: Weak<Shared>, retention: Retention) {
     let Some(pruner) = shared.upgrade().map(|s| of(&s)) else {
         return;
     };
-    loop {
+    for round in 0_u64.. {
         let Some(now) = shared.upgrade().map(|s| s.builder.clock.now()) else {
             return;
         };
@@ -23,6 +26,11 @@ pub(crate) async fn keep_pruned(shared: Weak<Shared>, retention: Retention) {
             if let Err(e) = all(&pruner, &bounds).await {
                 tracing::warn!(error = %e, "old executions cannot be pruned yet");
             }
+        }
+        if round.is_multiple_of(STORED_ROUNDS)
+            && let Err(e) = stored(&pruner, retention.grace).await
+        {
+            tracing::warn!(error = %e, "stored inputs cannot be pruned yet");
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -35,6 +43,21 @@ async fn all(pruner: &Pruner, bounds: &PruneBounds) -> flyte_core::Result<()> {
             let (executions, files) = (report.executions.len(), report.files);
             tracing::info!(%tenant, executions, files, "old executions were pruned");
         }
+    }
+    Ok(())
+}
+
+/// Deletes stored inputs that nothing names any more.
+async fn stored(pruner: &Pruner, grace: Duration) -> flyte_core::Result<()> {
+    let Some((blobs, root)) = pruner.blobs.as_ref().filter(|(_, root)| !root.is_empty()) else {
+        return Ok(());
+    };
+    let stored = StoredFiles::inputs(blobs, root);
+    let pruners = std::slice::from_ref(pruner);
+    let swept = stored.sweep(pruners, &[], grace, false).await?;
+    if !swept.digests.is_empty() {
+        let (inputs, files) = (swept.digests.len(), swept.files);
+        tracing::info!(inputs, files, "stored inputs were pruned");
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use flyte_host::scheduler::{Retention, SubmitError};
+use flyte_host::core::id::Digest;
+use flyte_host::scheduler::{Retention, StoredFiles, SubmitError};
 use flyte_host::tokio;
 
 use super::super::draw::Draw;
 use super::super::host::passes;
 use super::ledger::note;
-use super::shapes::{KEYS, SHAPES, shape};
+use super::shapes::{BYTES, GIVEN, KEYS, SHAPES, shape};
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -30,6 +32,9 @@ pub struct SoakHost {
 
 /// Bytes of journal after which a snapshot is due: some in each life.
 const SNAPSHOT_AFTER: u64 = 256 << 10;
+
+/// How many different inputs are stored; most are not named at any moment.
+const INPUTS: u64 = 2_000;
 
 /// Executions that are over and stay in any case.
 const KEEP: u64 = 100;
@@ -106,12 +111,21 @@ impl SoakHost {
             let (shape, wf) = draw.pick(&workflows);
             let name = format!("{shape}-{:x}", draw.next());
             let n = draw.below(KEYS as u64) as i64;
-            let run = scheduler.launch(wf, (n, folder.clone()));
+            let data = std::path::absolute(self.folder.join("app.db-data"))?;
+            let inputs = StoredFiles::on_disk(data.join("inputs"));
+            // No sweep comes between storing and the execution that names the input.
+            let storing = inputs.storing()?;
+            let text = match *shape == GIVEN {
+                true => stored(&data.join("inputs"), draw.below(INPUTS))?,
+                false => folder.clone(),
+            };
+            let run = scheduler.launch(wf, (n, text));
             let run = match run.named(name.clone()).await {
                 Ok(run) => run,
                 Err(SubmitError::Store(e)) if passes(&e) => continue,
                 Err(e) => return Err(e.into()),
             };
+            drop(storing);
             note(&self.folder.join("acknowledged"), &name)?;
             if draw.chance(60) {
                 note(&self.folder.join("aborted"), &name)?;
@@ -130,4 +144,20 @@ impl SoakHost {
         scheduler.shutdown(Duration::from_secs(10)).await;
         Ok(())
     }
+}
+
+/// Stores an input as a run does, and gives its path.
+fn stored(inputs: &Path, key: u64) -> Fallible<String> {
+    let bytes = vec![key as u8; BYTES];
+    let digest = Digest::of("soak input", &key.to_le_bytes()).to_hex();
+    let place = inputs.join(digest);
+    if place.exists() {
+        File::open(&place)?.set_modified(SystemTime::now())?;
+    } else {
+        let partial = inputs.join(format!(".tmp-{}", std::process::id()));
+        std::fs::create_dir_all(&partial)?;
+        std::fs::write(partial.join("given"), bytes)?;
+        std::fs::rename(partial, &place)?;
+    }
+    Ok(place.join("given").to_string_lossy().into_owned())
 }

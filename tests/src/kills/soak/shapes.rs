@@ -10,13 +10,16 @@ pub(super) type Shape = Workflow<(i64, String), String>;
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The names of the workflows.
-pub(super) const SHAPES: [&str; 5] = ["chain", "map", "cached", "written", "child"];
+pub(super) const SHAPES: [&str; 6] = ["chain", "map", "cached", "written", "child", GIVEN];
+
+/// The workflow that is given a stored input, by its uri in place of the folder.
+pub(super) const GIVEN: &str = "given";
 
 /// How many keys the cached files have.
 pub(super) const KEYS: i64 = 24;
 
 /// How many bytes a file has.
-const BYTES: usize = 16 << 10;
+pub(super) const BYTES: usize = 16 << 10;
 
 #[task]
 async fn step(n: i64) -> i64 {
@@ -55,6 +58,13 @@ async fn written(cx: Cx<written>, n: i64) -> Result<File, TaskError> {
     Ok(cx.file("written", vec![n as u8; BYTES]).await?)
 }
 
+/// A stored input of the execution, a moment later.
+#[task]
+async fn given(uri: String) -> File {
+    flyte_host::tokio::time::sleep(Duration::from_millis(20)).await;
+    File { uri: uri.into() }
+}
+
 /// Reads a file through and says where it is.
 #[task]
 async fn read(cx: Cx<read>, file: File) -> Result<String, TaskError> {
@@ -86,6 +96,10 @@ pub(super) fn shape(name: &str) -> Fallible<Shape> {
         })?,
         "written" => Shape::build(name, |wf, (n, _)| {
             let file = wf.call(written(n));
+            wf.call(read(file))
+        })?,
+        GIVEN => Shape::build(name, |wf, (_, uri)| {
+            let file = wf.call(given(uri));
             wf.call(read(file))
         })?,
         "child" => {
