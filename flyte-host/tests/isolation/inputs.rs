@@ -70,7 +70,7 @@ fn a_large_input_is_not_written_and_its_task_fails() {
 }
 
 /// The texts of a value that are absolute paths.
-fn paths(value: &Value, out: &mut Vec<String>) {
+pub(crate) fn paths(value: &Value, out: &mut Vec<String>) {
     match value {
         Value::String(s) => {
             let path = s.strip_prefix("file://").unwrap_or(s);

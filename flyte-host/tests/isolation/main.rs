@@ -12,4 +12,7 @@ mod files;
 mod input;
 mod inputs;
 mod processes;
+#[path = "../../../flyte-plugins/process/tests/isolation/program.rs"]
+mod program;
+mod programs;
 mod tree;
