@@ -9,6 +9,8 @@ pub const LITERAL_DEPTH_MAX: usize = 24;
 pub const DOCUMENT_DEPTH_MAX: usize = 64;
 /// Nodes of one plan, all of its graphs together.
 pub const PLAN_NODES_MAX: u32 = 4_000_000;
+/// Seconds that a back-off lets pass between two attempts, at most: a week.
+pub const BACKOFF_SECONDS_MAX: u64 = 7 * 86_400;
 /// Levels of sub-workflows, and of branches, that may be nested.
 pub const FRAME_DEPTH_MAX: usize = 64;
 /// Bytes of a file that a task hands over as its outputs (`outputs.pb`).

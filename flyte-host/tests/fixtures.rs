@@ -24,6 +24,7 @@ use flyte_core::contract::{
 use flyte_core::id::{ExecutionId, Identifier, ResourceType, Tenant};
 use flyte_core::journal::IndexRow;
 use flyte_core::literal::{FlyteError, Literal, LiteralType, Row, SimpleType, Timestamp};
+use flyte_core::plan::Plan;
 use flyte_core::template::{TaskTemplate, TypedInterface, Variable};
 use flyte_core::{Error, ErrorKind, Result, dynamic, task};
 use flyte_host::core as flyte_core;
@@ -352,7 +353,21 @@ async fn finish(file: &Path) -> BTreeMap<&'static str, Option<i64>> {
     let yes = Literal::Boolean(true);
     scheduler.signal(&approve, "fine", yes).await.unwrap();
     let mut out = BTreeMap::new();
-    for (name, ..) in workflows() {
+    for (name, wf, _) in workflows() {
+        let query = Query::Execution {
+            execution: id(name),
+        };
+        let [IndexRow::Execution(row)] = &rows(&*store, query).await[..] else {
+            panic!("{name} is not there");
+        };
+        // A plan without retries and timeouts of Rust tasks is stored as it was; arms of a branch
+        // have other names since.
+        let now = Plan::digest_of(&wf.plan().to_bytes());
+        assert_eq!(
+            row.plan == now,
+            !["retry", "branch"].contains(&name),
+            "{name}"
+        );
         let handle = scheduler.attach(&id(name)).await.unwrap();
         let outcome = tokio::time::timeout(Duration::from_secs(60), handle.wait());
         let outcome = outcome

@@ -126,7 +126,7 @@ async fn early(x: i64) -> i64 {
     x + 1
 }
 
-#[task(retries = 1)]
+#[task(retries = 1, backoff = "1ms..1ms")]
 fn flaky(cx: Cx<flaky>, x: i64) -> Result<i64, TaskError> {
     let _inside = tracing::info_span!("blocks").entered();
     match cx.attempt() {

@@ -45,6 +45,8 @@ pub enum ProblemCode {
     CannotPrune,
     /// Values cannot be stored out of band above so many bytes.
     OffloadBound,
+    /// A back-off that is none.
+    Backoff,
     /// Two resources have one type.
     DuplicateResource,
     /// A declared task needs a resource that was not given.

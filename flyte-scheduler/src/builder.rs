@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyte_core::author::{Values, Workflow};
+use flyte_core::author::{IntoBackoff, Values, Workflow};
 use flyte_core::contract::{
     Cache, Clock, Durability, EnvironmentSecrets, FairShare, HostResources, LaunchContext, Plugin,
     Policy, Progress, Secrets, ShardId, Store, TASK_TYPE, Task,
@@ -12,7 +12,7 @@ use flyte_core::contract::{
 use flyte_core::limits::{OFFLOAD_BYTES_MAX, OFFLOAD_BYTES_MIN, SNAPSHOT_AFTER_BYTES};
 use flyte_core::memory::MemoryStore;
 use flyte_core::object_store::{ObjectStore, memory::InMemory};
-use flyte_core::plan::Plan;
+use flyte_core::plan::{Backoff, Plan};
 
 use crate::admission::{Guard, Limit, PolicyFactory};
 use crate::build_error::{BuildError, Problem, ProblemCode};
@@ -54,6 +54,7 @@ pub struct SchedulerBuilder {
     pub(crate) slots: Option<u32>,
     pub(crate) system_retries: u32,
     pub(crate) limits: Vec<Limit>,
+    pub(crate) backoff: Backoff,
     pub(crate) call_timeout: Duration,
     pub(crate) open_max: u32,
     pub(crate) inbox_max: u32,
@@ -90,6 +91,7 @@ impl Default for SchedulerBuilder {
             slots: None,
             system_retries: EngineConfig::default().system_retries_max,
             limits: Vec::new(),
+            backoff: Backoff::default(),
             call_timeout: Duration::from_secs(60),
             open_max: Self::OPEN_MAX,
             inbox_max: Self::INBOX_MAX,
@@ -300,6 +302,18 @@ impl SchedulerBuilder {
         self
     }
 
+    /// Delays between the attempts of Rust tasks that have no back-off of their own: they double from
+    /// the first to the longest, and each is drawn between half and all of that. A text like
+    /// `"1s..5m"`, which is the default.
+    #[must_use]
+    pub fn backoff(mut self, backoff: impl IntoBackoff) -> Self {
+        match backoff.into_backoff() {
+            Ok(backoff) => self.backoff = backoff,
+            Err(e) => self.problems.push(Problem::new(ProblemCode::Backoff, e)),
+        }
+        self
+    }
+
     /// A bound on what runs at once, over all schedulers of the store; each of them should be given
     /// the same. Default: none.
     #[must_use]
@@ -496,6 +510,7 @@ impl SchedulerBuilder {
             limits: self.limits.clone(),
             slots: self.slots,
             system_retries_max: self.system_retries,
+            backoff: self.backoff,
             cache: self.cache.is_some(),
             plugins: self.plugins.iter().map(|p| p.info().clone()).collect(),
             metadata_prefix: format!("{}/metadata/propeller", self.root),

@@ -123,6 +123,7 @@ impl Host {
     async fn start(&self, task: &dyn Task, diary: Diary) -> (Scheduler, Handle) {
         let builder = Scheduler::builder()
             .resource(diary)
+            .backoff("1ms..10ms")
             .progress(self.0.clone());
         let scheduler = builder.build().await.unwrap();
         let submit = Submit::new(ExecutionId::new(Tenant::default(), "one"));

@@ -38,7 +38,7 @@ async fn split(n: i64) -> (Vec<i64>, i64) {
     ((0..n).collect(), n / 2)
 }
 
-#[task(retries = 2)]
+#[task(retries = 2, backoff = "1ms..1ms")]
 async fn fit(cx: Cx<fit>, factor: Res<Factor>, xs: Vec<i64>) -> Result<Model, TaskError> {
     if cx.attempt() == 0 {
         return Err("not yet").recoverable();

@@ -32,11 +32,36 @@ pub(crate) fn parse(text: &str) -> Result<(i64, i32), String> {
     }
     if nanos == 0 {
         return Err(format!(
-            "`{text}` is no time at all: leave the timeout out for none"
+            "`{text}` is no time at all: leave the option out for none"
         ));
     }
     let seconds = i64::try_from(nanos / 1_000_000_000).map_err(|_| wrong())?;
     Ok((seconds, (nanos % 1_000_000_000) as i32))
+}
+
+/// The longest delay of a back-off, in seconds: `BACKOFF_SECONDS_MAX` of flyte-core.
+const BACKOFF_SECONDS_MAX: i64 = 7 * 86_400;
+
+/// Checks a text like `1s..5m`.
+pub(crate) fn range(text: &str) -> Result<(), String> {
+    let wrong = |what: &str| {
+        format!(
+            "`{text}` is no back-off, {what}: write it as 1s..5m, from the first delay to the \
+             longest, at most 7d"
+        )
+    };
+    let (base, cap) = text
+        .split_once("..")
+        .ok_or_else(|| wrong("it is no range"))?;
+    let length = |text: &str| parse(text).map_err(|_| wrong("its ends are no lengths of time"));
+    let (base, cap) = (length(base)?, length(cap)?);
+    if cap < base {
+        return Err(wrong("it ends below its first delay"));
+    }
+    if cap > (BACKOFF_SECONDS_MAX, 0) {
+        return Err(wrong("it ends too late"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ use syn::{DeriveInput, ItemFn, parse_macro_input};
 /// context). It returns a literal, a tuple of literals, nothing, a struct with
 /// `#[derive(Outputs)]`, or a `Result` of one of these with any error.
 ///
-/// Options: `retries = 3`, `timeout = "10m"`, `cache = "1"` (the cache version),
+/// Options: `retries = 3`, `backoff = "1s..5m"` (delays between attempts), `timeout = "10m"` (of an
+/// attempt), `node_timeout = "1h"` (of all attempts together), `cache = "1"` (the cache version),
 /// `cache_serialize`, `cache_ignore(lr)`, `interruptible`, `resources(Db, Http)`,
 /// `version = ".."` (instead of the digest), `name = ".."`, `tag = ".."` (what persisted objects
 /// are called: keep the old one when you rename the function; by default

@@ -9,6 +9,8 @@ use syn::{Error, Ident, LitBool, LitInt, LitStr, Path, Result, Token, Type, pare
 pub(crate) struct Options {
     retries: Option<LitInt>,
     timeout: Option<(i64, i32)>,
+    backoff: Option<String>,
+    node_timeout: Option<String>,
     cache: Option<LitStr>,
     cache_serialize: bool,
     pub(crate) cache_ignore: Vec<Ident>,
@@ -23,7 +25,8 @@ pub(crate) struct Options {
 /// `ATTEMPTS_MAX` of flyte-core without the first attempt.
 const RETRIES_MAX: u32 = 999;
 
-const VALID: &str = "`retries = 3`, `timeout = \"10m\"`, `cache = \"1\"`, `cache_serialize`, \
+const VALID: &str = "`retries = 3`, `backoff = \"1s..5m\"`, `timeout = \"10m\"`, \
+                     `node_timeout = \"1h\"`, `cache = \"1\"`, `cache_serialize`, \
                      `cache_ignore(input)`, `interruptible`, `resources(Type)`, `version = \"..\"`, \
                      `name = \"..\"`, `tag = \"..\"`, `crate = \"path\"`";
 
@@ -70,6 +73,18 @@ impl Options {
                 let parsed = crate::duration::parse(&text.value());
                 self.timeout = Some(parsed.map_err(|e| Error::new(text.span(), e))?);
             }
+            "backoff" => {
+                let text: LitStr = value(input)?;
+                let checked = crate::duration::range(&text.value());
+                checked.map_err(|e| Error::new(text.span(), e))?;
+                self.backoff = Some(text.value());
+            }
+            "node_timeout" => {
+                let text: LitStr = value(input)?;
+                let parsed = crate::duration::parse(&text.value());
+                parsed.map_err(|e| Error::new(text.span(), e))?;
+                self.node_timeout = Some(text.value());
+            }
             "cache" => self.cache = Some(not_empty(value(input)?, "a cache version")?),
             "cache_serialize" => self.cache_serialize = flag(input)?,
             "cache_ignore" => self.cache_ignore = list(input)?,
@@ -113,6 +128,12 @@ impl Options {
         }
         if let Some((seconds, nanos)) = self.timeout {
             fields.extend(quote!(timeout: ::core::option::Option::Some((#seconds, #nanos)),));
+        }
+        if let Some(text) = &self.backoff {
+            fields.extend(quote!(backoff: ::core::option::Option::Some(#text),));
+        }
+        if let Some(text) = &self.node_timeout {
+            fields.extend(quote!(node_timeout: ::core::option::Option::Some(#text),));
         }
         if let Some(version) = &self.cache {
             fields.extend(quote!(cache: ::core::option::Option::Some(#version),));
@@ -167,5 +188,26 @@ mod tests {
     #[test]
     fn retries_have_the_bound_of_the_engine() {
         assert_eq!(super::RETRIES_MAX, flyte_core::limits::ATTEMPTS_MAX - 1);
+    }
+
+    #[test]
+    fn a_backoff_that_is_taken_here_is_taken_by_the_engine() {
+        use flyte_core::plan::Backoff;
+        let most = format!("1s..{}s", flyte_core::limits::BACKOFF_SECONDS_MAX);
+        let more = format!("1s..{}s", flyte_core::limits::BACKOFF_SECONDS_MAX + 1);
+        for (text, good) in [
+            ("1s..5m", true),
+            ("250ms .. 1h30m", true),
+            ("2s..2s", true),
+            (&most, true),
+            (&more, false),
+            ("5m..1s", false),
+            ("0s..1s", false),
+            ("1s", false),
+            ("1s..", false),
+        ] {
+            assert_eq!(crate::duration::range(text).is_ok(), good, "{text}");
+            assert_eq!(Backoff::parse(text).is_ok(), good, "{text}");
+        }
     }
 }

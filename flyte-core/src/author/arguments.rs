@@ -34,8 +34,11 @@ impl<T> Arg<T> {
 
     /// Its value.
     pub fn take(&self, inputs: &Row) -> Result<T, TaskError> {
-        (self.take)(inputs, self.name)
-            .map_err(|e| TaskError::new(format!("input {e}")).with_code("USER:ValueError"))
+        (self.take)(inputs, self.name).map_err(|e| {
+            TaskError::new(format!("input {e}"))
+                .with_code("USER:ValueError")
+                .fatal()
+        })
     }
 }
 

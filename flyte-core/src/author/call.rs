@@ -8,6 +8,7 @@ use super::{Argument, Place, Values};
 use crate::contract::Task;
 use crate::id::Str;
 use crate::literal::SignedDuration;
+use crate::plan::{Backoff, RetrySettings, seconds};
 use crate::template::{
     NodeMetadata, ResourceEntry, ResourceName, SuccessCriteria, TaskOverrides, TaskTemplate,
 };
@@ -117,9 +118,41 @@ impl<R> Call<R> {
         self
     }
 
-    /// How long one attempt may take; the node as a whole has twice as long.
+    /// How long one attempt may take. A node that is no Rust task has twice as long as a whole,
+    /// which is Flyte's rule.
     pub fn timeout(mut self, timeout: impl IntoTimeout) -> Self {
         self.parts.options.timeout(timeout);
+        self
+    }
+
+    /// How long the node of a Rust task may take with all its attempts and the delays between them,
+    /// from the beginning of the first; any time without it. For calls of Rust tasks, else `build`
+    /// reports it.
+    pub fn node_timeout(mut self, timeout: impl IntoTimeout) -> Self {
+        self.parts.options.node_timeout(timeout);
+        self
+    }
+
+    /// The delays between the attempts of a Rust task's node, such as `"1s..5m"`, whatever the task
+    /// says. For calls of Rust tasks, else `build` reports it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "macros")] {
+    /// use flyte_core::author::Workflow;
+    /// use flyte_core::task;
+    ///
+    /// #[task(retries = 5)]
+    /// async fn fetch(url: String) -> Result<i64, std::io::Error> { Ok(url.len() as i64) }
+    ///
+    /// let wf = Workflow::<String, _>::build("patient", |wf, url| {
+    ///     wf.call(fetch(url).backoff("10s..1h").node_timeout("1d"))
+    /// }).unwrap();
+    /// let retry = wf.plan().root().settings_of(0).retry.unwrap();
+    /// assert_eq!(retry.backoff.unwrap().to_string(), "10s..3600s");
+    /// # }
+    /// ```
+    pub fn backoff(mut self, backoff: impl IntoBackoff) -> Self {
+        self.parts.options.backoff(backoff);
         self
     }
 
@@ -224,6 +257,24 @@ impl CallOptions {
         self.overrides.get_or_insert_default()
     }
 
+    fn node_timeout(&mut self, timeout: impl IntoTimeout) {
+        match timeout.into_timeout() {
+            Ok(t) => self.set(RetrySettings::NODE_TIMEOUT, seconds(t)),
+            Err(e) => self.wrong.push(format!("the node timeout is wrong: {e}")),
+        }
+    }
+
+    fn backoff(&mut self, backoff: impl IntoBackoff) {
+        match backoff.into_backoff() {
+            Ok(b) => self.set(RetrySettings::BACKOFF, b.to_string()),
+            Err(e) => self.wrong.push(e),
+        }
+    }
+
+    fn set(&mut self, key: &str, text: String) {
+        self.metadata.config.insert(key.to_owned(), text);
+    }
+
     pub(super) fn timeout(&mut self, timeout: impl IntoTimeout) {
         match timeout.into_timeout() {
             Ok(t) => self.metadata.timeout = Some(t),
@@ -256,6 +307,27 @@ impl IntoTimeout for SignedDuration {
 impl IntoTimeout for &str {
     fn into_timeout(self) -> Result<SignedDuration, String> {
         crate::literal::parse_duration(self)
+    }
+}
+
+/// What may be a back-off: a [`Backoff`], or a text like `"1s..5m"`.
+pub trait IntoBackoff {
+    /// The delays.
+    ///
+    /// # Errors
+    /// A text that is none.
+    fn into_backoff(self) -> Result<Backoff, String>;
+}
+
+impl IntoBackoff for Backoff {
+    fn into_backoff(self) -> Result<Backoff, String> {
+        Ok(self)
+    }
+}
+
+impl IntoBackoff for &str {
+    fn into_backoff(self) -> Result<Backoff, String> {
+        Backoff::parse(self)
     }
 }
 

@@ -14,7 +14,7 @@ impl WorkflowBuilder {
     /// # Errors
     /// The build errors, under [`Expansion::BUILD_FAILED`].
     pub fn expand<H: Handles>(self, handles: &H) -> Result<Expansion, TaskError> {
-        let failed = |e: String| TaskError::new(e).with_code(Expansion::BUILD_FAILED);
+        let failed = |e: String| TaskError::new(e).with_code(Expansion::BUILD_FAILED).fatal();
         if let Some(row) = self.constant_row(handles) {
             return Ok(Expansion::Values(row));
         }

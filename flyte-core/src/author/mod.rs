@@ -40,7 +40,7 @@ mod workflow;
 pub use branch::Branch;
 pub use build_error::{BuildError, BuildErrors};
 pub use builder::WorkflowBuilder;
-pub use call::{Call, Callable, IntoTimeout};
+pub use call::{Call, Callable, IntoBackoff, IntoTimeout};
 pub use cond::{Comparable, Cond, IntoCond};
 pub use foreign::ForeignTask;
 pub use input::{Argument, Input, IntoInput};

@@ -8,6 +8,7 @@ use super::{Handles, IntoInput, TaskReturn, Values, WorkflowBuilder};
 use crate::contract::{Expansion, TASK_TYPE, TaskError};
 use crate::id::{Digest, Identifier, ResourceType, Str};
 use crate::literal::{LiteralType, Names, Row, SignedDuration};
+use crate::plan::RetrySettings;
 use crate::template::{TaskTemplate, TypedInterface, Variable};
 
 /// The type of a task that a macro made: names it without its arguments, for instance to replace
@@ -83,6 +84,10 @@ pub struct TaskOptions {
     pub retries: u32,
     /// Seconds and nanoseconds.
     pub timeout: Option<(i64, i32)>,
+    /// As `1s..5m`.
+    pub backoff: Option<&'static str>,
+    /// As `1h`.
+    pub node_timeout: Option<&'static str>,
     pub cache: Option<&'static str>,
     pub cache_serialize: bool,
     pub cache_ignore: &'static [&'static str],
@@ -98,6 +103,8 @@ impl TaskOptions {
             version: None,
             retries: 0,
             timeout: None,
+            backoff: None,
+            node_timeout: None,
             cache: None,
             cache_serialize: false,
             cache_ignore: &[],
@@ -128,6 +135,13 @@ impl TaskOptions {
             self.version.unwrap_or_default(),
         );
         let mut template = TaskTemplate::new(id, TASK_TYPE, interface);
+        for (key, said) in [
+            (RetrySettings::BACKOFF, self.backoff),
+            (RetrySettings::NODE_TIMEOUT, self.node_timeout),
+        ] {
+            let entry = said.map(|text| (key.to_owned(), text.to_owned()));
+            template.config.extend(entry);
+        }
         let m = &mut template.metadata;
         m.retries = (self.retries > 0).then_some(self.retries);
         m.timeout = self

@@ -7,11 +7,12 @@ use super::check::{Checked, node_interface};
 use super::requirements::{Library, children};
 use super::scope::Scope;
 use super::{CompileErrorCode as Code, CompileErrors};
+use crate::contract::TASK_TYPE;
 use crate::id::{Identifier, Str};
 use crate::literal::Literal;
 use crate::plan::{
     ArrayPlan, Bound, BoundTree, BranchPlan, Graph, GraphBuilder, GraphKind, NodeSettings, Plan,
-    Source, Target,
+    RetrySettings, Source, Target,
 };
 use crate::template::{
     ArrayNode, BindingData, BranchNode, LaunchPlanTemplate, Node, NodeTarget, OnFailure,
@@ -112,10 +113,12 @@ impl<'a> Lower<'_, 'a> {
                 bound.push((binding.var.clone(), data));
             }
         }
+        let mut called = None;
         let (target, retries) = match &node.target {
             Some(NodeTarget::Task(t)) => {
                 let id = t.reference.as_ref().expect("invariant: checked");
                 let task = self.library.tasks[id];
+                called = Some(task);
                 (
                     Target::Task(self.task(task)),
                     task.metadata.retries.unwrap_or(0),
@@ -142,7 +145,8 @@ impl<'a> Lower<'_, 'a> {
                 unreachable!("invariant: a node without target does not pass the checks")
             }
         };
-        let settings = settings(node, retries);
+        let settings = settings(node, called, retries)
+            .map_err(|e| CompileErrors::one(Code::InvalidValue, &node.id, e))?;
         Ok(b.node(id, target, bound, outputs.keys().cloned(), settings))
     }
 
@@ -311,27 +315,37 @@ fn promise(scope: &Scope<'_>, p: &OutputReference) -> Option<(u32, u16, Vec<Path
     ))
 }
 
-fn settings(node: &Node, task_retries: u32) -> NodeSettings {
+fn settings(
+    node: &Node,
+    task: Option<&TaskTemplate>,
+    task_retries: u32,
+) -> Result<NodeSettings, String> {
     let m = node.metadata.clone().unwrap_or_default();
     let retries = m.retries.filter(|r| *r > 0).unwrap_or(task_retries);
     let overrides = match &node.target {
         Some(NodeTarget::Task(t)) => t.overrides.clone().map(Box::new),
         _ => None,
     };
-    NodeSettings {
+    let timeout = m
+        .timeout
+        .filter(crate::literal::SignedDuration::is_positive);
+    let said = RetrySettings::said(&m, task)?;
+    // A Rust task whose node says nothing of this needs no mark: see `RetrySettings`.
+    let marked =
+        (retries > 0 || timeout.is_some()) && task.is_some_and(|t| t.task_type == TASK_TYPE);
+    Ok(NodeSettings {
+        retry: said.or_else(|| marked.then(RetrySettings::default)),
         name: m.name.into(),
         attempts_max: if retries == 0 {
             0
         } else {
             retries.saturating_add(1)
         },
-        timeout: m
-            .timeout
-            .filter(crate::literal::SignedDuration::is_positive),
+        timeout,
         interruptible: m.interruptible,
         cacheable: m.cacheable,
         cache_version: m.cache_version.map(Into::into),
         cache_serializable: m.cache_serializable,
         overrides,
-    }
+    })
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{JournalPosition, TaskLog};
 use crate::Result;
 use crate::id::{Digest, ExecutionId, NodeAddr, Str};
-use crate::journal::{CacheStatus, ExecutionError, NodePhase, TaskPhase, WorkflowPhase};
+use crate::journal::{CacheStatus, ExecutionError, NodePhase, Retrying, TaskPhase, WorkflowPhase};
 use crate::literal::{Row, Timestamp};
 
 /// Where events come from: what happened, told after it was committed.
@@ -161,6 +161,8 @@ pub enum EventKind {
         reason: Str,
         /// Where its logs are.
         logs: Vec<TaskLog>,
+        /// With `Failed`: the next attempt of the node, if there is one, and when it may begin.
+        retry: Option<Retrying>,
     },
     /// The execution waits for a person (not in Flyte).
     Parked {

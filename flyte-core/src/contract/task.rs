@@ -28,14 +28,16 @@ pub const TASK_TYPE: &str = "rust-task";
 /// - MUST [task.run.outputs]: `run` returns a value for each declared output, in order.
 /// - MUST [task.run.cancel]: `run` may be dropped at any await, at the deadline or on abort, and
 ///   leaves nothing that a later attempt cannot cope with.
-/// - MUST [task.run.error]: an error of its own is a USER failure that is not retried, unless it
-///   is marked recoverable.
+/// - MUST [task.run.error]: an error of its own is a USER failure, which is retried unless it is
+///   marked fatal.
 ///
 /// A host that runs tasks owes them, whatever they do:
 ///
-/// - MUST [task.host.error]: any error by `?` ends the node as a USER failure, without retry.
-/// - MUST [task.host.recoverable]: `recoverable` and `retry_after` make it retryable, as often as
-///   the template allows; the next attempt does not start before the delay is over.
+/// - MUST [task.host.error]: any error by `?` is a USER failure of its attempt, retried as often as
+///   the template allows.
+/// - MUST [task.host.fatal]: a fatal error ends the node at once.
+/// - MUST [task.host.recoverable]: so are errors with `recoverable` and `retry_after`; the next
+///   attempt does not start before the delay of the latter is over.
 /// - MUST [task.host.panic]: a panic is `USER:Panic` of that attempt, retryable; the host lives.
 /// - MUST [task.host.outputs]: outputs that are not the declared ones fail the attempt.
 /// - MUST [task.host.context]: the attempt's key, number, deadline and fencing token are in the

@@ -11,18 +11,26 @@ struct TaskErrorParts {
     code: String,
     message: String,
     origin: ErrorOrigin,
-    recoverable: bool,
+    advice: Advice,
     retry_after: Option<Duration>,
 }
 
+/// What an error says about another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Advice {
+    Nothing,
+    Recoverable,
+    Fatal,
+}
+
 impl TaskError {
-    /// A USER failure that is not retried, code `USER:Error`.
+    /// A USER failure, code `USER:Error`. It is retried as often as the task's `retries` say.
     pub fn new(message: impl Into<String>) -> Self {
         Self(Box::new(TaskErrorParts {
             code: "USER:Error".into(),
             message: message.into(),
             origin: ErrorOrigin::User,
-            recoverable: false,
+            advice: Advice::Nothing,
             retry_after: None,
         }))
     }
@@ -41,17 +49,35 @@ impl TaskError {
         self
     }
 
-    /// Another attempt may do better.
+    /// Another attempt may do better. A Rust task needs no such word: all its errors but fatal ones
+    /// are retried. It is what Flyte calls a recoverable error.
     #[must_use]
     pub fn recoverable(mut self) -> Self {
-        self.0.recoverable = true;
+        self.0.advice = Advice::Recoverable;
         self
     }
 
-    /// Another attempt may do better, after `d`.
+    /// No other attempt would do better: the node fails at once.
+    ///
+    /// ```
+    /// use flyte_core::contract::TaskError;
+    ///
+    /// fn pieces(order: i64) -> Result<u64, TaskError> {
+    ///     u64::try_from(order).map_err(|_| TaskError::new("less than nothing").fatal())
+    /// }
+    /// assert!(pieces(-1).unwrap_err().is_fatal());
+    /// ```
+    #[must_use]
+    pub fn fatal(mut self) -> Self {
+        self.0.advice = Advice::Fatal;
+        self.0.retry_after = None;
+        self
+    }
+
+    /// Another attempt may do better, after `d` instead of the task's back-off.
     #[must_use]
     pub fn retry_after(mut self, d: Duration) -> Self {
-        self.0.recoverable = true;
+        self.0.advice = Advice::Recoverable;
         self.0.retry_after = Some(d);
         self
     }
@@ -74,10 +100,16 @@ impl TaskError {
         self.0.origin
     }
 
-    /// Whether another attempt may do better.
+    /// Whether it was marked by [`TaskError::recoverable`] or [`TaskError::retry_after`].
     #[must_use]
     pub fn is_recoverable(&self) -> bool {
-        self.0.recoverable
+        self.0.advice == Advice::Recoverable
+    }
+
+    /// Whether it was marked by [`TaskError::fatal`].
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        self.0.advice == Advice::Fatal
     }
 
     /// How long to wait before it.
@@ -112,14 +144,17 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for TaskError {
 ///
 /// ```
 /// use flyte_core::contract::{TaskError, TaskResultExt};
-/// fn read() -> Result<String, TaskError> {
-///     std::fs::read_to_string("/does/not/exist").recoverable()
+/// fn read(name: &str) -> Result<i64, TaskError> {
+///     let text = std::fs::read_to_string(name)?; // retried
+///     Ok(text.parse::<i64>().fatal()?)
 /// }
-/// assert!(read().unwrap_err().is_recoverable());
+/// assert!(!read("/does/not/exist").unwrap_err().is_fatal());
 /// ```
 pub trait TaskResultExt<T>: Sized {
-    /// Another attempt may do better.
+    /// Another attempt may do better; see [`TaskError::recoverable`].
     fn recoverable(self) -> Result<T, TaskError>;
+    /// No other attempt would do better: `text.parse::<i64>().fatal()?`.
+    fn fatal(self) -> Result<T, TaskError>;
     /// Another attempt may do better, after `d`.
     fn retry_after(self, d: Duration) -> Result<T, TaskError>;
 }
@@ -127,6 +162,10 @@ pub trait TaskResultExt<T>: Sized {
 impl<T, E: Into<TaskError>> TaskResultExt<T> for Result<T, E> {
     fn recoverable(self) -> Result<T, TaskError> {
         self.map_err(|e| e.into().recoverable())
+    }
+
+    fn fatal(self) -> Result<T, TaskError> {
+        self.map_err(|e| e.into().fatal())
     }
 
     fn retry_after(self, d: Duration) -> Result<T, TaskError> {

@@ -7,6 +7,7 @@ mod bound;
 mod builder;
 mod find;
 mod graph;
+mod retry;
 mod settings;
 mod texts;
 mod unreadable;
@@ -20,6 +21,8 @@ pub use bound::{Bound, BoundTree, Source};
 pub use builder::GraphBuilder;
 pub use find::PathInPlan;
 pub use graph::{Graph, GraphKind, NodeRecord, Target};
+pub(crate) use retry::seconds;
+pub use retry::{Backoff, RetrySettings};
 pub use settings::NodeSettings;
 pub use texts::Texts;
 
@@ -28,8 +31,12 @@ use crate::literal::{LiteralType, SimpleType};
 use crate::template::{ArrayNode, BranchNode, GateCondition, LaunchPlanTemplate, TaskTemplate};
 use crate::{Error, ErrorKind, Result};
 
-/// The version of the stored form; a higher one is refused by name.
-pub const PLAN_VERSION: u32 = 1;
+/// The newest version of the stored form; a higher one is refused by name. A plan is written as
+/// the oldest that has what it holds: 2 if a node has [`RetrySettings`], else 1.
+pub const PLAN_VERSION: u32 = 2;
+
+/// [`NodeSettings::retry`] of a graph's settings, as a plan keeps it behind its tables.
+type RetryEntry = (u32, u32, RetrySettings);
 
 /// A compiled workflow with everything that it can reach inside one execution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,11 +136,14 @@ impl Plan {
     /// The stored form.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = PLAN_VERSION.to_le_bytes().to_vec();
-        out.extend(
-            postcard::to_allocvec(self).expect("invariant: a plan has no type postcard refuses"),
-        );
-        out
+        let retries = self.retries();
+        let version: u32 = if retries.is_empty() { 1 } else { 2 };
+        let refused = "invariant: a plan has no type postcard refuses";
+        let out = postcard::to_extend(self, version.to_le_bytes().to_vec()).expect(refused);
+        match version {
+            1 => out,
+            _ => postcard::to_extend(&retries, out).expect(refused),
+        }
     }
 
     /// Reads [`Plan::to_bytes`].
@@ -152,12 +162,40 @@ impl Plan {
                 format!("written as version {version}, this library reads up to {PLAN_VERSION}"),
             ));
         }
-        let plan: Self = postcard::from_bytes(body).map_err(|e| {
+        let corrupt = |e: postcard::Error| {
             Error::new(ErrorKind::Corrupt, "Plan::from_bytes", e.to_string()).with_source(e)
-        })?;
-        plan.validate()
+        };
+        let (mut plan, behind) = postcard::take_from_bytes::<Self>(body).map_err(corrupt)?;
+        let retries = match version {
+            1 => Ok(Vec::new()),
+            _ => postcard::from_bytes(behind),
+        };
+        plan.set_retries(retries.map_err(corrupt)?)
+            .and_then(|()| plan.validate())
             .map_err(|e| Error::new(ErrorKind::Corrupt, "Plan::from_bytes", e))?;
         Ok(plan)
+    }
+
+    fn retries(&self) -> Vec<RetryEntry> {
+        let mut out = Vec::new();
+        for (g, graph) in self.graphs.iter().enumerate() {
+            for (s, settings) in graph.settings.iter().enumerate() {
+                out.extend(settings.retry.map(|r| (g as u32, s as u32, r)));
+            }
+        }
+        out
+    }
+
+    fn set_retries(&mut self, retries: Vec<RetryEntry>) -> std::result::Result<(), String> {
+        for (g, s, retry) in retries {
+            let graph = self.graphs.get_mut(g as usize);
+            let settings = graph.and_then(|g| g.settings.get_mut(s as usize));
+            let settings = settings.ok_or("retry rules of settings that are not there")?;
+            if settings.retry.replace(retry).is_some() {
+                return Err("two retry rules of the same settings".into());
+            }
+        }
+        Ok(())
     }
 
     /// The name of a plan: the digest of its stored form.

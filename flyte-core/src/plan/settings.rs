@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::RetrySettings;
 use crate::id::Str;
 use crate::literal::SignedDuration;
 use crate::template::TaskOverrides;
@@ -12,7 +13,8 @@ pub struct NodeSettings {
     /// All attempts that user failures may take: the node's retries, else the task's, plus one;
     /// 0 leaves it to the scheduler's `default-max-attempts`.
     pub attempts_max: u32,
-    /// Of one attempt (`NodeMetadata.timeout`); the node as a whole has twice as long.
+    /// Of one attempt (`NodeMetadata.timeout`); the node as a whole has twice as long, unless
+    /// [`NodeSettings::retry`] says otherwise.
     pub timeout: Option<SignedDuration>,
     /// Whether a spot machine will do, if the node says.
     pub interruptible: Option<bool>,
@@ -24,4 +26,7 @@ pub struct NodeSettings {
     pub cache_serializable: Option<bool>,
     /// What the node changes about its task.
     pub overrides: Option<Box<TaskOverrides>>,
+    /// The rules of a Rust task's attempts; a plan keeps them behind its tables.
+    #[serde(skip)]
+    pub retry: Option<RetrySettings>,
 }

@@ -23,6 +23,9 @@ impl Plan {
         if !arms || !items {
             return Err("an arm or item is not there".into());
         }
+        for retry in self.retries() {
+            retry.2.check()?;
+        }
         self.nesting()
     }
 

@@ -81,6 +81,7 @@ pub trait HostHarness: fmt::Debug + Send + Sync {
 
 cases! { HostHarness:
     "task.host.error" => error,
+    "task.host.fatal" => fatal,
     "task.host.recoverable" => recoverable,
     "task.host.panic" => panics,
     "task.host.outputs" => outputs,
@@ -135,6 +136,7 @@ impl Diary {
 enum Act {
     Succeeds,
     Fails,
+    FailsFatally,
     Recovers,
     RecoversLater,
     Panics,
@@ -219,6 +221,7 @@ impl Task for Actor {
                 "seven".parse::<i64>()?;
                 good()
             }
+            Act::FailsFatally => Err(TaskError::new("as the case asks").fatal()),
             Act::Recovers if cx.attempt() == 0 => Err(TaskError::new("not yet").recoverable()),
             Act::RecoversLater if cx.attempt() == 0 => {
                 let read: Result<Row, &str> = Err("not yet");
@@ -229,7 +232,7 @@ impl Task for Actor {
             Act::LiesAboutOutputs => Ok(Row::from_pairs([("o1", Literal::string("no"))])),
             Act::AsksForNothing => match cx.resource::<Nowhere>() {
                 Ok(_) => good(),
-                Err(e) => Err(e.into()),
+                Err(e) => Err(TaskError::from(e).fatal()),
             },
             Act::Speaks => {
                 cx.log("a line of the case");
@@ -268,7 +271,7 @@ fn failed(
 
 async fn error(h: &dyn HostHarness) -> Outcome {
     let (result, entries) = act(h, Act::Fails).await;
-    let e = failed(result, &entries, 1)?;
+    let e = failed(result, &entries, 1 + RETRIES as usize)?;
     ensure!(
         e.origin == ErrorOrigin::User,
         "its origin is {:?}",
@@ -278,6 +281,12 @@ async fn error(h: &dyn HostHarness) -> Outcome {
         e.message.contains("invalid digit"),
         "it does not say why: {e:?}"
     );
+    Ok(())
+}
+
+async fn fatal(h: &dyn HostHarness) -> Outcome {
+    let (result, entries) = act(h, Act::FailsFatally).await;
+    failed(result, &entries, 1)?;
     Ok(())
 }
 

@@ -51,7 +51,8 @@ async fn broken_plugins_are_caught() {
 #[tokio::test]
 async fn broken_hosts_are_caught() {
     for (fault, id) in [
-        (HostFault::RetriesAll, "task.host.error"),
+        (HostFault::RetriesAll, "task.host.fatal"),
+        (HostFault::ErrorsAreFinal, "task.host.error"),
         (HostFault::NeverRetries, "task.host.recoverable"),
         (HostFault::DoesNotWait, "task.host.recoverable"),
         (HostFault::PanicsAreFinal, "task.host.panic"),

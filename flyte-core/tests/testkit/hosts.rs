@@ -21,7 +21,9 @@ pub(crate) enum HostFault {
     None,
     /// Every error is retried.
     RetriesAll,
-    /// None is.
+    /// An error that does not say that it is recoverable ends the node.
+    ErrorsAreFinal,
+    /// None is retried.
     NeverRetries,
     /// The delay of a retry is forgotten.
     DoesNotWait,
@@ -97,7 +99,11 @@ impl Host {
             Ok(Ok(row)) => return Ended::Well(row),
             Ok(Err(e)) => {
                 let error = ExecutionError::new(e.origin(), e.code(), e.message());
-                (error, e.is_recoverable(), e.delay())
+                let retried = match self.fault {
+                    HostFault::ErrorsAreFinal => e.is_recoverable(),
+                    _ => !e.is_fatal(),
+                };
+                (error, retried, e.delay())
             }
             Err(_) => {
                 let error = ExecutionError::new(ErrorOrigin::User, "USER:Panic", "it panicked");

@@ -3,7 +3,11 @@
 // Tasks may be async and wait for nothing.
 #![allow(clippy::unused_async)]
 
+mod backoff;
+mod deadlines;
+mod errors;
 mod keys;
+mod plans;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +16,7 @@ use std::time::Duration;
 use flyte_host::core::contract::ManualClock;
 use flyte_host::core::id::{ExecutionId, Tenant};
 use flyte_host::core::literal::Timestamp;
-use flyte_host::scheduler::{Scheduler, SchedulerBuilder, WaitCause};
+use flyte_host::scheduler::{Outcome, Scheduler, SchedulerBuilder, WaitCause};
 use flyte_host::store::SqliteStore;
 
 fn id(name: &str) -> ExecutionId {
@@ -31,6 +35,27 @@ fn in_memory(clock: &Arc<ManualClock>) -> SchedulerBuilder {
 fn on_sqlite(file: &Path, clock: &Arc<ManualClock>) -> SchedulerBuilder {
     let store = SqliteStore::open(file).unwrap();
     Scheduler::builder().store(store).clock(clock.clone())
+}
+
+/// Lets time pass until an execution is over.
+async fn ended(scheduler: &Scheduler, clock: &ManualClock, name: &str) -> Outcome {
+    let handle = scheduler.attach(&id(name)).await.unwrap();
+    let passes = async {
+        loop {
+            clock.advance(Duration::from_secs(1));
+            // A question makes the scheduler look at its clock.
+            let _over = scheduler.explain(&id(name), "n0").await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let over = async {
+        tokio::select! {
+            outcome = handle.wait() => outcome.unwrap(),
+            () = passes => unreachable!("time passes for ever"),
+        }
+    };
+    let outcome = tokio::time::timeout(Duration::from_secs(60), over).await;
+    outcome.unwrap_or_else(|_| panic!("{name} does not end"))
 }
 
 /// Asks what a node waits for until the answer is this; each question makes the scheduler look at

@@ -478,7 +478,9 @@ impl Execution {
     fn begin(&mut self, addr: NodeAddr, at: Timestamp) {
         let frame = self.frame(addr.frame);
         let gate = matches!(frame.target(addr.node.0), Target::Gate(_));
-        if gate || frame.settings(addr.node.0).timeout.is_some() {
+        let settings = frame.settings(addr.node.0);
+        let of_node = settings.retry.is_some_and(|r| r.node_timeout.is_some());
+        if gate || settings.timeout.is_some() || of_node {
             let first = Times {
                 queued_at: at,
                 started_at: at,

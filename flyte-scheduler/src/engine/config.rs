@@ -1,4 +1,5 @@
 use flyte_core::contract::PluginInfo;
+use flyte_core::plan::Backoff;
 
 use crate::admission::Limit;
 
@@ -9,6 +10,8 @@ pub struct EngineConfig {
     pub attempts_default: u32,
     /// SYSTEM failures of a node that are retried (`max-node-retries-system-failures`). Default 3.
     pub system_retries_max: u32,
+    /// Delays between the attempts of Rust tasks that have none of their own. Default 1 s to 5 min.
+    pub backoff: Backoff,
     /// Unclean ends of a host that a node's in-process attempts may be in flight at before the
     /// execution is parked. Default 5.
     pub host_losses_max: u32,
@@ -50,6 +53,7 @@ impl Default for EngineConfig {
         Self {
             attempts_default: 1,
             system_retries_max: 3,
+            backoff: Backoff::default(),
             host_losses_max: 5,
             limits: Vec::new(),
             slots: None,

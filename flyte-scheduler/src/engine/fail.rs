@@ -1,11 +1,10 @@
 use flyte_core::id::NodeAddr;
 use flyte_core::journal::{Change, Charge, ErrorOrigin, ExecutionError, Overdue, Retrying};
 use flyte_core::limits::ATTEMPTS_MAX;
-use flyte_core::literal::SignedDuration;
 use flyte_core::template::OnFailure;
 
 use super::timer::go_duration;
-use super::{AttemptRef, Engine, NodeState, TaskFailure};
+use super::{Advice, AttemptRef, Engine, NodeState, TaskFailure};
 
 impl Engine {
     /// An attempt failed: another one, or the node's end.
@@ -22,13 +21,12 @@ impl Engine {
             .state
             .get(number)
             .expect("invariant: the caller looked");
-        if failure.recoverable {
-            let timeout = ex.frame(addr.frame).settings(addr.node.0).timeout;
-            match (overdue, timeout) {
+        if failure.advice.is_retried(ex.own_rules(addr).is_some()) {
+            match overdue {
                 // A retryable failure is not an end: the deadlines still count.
-                (Some(Overdue::Node), Some(t)) => return self.node_timed_out(at, t),
-                (Some(Overdue::Attempt), Some(t)) => *failure.error = timeout_expired(t),
-                _ => {}
+                Some(Overdue::Node) => return self.node_timed_out(at),
+                Some(Overdue::Attempt) => *failure.error = self.timeout_expired(at),
+                None => {}
             }
         }
         self.close_keys(at, failure.retry_after);
@@ -45,9 +43,10 @@ impl Engine {
         let trouble = ex.troubles.get(&addr).cloned().unwrap_or_default();
         let TaskFailure {
             mut error,
-            recoverable,
+            advice,
             retry_after,
         } = failure;
+        let recoverable = advice.is_retried(ex.own_rules(addr).is_some());
         error.timestamp.get_or_insert(self.now);
         let (charge, used, max) = if error.origin == ErrorOrigin::System {
             (
@@ -64,9 +63,10 @@ impl Engine {
             };
             (Charge::User, trouble.user + 1, max)
         };
-        let retry = (recoverable && used < max && attempt + 1 < ATTEMPTS_MAX).then(|| Retrying {
-            attempt: attempt + 1,
-            not_before: retry_after.map(|d| self.now.saturating_add(SignedDuration::from(d))),
+        let next = attempt + 1;
+        let retry = (recoverable && used < max && next < ATTEMPTS_MAX).then(|| Retrying {
+            attempt: next,
+            not_before: self.next_attempt_at(ex, addr, next, &trouble, retry_after),
         });
         let last = error.clone();
         self.emit(
@@ -80,9 +80,10 @@ impl Engine {
             },
         );
         if retry.is_some() {
-            return;
+            return self.set_backoff_deadline(number, addr);
         }
-        if recoverable {
+        // An error of a task that has no retries says nothing of them.
+        if recoverable && (advice == Advice::Recoverable || max > 1) {
             error.code = format!("RetriesExhausted|{}", error.code).into();
             error.message = format!(
                 "[{used}/{max}] currentAttempt done. Last Error: {}::{}",
@@ -101,11 +102,15 @@ impl Engine {
         );
     }
 
-    pub(super) fn node_timed_out(&mut self, at: AttemptRef, timeout: SignedDuration) {
-        self.drop_job(at, Some("node timed out"));
+    pub(super) fn node_timed_out(&mut self, at: AttemptRef) {
+        let ex = self.open_execution(at.execution);
+        let timeout = ex.node_timeout(at.addr).unwrap_or_default();
+        if ex.node(at.addr) != NodeState::Backoff {
+            self.drop_job(at, Some("node timed out"));
+        }
         let message = format!(
             "Timeout in node: task active timeout [{}] expired",
-            go_duration(timeout.saturating_mul(2))
+            go_duration(timeout)
         );
         let error = ExecutionError::new(ErrorOrigin::User, "Timeout", message);
         let (addr, error) = (at.addr, Box::new(error));
@@ -119,10 +124,18 @@ impl Engine {
         );
     }
 
-    pub(super) fn attempt_timed_out(&mut self, at: AttemptRef, timeout: SignedDuration) {
+    pub(super) fn attempt_timed_out(&mut self, at: AttemptRef) {
         self.drop_job(at, Some("task execution timeout expired"));
-        let failure = TaskFailure::recoverable(timeout_expired(timeout));
+        let failure = TaskFailure::recoverable(self.timeout_expired(at));
         self.fail(at.execution, at.addr, at.attempt, failure);
+    }
+
+    /// Why an attempt ends that ran out of time.
+    pub(super) fn timeout_expired(&self, at: AttemptRef) -> ExecutionError {
+        let ex = self.open_execution(at.execution);
+        let timeout = ex.attempt_timeout(at.addr).unwrap_or_default();
+        let message = format!("task execution timeout [{}] expired", go_duration(timeout));
+        ExecutionError::new(ErrorOrigin::User, "TimeoutExpired", message)
     }
 
     /// A node failed for good: the workflow's policy says what that means for the others.
@@ -188,9 +201,4 @@ impl Engine {
             self.emit(number, Change::Skipped { addr });
         }
     }
-}
-
-pub(super) fn timeout_expired(timeout: SignedDuration) -> ExecutionError {
-    let message = format!("task execution timeout [{}] expired", go_duration(timeout));
-    ExecutionError::new(ErrorOrigin::User, "TimeoutExpired", message)
 }

@@ -6,7 +6,6 @@ use flyte_core::limits::VALUES_BYTES_MAX;
 use flyte_core::literal::{Literal, Row};
 use flyte_core::plan::GraphKind;
 
-use super::fail::timeout_expired;
 use super::resolve::{ResolveError, resolve};
 use super::values::Unseen;
 use super::{Agenda, AttemptRef, Effect, Engine, Execution, FailedNode, Outcome, TaskFailure};
@@ -157,15 +156,10 @@ impl Engine {
 
     /// What a node whose frame was ended by its deadline comes to.
     fn frame_overdue(&mut self, at: AttemptRef, overdue: Overdue) {
-        let ex = self.open_execution(at.execution);
-        let settings = ex.frame(at.addr.frame).settings(at.addr.node.0);
-        let timeout = settings
-            .timeout
-            .expect("invariant: only a node with a timeout is overdue");
         match overdue {
-            Overdue::Node => self.node_timed_out(at, timeout),
+            Overdue::Node => self.node_timed_out(at),
             Overdue::Attempt => {
-                let failure = TaskFailure::recoverable(timeout_expired(timeout));
+                let failure = TaskFailure::recoverable(self.timeout_expired(at));
                 self.fail(at.execution, at.addr, at.attempt, failure);
             }
         }

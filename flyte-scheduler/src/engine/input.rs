@@ -203,9 +203,32 @@ pub struct TaskFailure {
     /// The account; boxed, since most attempts have none and all are handed on by value.
     pub error: Box<ExecutionError>,
     /// Whether another attempt may do better.
-    pub recoverable: bool,
+    pub advice: Advice,
     /// How long to wait before it.
     pub retry_after: Option<std::time::Duration>,
+}
+
+/// What a failure says about another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// It may do better.
+    Recoverable,
+    /// Nothing: an `Err` of a Rust task, for which the rules of its node decide.
+    Plain,
+    /// It would fail, too.
+    Fatal,
+}
+
+impl Advice {
+    /// Whether the failure is retried while there are retries; `own` says whether the node has the
+    /// rules of a Rust task.
+    pub(super) fn is_retried(self, own: bool) -> bool {
+        match self {
+            Self::Recoverable => true,
+            Self::Plain => own,
+            Self::Fatal => false,
+        }
+    }
 }
 
 impl TaskFailure {
@@ -214,7 +237,10 @@ impl TaskFailure {
     pub fn new(error: ExecutionError, recoverable: bool) -> Self {
         Self {
             error: Box::new(error),
-            recoverable,
+            advice: match recoverable {
+                true => Advice::Recoverable,
+                false => Advice::Fatal,
+            },
             retry_after: None,
         }
     }

@@ -83,6 +83,7 @@ impl Engine {
             .get(number)
             .expect("invariant: releasing ends nothing");
         let (mut running, mut gated, mut open) = (Vec::new(), Vec::new(), Vec::new());
+        let mut waiting = Vec::new();
         for (f, frame) in ex.frames.iter().enumerate().filter(|(_, f)| !f.closed) {
             for (n, state) in frame.nodes.iter().enumerate() {
                 let addr = NodeAddr::new(f as u32, n as u32);
@@ -90,6 +91,7 @@ impl Engine {
                     NodeState::Running => running.push(addr),
                     NodeState::Gated => gated.push(addr),
                     NodeState::Open => open.push(addr),
+                    NodeState::Backoff => waiting.push(addr),
                     _ => {}
                 }
             }
@@ -102,6 +104,9 @@ impl Engine {
             .collect();
         for addr in running {
             self.recover_attempt(number, addr, left);
+        }
+        for addr in waiting {
+            self.set_backoff_deadline(number, addr);
         }
         self.miss_plugins(number);
         for addr in gated.into_iter().chain(open) {
@@ -225,6 +230,7 @@ impl Engine {
                         retry,
                     },
                 );
+                self.set_backoff_deadline(number, addr);
             }
             // Its plugin may come back and find the job; see `miss_plugins`.
             Some(TaskKind::NoPlugin(_)) => {}

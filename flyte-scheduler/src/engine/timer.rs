@@ -24,28 +24,37 @@ pub(super) enum Timer {
 impl Engine {
     /// Arms the deadlines of an attempt that has just begun; the nearer one is returned.
     pub(super) fn set_deadlines(&mut self, at: AttemptRef) -> Option<Timestamp> {
-        let (attempt, node) = self.deadlines(at)?;
-        let next = attempt.min(node);
+        let [attempt, node] = self.deadlines(at);
+        let next = attempt.into_iter().chain(node).min()?;
         self.timers
             .insert((next, at.execution, at.addr, Timer::Deadline));
         Some(next)
     }
 
-    fn deadlines(&self, at: AttemptRef) -> Option<(Timestamp, Timestamp)> {
-        let ex = self.state.get(at.execution)?;
-        let timeout = ex.frame(at.addr.frame).settings(at.addr.node.0).timeout;
-        let timeout = timeout.filter(SignedDuration::is_positive)?;
-        let times = ex.times.get(at.addr)?;
-        let node = times.queued_at.saturating_add(timeout.saturating_mul(2));
-        Some((times.started_at.saturating_add(timeout), node))
+    /// Of the attempt, and of the node.
+    fn deadlines(&self, at: AttemptRef) -> [Option<Timestamp>; 2] {
+        let Some(ex) = self.state.get(at.execution) else {
+            return [None; 2];
+        };
+        let Some(times) = ex.times.get(at.addr) else {
+            return [None; 2];
+        };
+        let after = |from: Timestamp, span: Option<SignedDuration>| {
+            span.map(|span| from.saturating_add(span))
+        };
+        [
+            after(times.started_at, ex.attempt_timeout(at.addr)),
+            after(times.queued_at, ex.node_timeout(at.addr)),
+        ]
     }
 
     pub(super) fn overdue(&self, at: AttemptRef) -> Option<Overdue> {
-        let (attempt, node) = self.deadlines(at)?;
-        match self.now {
-            now if now >= node => Some(Overdue::Node),
-            now if now >= attempt => Some(Overdue::Attempt),
-            _ => None,
+        let passed = |due: Option<Timestamp>| due.is_some_and(|due| self.now >= due);
+        let [attempt, node] = self.deadlines(at).map(passed);
+        match (attempt, node) {
+            (_, true) => Some(Overdue::Node),
+            (true, false) => Some(Overdue::Attempt),
+            (false, false) => None,
         }
     }
 
@@ -82,17 +91,25 @@ impl Engine {
         if ex.node(addr) == NodeState::Open {
             return self.frame_deadline(at);
         }
+        if ex.node(addr) == NodeState::Backoff {
+            return match self.backoff_deadline(number, addr) {
+                Some(due) if due <= self.now => {
+                    self.unreserve(number, addr);
+                    self.node_timed_out(at);
+                }
+                // The timer was that of an attempt.
+                _ => self.set_backoff_deadline(number, addr),
+            };
+        }
         if !ex.is_live(addr, at.attempt) {
             return;
         }
-        let timeout = ex.frame(addr.frame).settings(addr.node.0).timeout;
-        let Some(timeout) = timeout else { return };
         let launching = ex.jobs.get(&addr).is_some_and(|j| j.handle.is_none());
         match self.overdue(at) {
             // A launch that is on its way is ended when its answer is there.
             Some(_) if launching => {}
-            Some(Overdue::Node) => self.node_timed_out(at, timeout),
-            Some(Overdue::Attempt) => self.attempt_timed_out(at, timeout),
+            Some(Overdue::Node) => self.node_timed_out(at),
+            Some(Overdue::Attempt) => self.attempt_timed_out(at),
             // A later attempt has set later deadlines, of which this timer is not.
             None => {
                 self.set_deadlines(at);

@@ -19,7 +19,7 @@ use super::blocking::{Blocking, Thread};
 use super::pace::{Pace, Paces};
 use super::parts::parts;
 use crate::calls::{PlanCache, World};
-use crate::engine::{AttemptRef, Execution, Input, State, TaskFailure};
+use crate::engine::{Advice, AttemptRef, Execution, Input, State, TaskFailure};
 use crate::mail::{Mailbox, Message};
 use crate::ownership::{Shared, said};
 use crate::telemetry::Spans;
@@ -423,7 +423,11 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskFailure {
 pub(crate) fn failure(e: &TaskError) -> TaskFailure {
     TaskFailure {
         error: Box::new(ExecutionError::new(e.origin(), e.code(), e.message())),
-        recoverable: e.is_recoverable(),
+        advice: match (e.is_recoverable(), e.is_fatal()) {
+            (true, _) => Advice::Recoverable,
+            (_, true) => Advice::Fatal,
+            _ => Advice::Plain,
+        },
         retry_after: e.delay(),
     }
 }

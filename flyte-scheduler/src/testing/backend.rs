@@ -5,7 +5,7 @@ use flyte_core::id::AttemptKey;
 use flyte_core::journal::OutputValues;
 use flyte_core::literal::{Names, Row};
 
-use crate::engine::TaskFailure;
+use crate::engine::{Advice, TaskFailure};
 
 /// Jobs of a plugin, which outlive the scheduler's process.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ impl Backend {
                 3,
                 JobPhase::Failed {
                     error: (*f.error).clone(),
-                    recoverable: f.recoverable,
+                    recoverable: f.advice == Advice::Recoverable,
                     outputs: None,
                 },
             ),

@@ -196,8 +196,8 @@ impl Harness {
         self
     }
 
-    /// Makes an attempt (from 0) of a node (`n0/n1`, `n0[7]`) fail with a retryable error.
-    /// A run refuses nodes and attempts that do not exist
+    /// Makes an attempt (from 0) of a node (`n0/n1`, `n0[7]`) fail as a task does that returns a
+    /// plain `Err`: a Rust task is retried. A run refuses nodes and attempts that do not exist
     /// ([`TestError::NoSuchNode`], [`TestError::NoSuchAttempt`]).
     #[must_use]
     pub fn fail(mut self, node: &str, attempt: u32, message: &str) -> Self {

@@ -325,15 +325,28 @@ fn retries() -> Vec<Case> {
         case("retries of the system that are spent", Failed, |wf, n| {
             wf.call(doomed(n))
         }),
-        case("an error that is not tried again", Failed, |wf, n| {
-            wf.call(half(n).retries(3))
+        case(
+            "an error that says nothing of retries",
+            Succeeded,
+            |wf, n| wf.call(silent(n).retries(3).backoff("10s..1m")),
+        ),
+        case("a fatal error", Failed, |wf, n| {
+            wf.call(fatal(n).retries(3))
+        }),
+        case("a key for all attempts", Succeeded, |wf, n| {
+            wf.call(keyed(n).retries(1))
+        }),
+        case("a node that takes too long", Failed, |wf, n| {
+            wf.call(hangs(n).node_timeout("90s"))
+        }),
+        case("a deadline between two attempts", Failed, |wf, n| {
+            wf.call(hopeless(n).retries(9).backoff("1h..1h").node_timeout("10m"))
         }),
         case("a panic", Succeeded, |wf, n| wf.call(panics(n).retries(2))),
         case("a pause before the next attempt", Succeeded, |wf, n| {
             wf.call(later(n).retries(2))
         }),
-        // Lost with its process, the first attempt is begun again: only the time of the node as a
-        // whole, two attempts, is the same with and without a crash.
+        // Lost with its process, an attempt is begun again, and has its whole time.
         case("attempts that take too long", Failed, |wf, n| {
             wf.call(hangs(n).timeout("1m").retries(1))
         }),

@@ -55,6 +55,30 @@ pub(super) async fn shaky(cx: Cx<shaky>, n: i64) -> Result<i64, TaskError> {
     }
 }
 
+/// The first two attempts fail, and say nothing of another one.
+#[task]
+pub(super) async fn silent(cx: Cx<silent>, n: i64) -> Result<i64, String> {
+    match cx.attempt() {
+        0 | 1 => Err("not yet".into()),
+        _ => Ok(n + 1),
+    }
+}
+
+#[task]
+pub(super) async fn fatal(n: i64) -> Result<i64, TaskError> {
+    Err(TaskError::new(format!("never {n}")).fatal())
+}
+
+/// The first attempt fails; the second says under which key both acted.
+#[task]
+pub(super) async fn keyed(cx: Cx<keyed>, n: i64) -> Result<i64, String> {
+    let key = cx.idempotency_key().0;
+    match cx.attempt() {
+        0 => Err("no answer".into()),
+        _ => Ok(n + key.iter().map(|b| i64::from(*b)).sum::<i64>()),
+    }
+}
+
 #[task]
 pub(super) async fn hopeless(n: i64) -> Result<i64, TaskError> {
     Err(TaskError::new(format!("never {n}")).recoverable())

@@ -4,7 +4,7 @@ use flyte_core::contract::{CacheKey, JobPhase, JobStatus, Launched};
 use flyte_core::journal::CacheStatus;
 use flyte_core::literal::{Literal, Row};
 use flyte_core::{Error, ErrorKind};
-use flyte_scheduler::engine::{AttemptRef, CacheAnswer, CacheOwner, Input, TaskFailure};
+use flyte_scheduler::engine::{Advice, AttemptRef, CacheAnswer, CacheOwner, Input, TaskFailure};
 use flyte_scheduler::outcome::judge;
 use flyte_scheduler::shard::Observe;
 
@@ -13,6 +13,7 @@ use super::cache::Reserved;
 use super::event::{Call, Event};
 use super::fault::{Fault, Mutation};
 use super::owner::{Owner, What};
+use super::run::OWN_DELAY_MS;
 use super::spec::{Behaviour, Place, value};
 use super::templates::task_number;
 use super::world::World;
@@ -309,11 +310,14 @@ impl World {
         let result = match fails {
             Some(recoverable) => Err(TaskFailure {
                 error: Box::new(backend::failure("it fails")),
-                recoverable,
+                advice: match recoverable {
+                    true => Advice::Recoverable,
+                    false => Advice::Fatal,
+                },
                 retry_after: self
                     .draw
                     .chance(300)
-                    .then(|| std::time::Duration::from_millis(700)),
+                    .then(|| std::time::Duration::from_millis(OWN_DELAY_MS as u64)),
             }),
             None => Ok(output(task, inputs)),
         };

@@ -129,7 +129,7 @@ impl History {
         self.frames += 1;
         for record in &frame.records {
             if record.execution > 0 {
-                self.record((shard, record.execution), &record.change)
+                self.record((shard, record.execution), &record.change, frame.at)
                     .map_err(|e| {
                         let what = self.runs.get(&(shard, record.execution));
                         let name =
@@ -141,7 +141,7 @@ impl History {
         Ok(())
     }
 
-    fn record(&mut self, key: (ShardId, u64), change: &Change) -> Verdict {
+    fn record(&mut self, key: (ShardId, u64), change: &Change, at: Timestamp) -> Verdict {
         if let Change::Opened(opened) = change {
             return self.opened(key, opened);
         }
@@ -158,7 +158,7 @@ impl History {
                 let kinds = run.kinds(&self.spec, *addr);
                 run.node(*addr).framed = kinds.contains(&"child execution");
                 self.kinds.extend(kinds);
-                run.begins(*addr, *attempt)
+                run.begins(*addr, *attempt, at)
             }
             Change::FrameOpened {
                 parent,
@@ -171,7 +171,7 @@ impl History {
                 match plan {
                     // The attempt that gave the plan goes on.
                     Some(_) => run.is_live(*parent, *attempt)?,
-                    None => run.begins(*parent, *attempt)?,
+                    None => run.begins(*parent, *attempt, at)?,
                 }
                 if run.aborted {
                     return Err(format!("a frame of {parent:?} is opened after an abort"));
@@ -256,6 +256,10 @@ impl History {
                     Charge::User => node.user += 1,
                     Charge::System => node.system += 1,
                     Charge::Nothing => {}
+                }
+                node.not_before = retry.and_then(|r| r.not_before);
+                if let (Some(retry), Charge::User | Charge::System) = (retry, charge) {
+                    run.waits(*addr, retry.not_before.map(|t| t.since(at)))?;
                 }
                 if retry.is_some_and(|r| r.attempt != attempt + 1) {
                     return Err(format!("{addr:?} is to skip an attempt"));

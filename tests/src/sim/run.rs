@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use flyte_core::contract::TASK_TYPE;
 use flyte_core::id::{ExecutionId, NodeAddr};
 use flyte_core::journal::{Opened, WorkflowPhase};
-use flyte_core::literal::Timestamp;
-use flyte_core::plan::{Plan, Target};
+use flyte_core::literal::{SignedDuration, Timestamp};
+use flyte_core::plan::{Graph, Plan, Target};
 use flyte_core::template::GateCondition;
 
 use super::spec::Spec;
 use super::table::NODE_KINDS;
+
+/// The delay that some failures ask for.
+pub(super) const OWN_DELAY_MS: i128 = 700;
 
 /// An execution.
 #[derive(Debug)]
@@ -58,6 +62,8 @@ pub(super) struct Node {
     pub(super) expanded: bool,
     pub(super) user: u32,
     pub(super) system: u32,
+    /// When its next attempt may begin.
+    pub(super) not_before: Option<Timestamp>,
 }
 
 pub(super) type Verdict = Result<(), String>;
@@ -114,7 +120,7 @@ impl Run {
         }
     }
 
-    pub(super) fn begins(&mut self, addr: NodeAddr, attempt: u32) -> Verdict {
+    pub(super) fn begins(&mut self, addr: NodeAddr, attempt: u32, at: Timestamp) -> Verdict {
         if self.aborted {
             return Err(format!("{addr:?} begins after an abort"));
         }
@@ -122,6 +128,11 @@ impl Run {
         let node = self.node(addr);
         if node.live || node.computed || node.over.is_some() || node.begun != attempt {
             return Err(format!("attempt {attempt} of {addr:?} begins: {node:?}"));
+        }
+        if node.not_before.is_some_and(|t| t > at) {
+            return Err(format!(
+                "attempt {attempt} of {addr:?} begins too early: {node:?}"
+            ));
         }
         node.begun += 1;
         node.live = true;
@@ -147,10 +158,40 @@ impl Run {
     }
 
     pub(super) fn attempts_max(&self, addr: NodeAddr) -> u32 {
+        let (graph, place) = self.entry(addr);
+        graph.settings_of(place).attempts_max.max(1)
+    }
+
+    fn entry(&self, addr: NodeAddr) -> (&Graph, u32) {
         let frame = &self.frames[addr.frame.0 as usize];
         let graph = &frame.plan.graphs[frame.graph as usize];
         let place = if frame.items { 0 } else { addr.node.0 };
-        graph.settings_of(place).attempts_max.max(1)
+        (graph, place)
+    }
+
+    /// Whether a Rust task has a delay between two attempts: its own, or at most what doubles from 1 s
+    /// to 5 min. Others have none but their own. A frame may be later than what was decided in it,
+    /// so that the delay has no lower bound here.
+    pub(super) fn waits(&mut self, addr: NodeAddr, delay: Option<SignedDuration>) -> Verdict {
+        let (graph, place) = self.entry(addr);
+        let frame = &self.frames[addr.frame.0 as usize];
+        let rust = match graph.nodes[place as usize].target {
+            Target::Task(t) => frame.plan.tasks[t as usize].task_type == TASK_TYPE,
+            _ => false,
+        };
+        let node = self.node(addr);
+        let Some(delay) = delay else {
+            return match rust {
+                true => Err(format!("{addr:?} is retried without a delay: {node:?}")),
+                false => Ok(()),
+            };
+        };
+        let ms = delay.as_nanos() / 1_000_000;
+        let full = (1_000 << (node.user + node.system - 1).min(20)).min(300_000);
+        match ms <= OWN_DELAY_MS || (rust && ms <= full) {
+            true => Ok(()),
+            false => Err(format!("{addr:?} is retried after {ms} ms: {node:?}")),
+        }
     }
 
     /// Whether there is such a node, as far as is recorded.

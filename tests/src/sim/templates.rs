@@ -1,7 +1,9 @@
 //! What authors would have written: templates of a seed's workflows.
 
+use flyte_core::contract::TASK_TYPE;
 use flyte_core::id::{Identifier, ResourceType};
 use flyte_core::literal::{FlyteError, Literal, LiteralType, SignedDuration, SimpleType};
+use flyte_core::plan::RetrySettings;
 use flyte_core::template::{
     ArrayNode, Binding, BindingData, BooleanExpression, BranchNode, ComparisonExpression,
     ComparisonOperator, DataMode, ExecutionMode, GateCondition, IfBlock, IfElse, Node,
@@ -89,7 +91,7 @@ pub(super) fn task(n: usize, spec: &TaskSpec) -> TaskTemplate {
         _ => vec![("x", int()), ("y", int())],
     };
     let kind = match spec.place {
-        Place::Here | Place::Dynamic(_) => "here",
+        Place::Here | Place::Dynamic(_) => TASK_TYPE,
         Place::Inline => "inline",
         Place::Files => "files",
     };
@@ -262,13 +264,23 @@ fn node(n: usize, spec: &NodeSpec, flow: &Flow, all: &Spec) -> Node {
         .iter()
         .map(|n| format!("n{n}").as_str().into())
         .collect();
-    node.metadata = Some(NodeMetadata {
+    let mut metadata = NodeMetadata {
         retries: Some(retries),
         timeout: spec
             .timeout
             .map(|ms| SignedDuration::from_millis(ms as i64)),
         ..NodeMetadata::default()
-    });
+    };
+    if let (Kind::Task(t), Some(ms)) = (&spec.kind, spec.timeout)
+        && matches!(all.tasks[*t].place, Place::Here | Place::Dynamic(_))
+        && ms % 2 == 0
+    {
+        // Every second Rust task with a timeout has one as a whole, too.
+        let (key, whole) = (RetrySettings::NODE_TIMEOUT, 2 * ms);
+        let text = format!("{}.{:03}", whole / 1000, whole % 1000);
+        metadata.config.insert(key.into(), text);
+    }
+    node.metadata = Some(metadata);
     node
 }
 

@@ -31,4 +31,13 @@ struct H {
 #[task(retries = 5000)]
 fn i() {}
 
+#[task(retries = 3, backoff = "5m..1s")]
+fn j() {}
+
+#[task(retries = 3, backoff = "1s")]
+fn k() {}
+
+#[task(node_timeout = "for ever")]
+fn l() {}
+
 fn main() {}

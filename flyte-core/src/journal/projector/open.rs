@@ -324,12 +324,14 @@ impl Open {
                     out.task(self, *addr, TaskPhase::Succeeded, 0);
                 }
             }
-            Change::AttemptFailed { addr, error, .. } => {
+            Change::AttemptFailed {
+                addr, error, retry, ..
+            } => {
                 let live = self.nodes.get_mut(*addr);
                 if let Some(attempt) = live.and_then(|l| l.attempt.as_mut()) {
                     attempt.error = Some(error.clone());
                 }
-                out.task(self, *addr, TaskPhase::Failed, 0);
+                out.attempt(self, *addr, TaskPhase::Failed, 0, *retry);
             }
             Change::Failed {
                 addr,

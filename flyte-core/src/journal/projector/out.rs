@@ -1,6 +1,6 @@
 use crate::contract::{Event, EventCursor, EventKind, JournalPosition};
 use crate::id::NodeAddr;
-use crate::journal::{CacheStatus, IndexRow, NodePhase, TaskPhase, WorkflowPhase};
+use crate::journal::{CacheStatus, IndexRow, NodePhase, Retrying, TaskPhase, WorkflowPhase};
 use crate::literal::Timestamp;
 
 use super::Projection;
@@ -106,6 +106,18 @@ impl Out<'_> {
         phase: TaskPhase,
         phase_version: u32,
     ) {
+        self.attempt(open, addr, phase, phase_version, None);
+    }
+
+    /// The same, with the attempt that comes next.
+    pub(super) fn attempt(
+        &mut self,
+        open: &mut Open,
+        addr: NodeAddr,
+        phase: TaskPhase,
+        phase_version: u32,
+        retry: Option<Retrying>,
+    ) {
         let Some(live) = open.nodes.get_mut(addr) else {
             return;
         };
@@ -124,6 +136,7 @@ impl Out<'_> {
             error: attempt.error.clone(),
             reason: attempt.reason.clone(),
             logs: attempt.logs.clone(),
+            retry,
         };
         if self.rows {
             let row = attempt.row(&open.row.id, addr);

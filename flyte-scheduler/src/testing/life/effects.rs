@@ -143,7 +143,7 @@ impl World<'_> {
         };
         let fails = (ex.path(at.addr), at.attempt);
         if let Some(message) = self.harness.failures.get(&fails) {
-            let error = TaskError::new(message.clone()).recoverable();
+            let error = TaskError::new(message.clone());
             return self.attempts.push(at, boxed(async { Err(error) }));
         }
         let name = ex.task_name(at.addr);
