@@ -77,6 +77,11 @@ impl Ran {
         Self(command.output().unwrap())
     }
 
+    /// Waits for one that was started with pipes.
+    pub(crate) fn finish(child: std::process::Child) -> Self {
+        Self(child.wait_with_output().unwrap())
+    }
+
     pub(crate) fn status(&self) -> Option<i32> {
         self.0.status.code()
     }

@@ -406,7 +406,7 @@ mod tests {
         fs::write(kept.join("file"), "").unwrap();
         symlink(&kept, tree.join("a/b/out")).unwrap();
         for inner in ["a/b", "a"] {
-            fs::set_permissions(tree.join(inner), fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(tree.join(inner), fs::Permissions::from_mode(0o000)).unwrap();
         }
         remove(&tree).unwrap();
         assert!(!tree.exists());

@@ -2,10 +2,10 @@ use std::fs::{self, File};
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::folder::Folder;
-use crate::leader::{boot_id, is_alive};
+use crate::leader::is_alive;
 
 impl Folder {
     /// Asks the group to end; once more, harder, after the grace or when it shall be `now`.
@@ -23,32 +23,22 @@ impl Folder {
         if since.is_none() {
             File::create(&asked)?;
         }
-        signal(pid, if over { Signal::KILL } else { Signal::TERM })
+        if !over {
+            return signal(pid, Signal::TERM);
+        }
+        if let Some(group) = self.cgroup()? {
+            group.kill()?;
+        }
+        signal(pid, Signal::KILL)
     }
 
-    /// Ends what is left of an aborted attempt whose outcome is durable.
+    /// Ends what is left of an attempt whose outcome is durable.
     pub(crate) fn finalize(&self) -> io::Result<()> {
-        if self.0.join("aborted").exists() && self.group_is_alive()? {
-            self.kill_rest()?;
+        if self.end_remains()? {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Whether a member of the group is left.
-    fn group_is_alive(&self) -> io::Result<bool> {
-        let Some((pid, _, boot)) = self.pid()? else {
-            return Ok(false);
-        };
-        Ok(boot == boot_id()
-            && Pid::from_raw(pid).is_some_and(|p| test_kill_process_group(p).is_ok()))
-    }
-
-    /// Ends what is left of a group whose leader is gone.
-    fn kill_rest(&self) -> io::Result<()> {
-        match self.pid()? {
-            Some((pid, _, boot)) if boot == boot_id() => signal(pid, Signal::KILL),
-            _ => Ok(()),
-        }
+        let text = "processes of the attempt were killed and have not ended yet";
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
     }
 }
 

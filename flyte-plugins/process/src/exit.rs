@@ -7,6 +7,8 @@ pub(crate) struct Exit {
     by: By,
     /// The signal that a shell's status above 128 stands for, without `SIG`.
     signal: Option<String>,
+    /// When it ended, in hundredths of a second since the machine's start.
+    centiseconds: Option<u64>,
 }
 
 /// A shell gives 128 + N for signal N, and a program can exit with the same number.
@@ -24,7 +26,8 @@ impl Exit {
     /// The first number of a shell's status that is no signal, where the wrapper did not say more.
     const SIGNALS_END: i32 = 128 + 65;
 
-    /// Reads the text of an exit file: the status, `status`, `signal` or `either`, the signal's name.
+    /// Reads the text of an exit file: the status, `status`, `signal` or `either`, the signal's name, and
+    /// the seconds since the machine's start; `-` stands for what is not known.
     pub(crate) fn parse(text: &str) -> Self {
         let mut words = text.split_whitespace();
         let code = words.next().and_then(|c| c.parse().ok()).unwrap_or(1);
@@ -34,8 +37,18 @@ impl Exit {
             Some("either") | None if (129..Self::SIGNALS_END).contains(&code) => By::Either,
             _ => By::Status,
         };
-        let signal = words.next().map(str::to_owned);
-        Self { code, by, signal }
+        let signal = words.next().filter(|s| *s != "-").map(str::to_owned);
+        let seconds = words.next().and_then(|s| s.parse::<f64>().ok());
+        Self {
+            code,
+            by,
+            signal,
+            centiseconds: seconds.map(|s| (s * 100.0) as u64),
+        }
+    }
+
+    pub(crate) fn centiseconds(&self) -> Option<u64> {
+        self.centiseconds
     }
 
     pub(crate) fn is_success(&self) -> bool {
@@ -50,7 +63,9 @@ impl Exit {
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, by, signal } = self;
+        let Self {
+            code, by, signal, ..
+        } = self;
         let name = signal.as_ref().map(|s| format!(" (SIG{s})"));
         let name = name.unwrap_or_default();
         match (by, signal) {
@@ -81,7 +96,7 @@ mod tests {
     fn a_number_that_is_no_signal_is_an_exit_status() {
         for (text, shown, killed) in [
             ("0", "exit status 0", false),
-            ("3 status", "exit status 3", false),
+            ("3 status - 12.34", "exit status 3", false),
             ("200 status", "exit status 200", false),
             ("200", "exit status 200", false),
             ("255", "exit status 255", false),

@@ -4,10 +4,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flyte_core::id::Digest;
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Cgroup;
 use crate::exit::Exit;
 use crate::leader::is_alive;
+use crate::options::ProcessOptions;
 use crate::private::Private;
 
 /// How a job was started; the environment's secrets are not in it.
@@ -21,6 +24,12 @@ pub(crate) struct Job {
     /// Whether the task declares outputs; an earlier version did not say.
     #[serde(default)]
     pub(crate) has_outputs: bool,
+    /// What processes of the attempt have in their environment.
+    #[serde(default)]
+    pub(crate) mark: String,
+    /// The control group that was made for it.
+    #[serde(default)]
+    pub(crate) cgroup: Option<PathBuf>,
 }
 
 /// How a job is, as its folder tells.
@@ -49,10 +58,10 @@ impl Folder {
     /// whether it was.
     pub(crate) fn start(
         &self,
-        job: &Job,
+        mut job: Job,
         private: &Private,
         env: &[(String, String)],
-        log_bytes_max: u64,
+        options: &ProcessOptions,
     ) -> io::Result<()> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -61,11 +70,19 @@ impl Folder {
         let lock = File::create(self.0.join("lock"))?;
         lock.lock()?;
         if !matches!(self.seen()?, Seen::Prepared | Seen::Missing) {
-            return self.belongs_to(job);
+            return self.belongs_to(&job);
         }
         self.make_private(private)?;
-        write_whole(&self.0.join("job.json"), &serde_json::to_vec(job)?)?;
-        let spawned = self.wrapper(job, env, log_bytes_max).spawn();
+        let mark = Digest::of(
+            "flyte attempt mark v1",
+            self.0.as_os_str().as_encoded_bytes(),
+        );
+        job.mark = mark.to_hex().chars().take(32).collect();
+        if options.cgroups {
+            job.cgroup = Cgroup::make(&format!("flyte-{}", job.mark)).map(|g| g.0);
+        }
+        write_whole(&self.0.join("job.json"), &serde_json::to_vec(&job)?)?;
+        let spawned = self.wrapper(&job, env, options.log_bytes_max).spawn();
         let mut child = match spawned {
             Ok(child) => child,
             // Nothing uses it.

@@ -12,13 +12,17 @@
 //! an input; above it the originals, read-only as far as possible, and a changed one fails the attempt.
 //! Tree and copies are deleted when the attempt's outcome is durable; logs and `exit` stay.
 //!
-//! The program runs under a small `sh` wrapper in a process group of its own, so that a signal to
-//! the scheduler's terminal does not reach it. Its output goes through `head`, a member of the
-//! same group: no pipe ends in the scheduler, whose death therefore does not disturb it.
+//! The program runs under a small `sh` wrapper (`wrapper.sh`) in a session of its own, so that a signal
+//! to the scheduler's terminal does not reach it. Readers in the same session copy its output to the
+//! logs: no pipe ends in the scheduler, whose death therefore does not disturb it.
+//!
+//! When the program is over, everything that it left running is ended before the outcome is told
+//! (`remains.rs`). An attempt has a control group of its own for that, where one can be made.
 //!
 //! Invariant: nothing about a job is kept in memory only.
 #![deny(missing_docs)]
 
+mod cgroup;
 mod copy;
 mod ending;
 mod environment;
@@ -33,6 +37,8 @@ mod options;
 mod originals;
 mod plugin;
 mod private;
+mod processes;
+mod remains;
 mod settle;
 mod status;
 mod template;

@@ -48,8 +48,12 @@ pub struct ProcessOptions {
     pub scratch: Option<PathBuf>,
     /// How long an aborted group has between SIGTERM and SIGKILL. Default 10 s.
     pub abort_grace: Duration,
-    /// Bytes of each of the two logs; what is printed beyond is dropped. Default 8 MiB.
+    /// Bytes of each of the two logs; beyond that the middle is cut. Default 8 MiB.
     pub log_bytes_max: u64,
+    /// Whether an attempt gets a control group (version 2) of its own where one can be made, so that all
+    /// that its program started ends with it. Without one, a process escapes that left the session of
+    /// the attempt and removed `FLYTE_ATTEMPT_MARK` from its environment. Default true.
+    pub cgroups: bool,
 }
 
 impl Default for ProcessOptions {
@@ -64,6 +68,7 @@ impl Default for ProcessOptions {
             scratch: None,
             abort_grace: Duration::from_secs(10),
             log_bytes_max: 8 * 1024 * 1024,
+            cgroups: true,
         }
     }
 }

@@ -91,6 +91,8 @@ impl ProcessPlugin {
             abort_grace_ms: self.options.abort_grace.as_millis() as u64,
             has_outputs: (request.template.interface.as_ref())
                 .is_some_and(|i| !i.outputs.is_empty()),
+            mark: String::new(),
+            cgroup: None,
         };
         let private = Private { tree, inputs };
         let has_code = private.tree.as_ref().is_some_and(|t| t.source.is_some());
@@ -110,7 +112,7 @@ impl ProcessPlugin {
         let mut folders = wanted.into_iter().filter(|f| !is_remote(f));
         folders
             .try_for_each(std::fs::create_dir_all)
-            .and_then(|()| folder.start(&job, &private, &env, self.options.log_bytes_max))
+            .and_then(|()| folder.start(job, &private, &env, &self.options))
             .map_err(|e| {
                 let foreign = e.kind() == std::io::ErrorKind::AlreadyExists;
                 let retry = if foreign {
@@ -201,13 +203,17 @@ impl Plugin for ProcessPlugin {
     }
 
     async fn observe(&self, handles: &[JobHandle]) -> Vec<Result<JobStatus>> {
-        let one = |h: &JobHandle| {
-            let folder = folder(h);
-            folder
-                .status()
-                .map_err(|e| io_error("observe", &folder.0, e))
+        let folders: Vec<Folder> = handles.iter().map(folder).collect();
+        let one = |folder: &Folder| {
+            let status = folder.status();
+            status.map_err(|e| io_error("observe", &folder.0, e))
         };
-        handles.iter().map(one).collect()
+        // Ending what a program left may take a while.
+        let all = off_thread("observe", move || Ok(folders.iter().map(one).collect()));
+        all.await.unwrap_or_else(|e| {
+            let same = |_| Err(Error::new(e.kind(), "observe", e.message().to_owned()));
+            handles.iter().map(same).collect()
+        })
     }
 
     async fn abort(&self, handle: &JobHandle, reason: &str) -> Result<()> {

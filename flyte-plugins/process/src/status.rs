@@ -4,6 +4,7 @@ use flyte_core::contract::{JobOutputs, JobPhase, JobStatus, TaskLog};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 
 use crate::folder::{Folder, Seen};
+use crate::logs::LOGS;
 
 impl Folder {
     /// How the attempt is, in the terms of the contract.
@@ -12,14 +13,25 @@ impl Folder {
             name: name.into(),
             uri: format!("file://{}", self.0.join(name).display()).into(),
         };
-        let logs = vec![log("stdout.log"), log("stderr.log")];
+        let logs = LOGS.map(log).to_vec();
         let prefix = self.job().map(|j| j.output_prefix).unwrap_or_default();
         let failed = |origin, code: &str, message: String| JobPhase::Failed {
             error: ExecutionError::new(origin, code, message),
             recoverable: true,
             outputs: Some(prefix.clone()),
         };
-        let (version, phase) = match self.seen()? {
+        let seen = self.seen()?;
+        if matches!(seen, Seen::Exited(_) | Seen::Lost) {
+            match self.end_remains() {
+                Ok(true) => {}
+                _ if self.has_waited()? => {}
+                Ok(false) => {
+                    return Ok(JobStatus::new(2, JobPhase::Running).with_logs(logs));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        let (version, phase) = match seen {
             Seen::Missing => (3, JobPhase::Missing),
             Seen::Prepared => (1, JobPhase::Initializing),
             Seen::Running => {

@@ -1,10 +1,16 @@
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::folder::{Folder, Job};
+use crate::logs::GOES_ON;
+use crate::processes::MARK;
 
 /// The script that runs the program of an attempt and records how it ended.
 const WRAPPER: &str = include_str!("wrapper.sh");
+
+/// The program that makes a session; where it is missing, the wrapper has a group of processes only.
+const SETSID: [&str; 2] = ["/usr/bin/setsid", "/bin/setsid"];
 
 impl Folder {
     /// The wrapper of this attempt, not started yet.
@@ -14,19 +20,38 @@ impl Folder {
         env: &[(String, String)],
         log_bytes_max: u64,
     ) -> Command {
-        let mut command = Command::new("/bin/sh");
+        // A session of its own: nothing but `setsid` leaves it. The program that makes one does not fork
+        // here, since it does not lead a group.
+        let setsid = SETSID.iter().find(|path| Path::new(path).exists());
+        let mut command = match setsid {
+            Some(setsid) => Command::new(setsid),
+            None => Command::new("/bin/sh"),
+        };
+        match setsid {
+            Some(_) => command.arg("/bin/sh"),
+            None => command.process_group(0),
+        };
+        let group = job.cgroup.as_deref().unwrap_or(Path::new(""));
+        let outer = std::env::var(MARK).ok().filter(|m| !m.is_empty());
+        let marks: Vec<&str> = outer
+            .iter()
+            .map(String::as_str)
+            .chain([&*job.mark])
+            .collect();
         command
             .args(["-c", WRAPPER, "flyte-task"])
             .arg(&self.0)
             .arg(log_bytes_max.to_string())
+            .arg(GOES_ON)
+            .arg(group)
             .args(&job.command)
             .env_clear()
             .envs(env.iter().map(|(k, v)| (k, v)))
+            .env(MARK, marks.join(","))
             .current_dir(&job.working_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0);
+            .stderr(Stdio::null());
         command
     }
 }
@@ -36,7 +61,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::exit::Exit;
     use crate::folder::Seen;
 
     /// An attempt of a shell's line.
@@ -49,6 +73,8 @@ mod tests {
             output_prefix: String::new(),
             abort_grace_ms: 100,
             has_outputs: false,
+            mark: String::new(),
+            cgroup: None,
         };
         (job, [("PATH".to_owned(), std::env::var("PATH").unwrap())])
     }
@@ -66,7 +92,8 @@ mod tests {
                 assert!(wrapper.wait().unwrap().success());
             }
             assert_eq!(fs::read_to_string(&ran).unwrap(), "once\n", "{round}");
-            assert_eq!(folder.seen().unwrap(), Seen::Exited(Exit::parse("0")));
+            let seen = folder.seen().unwrap();
+            assert!(matches!(seen, Seen::Exited(e) if e.is_success()));
         }
     }
 

@@ -6,6 +6,7 @@ use flyte_host::core::id::{ExecutionId, NodeAddr};
 use flyte_host::core::journal::{Change, Charge, ExecutionRow, IndexRow, JournalFrame};
 
 use super::host::lines;
+use super::left::left;
 use super::shapes::{ends, payments};
 use super::table::Table;
 use super::witness::{Name, Witness};
@@ -67,6 +68,9 @@ pub(super) async fn judge(
         recorded.succeeded.get(&(execution, addr)).copied()
     };
     table.again.extend(said.again(success));
+    if let Some(folder) = witness.parent() {
+        table.left.extend(left(folder)?);
+    }
     paid(witness, table)?;
     for (_, name, _) in said.attempts() {
         match name.rust {

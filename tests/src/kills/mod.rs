@@ -9,6 +9,7 @@ mod host;
 mod hosts;
 mod judge;
 mod lanes;
+mod left;
 mod member;
 mod options;
 mod shapes;

@@ -101,8 +101,10 @@ fn shell(name: &str, retries: u32, words: &str) -> Fallible<ForeignTask<Given, (
     };
     let id = Identifier::new(ResourceType::Task, name, "1");
     let mut template = TaskTemplate::new(id, "raw-container", interface);
+    // It leaves a program in a session of its own, which names the attempt, too.
     let script = format!(
-        "echo \"start $1\" >> \"$3\"\nsleep $(printf '%d.%03d' $(($2 / 1000)) $(($2 % 1000)))\n\
+        "setsid sh -c 'sleep 600; sleep 600' left \"$1\" > /dev/null 2>&1 &\n\
+         echo \"start $1\" >> \"$3\"\nsleep $(printf '%d.%03d' $(($2 / 1000)) $(($2 % 1000)))\n\
          {words}\necho \"end $1\" >> \"$3\""
     );
     let arguments = ["{{.outputPrefix}}", "{{.inputs.ms}}", "{{.inputs.witness}}"];

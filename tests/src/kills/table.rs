@@ -37,6 +37,8 @@ pub struct Table {
     pub wrong: Vec<String>,
     /// Nodes that paid under two keys, or under the key of another node.
     pub keys: Vec<String>,
+    /// Processes of attempts that were there after all executions had ended.
+    pub left: Vec<String>,
     /// Processes that did not do what the harness needs of them.
     pub trouble: Vec<String>,
     /// How long it took, in seconds.
@@ -61,12 +63,13 @@ impl Table {
         self.stuck.extend(other.stuck);
         self.wrong.extend(other.wrong);
         self.keys.extend(other.keys);
+        self.left.extend(other.left);
         self.trouble.extend(other.trouble);
     }
 
     /// Each promise with what broke it.
     #[must_use]
-    pub fn promises(&self) -> [(&'static str, &[String]); 7] {
+    pub fn promises(&self) -> [(&'static str, &[String]); 8] {
         [
             ("acknowledged submits lost", &self.lost),
             ("outcomes recorded twice", &self.twice),
@@ -77,6 +80,7 @@ impl Table {
             ("executions without progress or cause", &self.stuck),
             ("executions with a wrong end", &self.wrong),
             ("idempotency keys that changed or are shared", &self.keys),
+            ("processes of attempts left over", &self.left),
             ("processes that gave up", &self.trouble),
         ]
     }

@@ -1,7 +1,9 @@
-//! Attempts do not meet: each works in a private tree and on private copies of its inputs.
+//! Attempts do not meet, and nothing of one outlives it.
 
 mod inputs;
 mod job;
+mod left;
+mod logs;
 mod program;
 mod programs;
 mod trees;
