@@ -6,8 +6,10 @@
 //! ```text
 //! cargo run --profile dist -p flyte-benches --bin bench -- fanout --n 100000 --vs tokio
 //! cargo run --profile dist -p flyte-benches --bin bench -- open --records 1000000 --parked 100000
+//! cargo run --profile dist -p flyte-benches --bin bench -- attempt --files 10,1000,10000
 //! ```
 
+mod attempt;
 mod bare;
 mod open;
 mod ours;
@@ -38,6 +40,9 @@ enum What {
     Workload(Workload),
     /// Opening a store with a past: RECORDS of executions that are over, PARKED open ones.
     Open(open::Options),
+    /// Starting an attempt of a local process with a code tree of FILES: in a folder that attempts share, as
+    /// before they were isolated, and in a private copy.
+    Attempt(attempt::Options),
 }
 
 /// What is run.
@@ -112,6 +117,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.what {
         What::Open(options) => open::run(options),
+        What::Attempt(options) => attempt::run(options),
         What::Workload(workload) => match workload.parts().1.child.clone() {
             Some(system) => child(workload, &system),
             None => parent(workload),
