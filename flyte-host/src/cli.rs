@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flyte_core::id::Tenant;
 
 use crate::attempts::AttemptArguments;
+use crate::source::Copy;
 use crate::uploads::InputOptions;
 
 /// Runs flytekit workflows on this machine, durably.
@@ -172,9 +173,19 @@ pub(crate) struct RunArguments {
     pub(crate) slots: Option<u32>,
     #[command(flatten)]
     pub(crate) attempts: AttemptArguments,
-    /// A variable for every task.
+    /// Which files tasks find around the loaded modules; else those beside the file and in its
+    /// packages, up to a bound.
+    #[arg(long, value_enum)]
+    pub(crate) copy: Option<Copy>,
+    /// A variable for every task; it wins over what tasks get from this environment.
     #[arg(long = "env", value_name = "K=V")]
     pub(crate) envs: Vec<String>,
+    /// A variable of this environment that tasks get, also where they get no others.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env_from: Vec<String>,
+    /// Tasks get no variables of this environment, and the file is read without them.
+    #[arg(long)]
+    pub(crate) clean_env: bool,
     /// Compute everything anew and replace what the cache has.
     #[arg(long)]
     pub(crate) overwrite_cache: bool,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::attempts::AttemptArguments;
 use crate::cli::{Arguments, Command, Common, What};
 use crate::doctor::doctor;
+use crate::environments::Environments;
 use crate::fail::{Refusal, Result};
 use crate::follow::{Follow, follow};
 use crate::machine::{Machine, shown};
@@ -128,6 +129,7 @@ async fn resume(
             Err(e) => return Err(e.into()),
         };
         Python::compare(&row.options);
+        let held = Environments::of(&machine.state).again(&row.id.name, &row.options)?;
         let how = Follow {
             json,
             ..Follow::default()
@@ -141,6 +143,8 @@ async fn resume(
         };
         let handle = running.scheduler.attach(&row.id).await?;
         let followed = follow(&running, handle, &how).await?;
+        drop(held);
+        Environments::sweep(&machine).await;
         worst = worst.max(followed.status);
         all.push(followed.json);
         // Whoever was told to stop does not begin the next.
@@ -196,15 +200,20 @@ async fn tell(
                 json,
                 ..Follow::default()
             };
-            follow(&running, handle, &how).await?.json
+            let followed = follow(&running, handle, &how).await?;
+            Environments::sweep(&machine).await;
+            followed.json
         }
         Ok(running) => {
+            let held = Environments::of(&machine.state).again(name, &report.execution.options)?;
             let handle = running.scheduler.attach(&id).await?;
             let how = Follow {
                 json,
                 ..Follow::default()
             };
             let followed = follow(&running, handle, &how).await?;
+            drop(held);
+            Environments::sweep(&machine).await;
             if json {
                 out!("{}", followed.json)?;
             }

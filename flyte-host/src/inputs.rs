@@ -8,6 +8,8 @@ use flyte_core::literal::{
     from_text,
 };
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::fail::{Refusal, Result, nearest};
 use crate::package::Chosen;
 
@@ -68,15 +70,16 @@ pub(crate) fn collect(
         from_file(path, &types, &mut given)?;
     }
     from_words(words, &types, &mut given)?;
-    let given: BTreeMap<Str, Literal> = given
-        .into_iter()
-        .map(|(k, v)| (k.into(), absolute(v)))
-        .collect();
+    let given: BTreeMap<Str, Literal> = given.into_iter().map(|(k, v)| (k.into(), v)).collect();
     let all = match &chosen.launch_plan {
         Some(lp) => launch_plan_inputs(lp, given)
             .map_err(|e| Refusal::new("Inputs", e.to_string()).at(&chosen.entity.name))?,
-        None => given,
+        None => chosen.defaults.clone().into_iter().chain(given).collect(),
     };
+    let all = all
+        .into_iter()
+        .map(|(k, v)| (k, absolute(v)))
+        .collect::<BTreeMap<_, _>>();
     let missing: Vec<String> = types
         .iter()
         .filter(|(n, _)| !all.contains_key(**n))
@@ -124,7 +127,7 @@ fn from_words(
             Some((n, v)) => (n, Some(v.to_owned())),
             None => (option, None),
         };
-        let name = name.replace('-', "_");
+        let name = identifier(&name.replace('-', "_"));
         let boolean = |n: &str| {
             types
                 .get(n)
@@ -191,15 +194,23 @@ fn from_file(path: &Path, types: &Types<'_>, out: &mut BTreeMap<String, Literal>
         .as_object()
         .ok_or_else(|| bad("not an object of inputs".into()))?;
     for (name, value) in entries {
-        let Some(t) = types.get(&**name) else {
-            return Err(unknown(name, types));
+        let name = identifier(name);
+        let Some(t) = types.get(&*name) else {
+            return Err(unknown(&name, types));
         };
         let literal = t.read(|t| from_json(value, t)).map_err(|e| {
             Refusal::new("BadInput", e.to_string()).at(format!("{}: {name}", path.display()))
         })?;
-        out.insert(name.clone(), literal);
+        if out.insert(name.clone(), literal).is_some() {
+            return Err(bad(format!("`{name}` is there twice")));
+        }
     }
     Ok(())
+}
+
+/// A name as Python reads it: different code points may spell one identifier.
+fn identifier(name: &str) -> String {
+    name.nfkc().collect()
 }
 
 /// Paths that people type are relative to where they type them.

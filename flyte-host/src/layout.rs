@@ -2,8 +2,8 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::code::files_under;
 use crate::fail::{Refusal, Result};
+use crate::scope::{Scope, Wish};
 
 /// How Python finds the code of FILE.
 #[derive(Debug)]
@@ -14,6 +14,13 @@ pub(crate) struct Layout {
     pub(crate) modules: Vec<String>,
     /// The file or folder that was given.
     given: PathBuf,
+}
+
+impl Layout {
+    /// Whether the code lies directly in the root, and not in packages of it.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.given == self.root || self.given.parent() == Some(&self.root) && !self.given.is_dir()
+    }
 }
 
 impl fmt::Display for Layout {
@@ -51,8 +58,9 @@ impl Layout {
             false => folder.clone(),
         };
         let mut modules = Vec::new();
-        for name in files_under(&folder)? {
-            let Some(module) = name.strip_suffix(".py") else {
+        let found = Scope::around(&folder, true, Vec::new(), &[], Wish::Usual)?;
+        for member in found.files {
+            let Some(module) = member.name.strip_suffix(".py") else {
                 continue;
             };
             let path = folder.join(module);

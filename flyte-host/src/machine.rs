@@ -95,7 +95,10 @@ impl Machine {
     /// A scheduler that owns `shard`.
     pub(crate) async fn scheduler(&self, shard: ShardId) -> flyte_core::Result<Running> {
         let Blobs { store, root, .. } = self.blobs.clone();
-        let mut options = self.process.clone();
+        let mut options = ProcessOptions {
+            environments: Some(self.state.path("env")),
+            ..self.process.clone()
+        };
         options.file_roots.push(self.state.root().to_path_buf());
         if !root.contains("://") {
             options.file_roots.push(root.clone().into());
@@ -212,7 +215,7 @@ pub(crate) fn shown(tenant: &Tenant) -> String {
 }
 
 /// The variables by which a task gets at a cloud.
-fn credentials() -> Vec<String> {
+pub(crate) fn credentials() -> Vec<String> {
     const PREFIXES: [&str; 4] = ["AWS_", "FLYTE_AWS_", "GOOGLE_", "AZURE_"];
     std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())

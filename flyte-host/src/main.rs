@@ -5,14 +5,18 @@
 mod write;
 
 mod attempts;
+mod choose;
 mod cli;
 mod code;
 mod commands;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod environment;
+mod environments;
 mod fail;
 mod follow;
+mod ignored;
 mod inputs;
 mod layout;
 mod machine;
@@ -23,6 +27,7 @@ mod prune;
 mod python;
 mod report;
 mod run;
+mod scope;
 mod signal;
 mod source;
 #[cfg(feature = "otel")]

@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use flyte_core::compile::{Sources, compile, launch_plan_closure, single_task_workflow};
+use flyte_core::compile::{Sources, compile, launch_plan_closure};
 use flyte_core::id::{Identifier, Str, Tenant};
+use flyte_core::literal::Literal;
 use flyte_core::plan::Plan;
 use flyte_core::template::{
     LaunchPlanTemplate, Node, NodeTarget, Otherwise, TaskTarget, TaskTemplate, VariableMap,
@@ -11,7 +13,8 @@ use flyte_idl::admin;
 use flyte_idl::convert::{decode, launch_plan_from_pb, task_from_pb, workflow_from_pb};
 use std::sync::Arc;
 
-use crate::fail::{Refusal, Result, nearest};
+use crate::choose::{Defaults, Variable};
+use crate::fail::{Refusal, Result};
 
 /// Bytes of one `.pb` file.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -22,6 +25,10 @@ pub(crate) struct Package {
     pub(crate) tasks: Vec<TaskTemplate>,
     pub(crate) workflows: Vec<WorkflowTemplate>,
     pub(crate) launch_plans: Vec<LaunchPlanTemplate>,
+    /// The Python variables of the file that hold entities.
+    pub(crate) variables: Vec<Variable>,
+    /// The defaults of the Python functions of tasks.
+    pub(crate) defaults: Defaults,
 }
 
 /// What ENTITY names: a plan, and the launch plan whose inputs count.
@@ -34,6 +41,8 @@ pub(crate) struct Chosen {
     /// Plans of the executions that it starts, those that they start first.
     pub(crate) children: Vec<Arc<Plan>>,
     pub(crate) launch_plan: Option<LaunchPlanTemplate>,
+    /// Of a task that is run directly.
+    pub(crate) defaults: BTreeMap<Str, Literal>,
 }
 
 impl Package {
@@ -151,91 +160,8 @@ impl Package {
         Ok(())
     }
 
-    /// Finds what ENTITY names and compiles it.
-    pub(crate) fn choose(&self, name: &str) -> Result<Chosen> {
-        let is = |id: &Identifier| {
-            *id.name == *name || id.name.strip_suffix(name).is_some_and(|r| r.ends_with('.'))
-        };
-        let mut ids: Vec<&Identifier> = self.workflows.iter().map(|w| &w.id).collect();
-        ids.extend(self.launch_plans.iter().map(|l| &l.id));
-        ids.extend(self.tasks.iter().filter_map(|t| t.id.as_ref()));
-        let found: std::collections::BTreeSet<&str> =
-            ids.iter().filter(|id| is(id)).map(|id| &*id.name).collect();
-        let full = match found.iter().copied().collect::<Vec<_>>()[..] {
-            [one] => one,
-            [] => {
-                let short = ids
-                    .iter()
-                    .map(|id| id.name.rsplit('.').next().unwrap_or(&id.name));
-                let known: std::collections::BTreeSet<&str> = short.collect();
-                let near = nearest(name, known.iter().copied());
-                let all = known.iter().copied().collect::<Vec<_>>().join(", ");
-                let text = format!("there is no workflow, launch plan or task `{name}`");
-                let remedy = match near {
-                    Some(n) => format!("did you mean `{n}`? there are: {all}"),
-                    None => format!("there are: {all}"),
-                };
-                return Err(Refusal::new("UnknownEntity", text)
-                    .at("ENTITY")
-                    .remedy(remedy));
-            }
-            _ if found.contains(name) => name,
-            _ => {
-                let all = found.into_iter().collect::<Vec<_>>().join(", ");
-                return Err(Refusal::new(
-                    "AmbiguousEntity",
-                    format!("`{name}` fits several: {all}"),
-                )
-                .at("ENTITY")
-                .remedy("give the whole name"));
-            }
-        };
-        let lp = self
-            .launch_plans
-            .iter()
-            .find(|l| *l.id.name == *full)
-            .cloned();
-        let workflow_id = match &lp {
-            Some(l) => l.spec.workflow_id.clone(),
-            None => self
-                .workflows
-                .iter()
-                .find(|w| *w.id.name == *full)
-                .map(|w| w.id.clone()),
-        };
-        let single;
-        let workflow = match workflow_id {
-            Some(id) => self.workflows.iter().find(|w| w.id == id),
-            None => {
-                let named = |t: &&TaskTemplate| t.id.as_ref().is_some_and(|id| *id.name == *full);
-                single = self.tasks.iter().find(named).and_then(single_task_workflow);
-                single.as_ref()
-            }
-        };
-        let Some(workflow) = workflow else {
-            let text = format!("the workflow of `{full}` is not in the package");
-            return Err(Refusal::new("BadPackage", text).at(full));
-        };
-        let mut children = Vec::new();
-        let plan = self.compile(workflow, full, &mut Vec::new(), &mut children)?;
-        let entity = lp
-            .as_ref()
-            .map_or_else(|| workflow.id.clone(), |l| l.id.clone());
-        Ok(Chosen {
-            entity,
-            plan,
-            inputs: workflow
-                .interface
-                .as_ref()
-                .map(|i| i.inputs.clone())
-                .unwrap_or_default(),
-            children,
-            launch_plan: lp,
-        })
-    }
-
     /// Compiles a workflow, and first those that its launch plans start.
-    fn compile(
+    pub(crate) fn compile(
         &self,
         workflow: &WorkflowTemplate,
         place: &str,

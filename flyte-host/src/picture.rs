@@ -9,7 +9,7 @@ use crate::cli::{Common, Format, GraphArguments};
 use crate::fail::{Refusal, Result};
 use crate::machines::Machines;
 use crate::report::Report;
-use crate::source::open;
+use crate::source::{Reading, open};
 use crate::state::State;
 use crate::write::all;
 
@@ -17,7 +17,12 @@ use crate::write::all;
 pub(crate) fn graph(a: &GraphArguments, common: &Common) -> Result<u8> {
     let state = State::open()?;
     let python = common.python.as_deref();
-    let (_, source) = open(&state, &a.file, a.install, python, None, &common.tenant())?;
+    let reading = Reading {
+        install: a.install,
+        python,
+        ..Reading::default()
+    };
+    let (_, source) = open(&state, &a.file, &reading, &common.tenant())?;
     let plan = source.package.choose(&a.entity)?.plan;
     let (format, text) = match a.format {
         Format::Svg => ("svg", plan.to_svg()),

@@ -6,6 +6,7 @@ use flyte_scheduler::{PruneBounds, PruneReport, Pruner};
 use serde_json::json;
 
 use crate::cli::Common;
+use crate::environments::Environments;
 use crate::fail::{Refusal, Result};
 use crate::machine::{Machine, shown};
 use crate::stored::Stored;
@@ -100,6 +101,7 @@ pub(crate) async fn prune(a: PruneArguments, common: &Common) -> Result<u8> {
     if !a.dry_run {
         let owner = format!("flyte-rs prune, process {}", std::process::id());
         pruner.compact(&owner).await?;
+        Environments::sweep(&machine).await;
     }
     let unused = a.stored_unused;
     let stored = Stored::sweep(&machine, &pruner, &all.executions, unused, a.dry_run).await;

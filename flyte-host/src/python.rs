@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -6,8 +7,10 @@ use flyte_core::id::Digest;
 use flyte_core::journal::ExecutionRow;
 use serde::Deserialize;
 
+use crate::choose::Variable;
 use crate::fail::{Refusal, Result};
 use crate::layout::Layout;
+use crate::source::{Copy, Reading};
 use crate::state::State;
 
 /// What `--install` puts beside the file's own requirements.
@@ -30,6 +33,12 @@ fn searched(name: &str) -> Option<PathBuf> {
 pub(crate) struct Serialised {
     /// The files of the loaded modules, below the root.
     pub(crate) files: Vec<String>,
+    /// What in the root would hide modules that were imported from elsewhere.
+    pub(crate) hidden: Vec<String>,
+    /// The entities of the modules, by their variables.
+    pub(crate) entities: Vec<Variable>,
+    /// Files with the defaults of tasks.
+    pub(crate) defaults: BTreeMap<String, String>,
     pub(crate) flytekit: String,
     /// The digest of the interpreter and its packages.
     pub(crate) environment: String,
@@ -211,11 +220,24 @@ impl Python {
     }
 
     /// Writes the entities of modules into `out`.
-    pub(crate) fn serialise(&self, layout: &Layout, out: &Path) -> Result<Serialised> {
-        let run = Command::new(&self.0)
+    pub(crate) fn serialise(
+        &self,
+        layout: &Layout,
+        reading: &Reading<'_>,
+        out: &Path,
+    ) -> Result<Serialised> {
+        let mut command = Command::new(&self.0);
+        if let Some((environment, names)) = &reading.alone {
+            let all = environment.alone(&self.bin(), names);
+            command.env_clear().envs(all);
+        }
+        let installed = (reading.copy == Some(Copy::None)).then_some("--installed");
+        let run = command
             .args(["-c", SERIALISE])
+            .args(installed)
             .args([layout.root.as_path(), out])
             .args(&layout.modules)
+            .envs(reading.envs.iter().map(|(k, v)| (k, v)))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("FLYTE_SDK_LOGGING_LEVEL", "40")
             .output()

@@ -4,12 +4,14 @@ use flyte_core::id::{Digest, ExecutionId, Tenant};
 use flyte_scheduler::{Handle, StoredFiles, Submit, SubmitError};
 
 use crate::cli::{Common, RunArguments};
+use crate::environment::Environment;
+use crate::environments::Environments;
 use crate::fail::{Refusal, Result};
 use crate::follow::{Follow, SHUTDOWN, follow};
 use crate::inputs::collect;
-use crate::machine::{Machine, Running};
+use crate::machine::{Machine, Running, credentials};
 use crate::python::Python;
-use crate::source::{Source, open};
+use crate::source::{Reading, Source, open};
 use crate::state::State;
 use crate::store_address::StoreAddress;
 use crate::uploads::Uploads;
@@ -25,14 +27,19 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     let state = State::open()?;
     // Until the execution is known, nothing names what is stored for it.
     let storing = StoredFiles::on_disk(state.path("code")).storing()?;
-    let (python, mut source) = open(
-        &state,
-        &a.file,
-        a.install,
-        common.python.as_deref(),
-        a.source.as_deref(),
-        &tenant,
-    )?;
+    let envs = envs(&a)?;
+    let (is_shared, names) = shared(&state, common)?;
+    let only_named = a.clean_env || is_shared;
+    let environment = Environment::taken(only_named, &a.env_from)?;
+    let reading = Reading {
+        install: a.install,
+        python: common.python.as_deref(),
+        code: a.source.as_deref(),
+        copy: a.copy,
+        alone: only_named.then_some((&environment, names)),
+        envs: &envs,
+    };
+    let (python, mut source) = open(&state, &a.file, &reading, &tenant)?;
     let chosen = source.package.choose(entity)?;
     let inputs = collect(&chosen, words, a.inputs_file.as_deref())?;
     let mut machine = Machine::of_run(state, common).await?;
@@ -51,7 +58,8 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
         false => (chosen, inputs),
     };
     let inputs = uploads.inputs(&chosen, inputs).await?;
-    let mut options = options(&a, &python, &source)?;
+    let mut options = options(&a, &python, &source);
+    options.envs = envs.iter().cloned().collect();
     if let Some(lp) = &chosen.launch_plan {
         let own = lp.spec.envs.clone();
         options.envs = own.into_iter().chain(options.envs).collect();
@@ -63,6 +71,12 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     options.parameters.insert(Machine::BLOBS.into(), root);
     machine.process = a.attempts.options();
     machine.system_retries = a.attempts.system_retries;
+    Environments::sweep(&machine).await;
+    let held = Environments::of(&machine.state).keep(&environment, &machine.address)?;
+    if let Some(held) = &held {
+        let parameter = Environments::PARAMETER.to_owned();
+        options.parameters.insert(parameter, held.digest.clone());
+    }
     let running = own_shard(&machine).await?;
     let submit = Submit::new(id)
         .with_inputs(inputs)
@@ -84,6 +98,8 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
         ..Follow::default()
     };
     let followed = follow(&running, handle, &how.with_plan(&chosen.plan)).await?;
+    drop(held);
+    Environments::sweep(&machine).await;
     if common.json {
         out!("{}", followed.json)?;
     }
@@ -132,20 +148,12 @@ fn named(a: &RunArguments, common: &Common) -> Result<ExecutionId> {
 }
 
 /// What is durable beside the plan: all that another process needs to go on.
-fn options(a: &RunArguments, python: &Python, source: &Source) -> Result<ExecutionOptions> {
+fn options(a: &RunArguments, python: &Python, source: &Source) -> ExecutionOptions {
     let mut options = ExecutionOptions {
         max_parallelism: a.max_parallelism,
         overwrite_cache: a.overwrite_cache,
         ..ExecutionOptions::default()
     };
-    for env in &a.envs {
-        let Some((k, v)) = env.split_once('=') else {
-            return Err(Refusal::new("Usage", format!("`{env}` is not K=V"))
-                .at("--env")
-                .remedy("write it as NAME=VALUE"));
-        };
-        options.envs.insert(k.into(), v.into());
-    }
     let mut put = |name: &str, value: String| options.parameters.insert(name.into(), value);
     put("source_dir", source.code.to_string_lossy().into_owned());
     put("path_prepend", python.bin().to_string_lossy().into_owned());
@@ -153,7 +161,34 @@ fn options(a: &RunArguments, python: &Python, source: &Source) -> Result<Executi
     if let Some(digest) = &source.environment {
         put(Python::DIGEST, digest.clone());
     }
-    Ok(options)
+    options
+}
+
+/// What `--env` says.
+fn envs(a: &RunArguments) -> Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    for env in &a.envs {
+        let Some((k, v)) = env.split_once('=') else {
+            return Err(Refusal::new("Usage", format!("`{env}` is not K=V"))
+                .at("--env")
+                .remedy("write it as NAME=VALUE"));
+        };
+        all.push((k.into(), v.into()));
+    }
+    Ok(all)
+}
+
+/// Whether other machines may run the tasks: then they get nothing of this environment. And the
+/// variables that tasks get in any case.
+fn shared(state: &State, common: &Common) -> Result<(bool, Vec<String>)> {
+    let store = State::named_store(common.store.as_deref())?;
+    let in_a_cloud = state.blobs(common.blobs.as_deref())?.root.contains("://");
+    let names = match in_a_cloud {
+        true => credentials(),
+        false => Vec::new(),
+    };
+    let of_many = matches!(store, Some((_, StoreAddress::Postgres(_))));
+    Ok((of_many || in_a_cloud, names))
 }
 
 fn refused(e: SubmitError) -> Refusal {

@@ -1,13 +1,17 @@
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use flyte_core::id::{Digest, Tenant};
 use flyte_host::archive::{self, UnpackError};
 
-use crate::code::{files_under, snapshot};
+use crate::choose::read_defaults;
+use crate::code::snapshot;
+use crate::environment::Environment;
 use crate::fail::{Refusal, Result};
 use crate::layout::{Layout, project_root};
 use crate::package::Package;
 use crate::python::Python;
+use crate::scope::{Scope, Wish};
 use crate::state::State;
 
 /// Entities, and the code that their tasks run from.
@@ -28,13 +32,36 @@ enum Kind {
     Folder,
 }
 
-/// Finds an interpreter, and reads FILE with it; `code` is what `--source` says.
+/// How FILE is read.
+#[derive(Debug, Default)]
+pub(crate) struct Reading<'a> {
+    pub(crate) install: bool,
+    pub(crate) python: Option<&'a Path>,
+    /// What `--source` says.
+    pub(crate) code: Option<&'a Path>,
+    pub(crate) copy: Option<Copy>,
+    /// Whether nothing but what is named comes from this process.
+    pub(crate) alone: Option<(&'a Environment, Vec<String>)>,
+    /// What `--env` says.
+    pub(crate) envs: &'a [(String, String)],
+}
+
+/// Which files tasks find around the modules that were loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Copy {
+    /// All files below the root that are not ignored, also hidden ones.
+    All,
+    /// The loaded modules only.
+    Auto,
+    /// None: modules are imported from what is installed.
+    None,
+}
+
+/// Finds an interpreter, and reads FILE with it.
 pub(crate) fn open(
     state: &State,
     file: &Path,
-    install: bool,
-    python: Option<&Path>,
-    code: Option<&Path>,
+    reading: &Reading<'_>,
     tenant: &Tenant,
 ) -> Result<(Python, Source)> {
     if !file.exists() {
@@ -42,11 +69,11 @@ pub(crate) fn open(
         return Err(Refusal::new("FileNotFound", text).at(file.display()));
     }
     let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
-    let python = match install {
-        true => Python::install(state, &file, python)?,
-        false => Python::find(state, python)?,
+    let python = match reading.install {
+        true => Python::install(state, &file, reading.python)?,
+        false => Python::find(state, reading.python)?,
     };
-    let source = load(state, &python, &file, code, tenant)?;
+    let source = load(state, &python, &file, reading, tenant)?;
     Ok((python, source))
 }
 
@@ -54,28 +81,28 @@ fn load(
     state: &State,
     python: &Python,
     file: &Path,
-    code: Option<&Path>,
+    reading: &Reading<'_>,
     tenant: &Tenant,
 ) -> Result<Source> {
     let kind = kind(file)?;
-    if let (Some(code), Kind::Module | Kind::Folder) = (code, &kind) {
+    if let (Some(code), Kind::Module | Kind::Folder) = (reading.code, &kind) {
         let text = "a Python file brings its own code";
         return Err(Refusal::new("Usage", text)
             .at(code.display())
             .remedy("leave --source out"));
     }
     match kind {
-        Kind::Module => written(state, python, &Layout::of_file(file)?, tenant),
-        Kind::Folder => written(state, python, &Layout::of_folder(file)?, tenant),
+        Kind::Module => written(state, python, &Layout::of_file(file)?, reading, tenant),
+        Kind::Folder => written(state, python, &Layout::of_folder(file)?, reading, tenant),
         Kind::Entities => {
-            let (code, version) = own_code(state, code)?;
+            let (code, version) = own_code(state, reading)?;
             Ok(Source {
                 package: Package::read(file, tenant, &version)?,
                 code,
                 environment: None,
             })
         }
-        Kind::Archive => packaged(state, file, code, tenant),
+        Kind::Archive => packaged(state, file, reading, tenant),
     }
 }
 
@@ -121,41 +148,61 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// Asks flytekit to write the entities of modules.
-fn written(state: &State, python: &Python, layout: &Layout, tenant: &Tenant) -> Result<Source> {
+fn written(
+    state: &State,
+    python: &Python,
+    layout: &Layout,
+    reading: &Reading<'_>,
+    tenant: &Tenant,
+) -> Result<Source> {
     let out = state.temporary()?;
-    let made = python.serialise(layout, out.path())?;
-    let (code, version) = snapshot(state, &layout.root, &made.files)?;
+    let made = python.serialise(layout, reading, out.path())?;
+    let root = &layout.root;
+    let around = |wish| {
+        let flat = layout.is_flat() || wish == Wish::All;
+        Scope::around(root, flat, made.files.clone(), &made.hidden, wish)
+    };
+    let scope = match reading.copy {
+        None => around(Wish::Usual)?,
+        Some(Copy::All) => around(Wish::All)?,
+        Some(Copy::Auto) => Scope::loaded(made.files.clone()),
+        Some(Copy::None) => Scope::default(),
+    };
+    let (code, version) = snapshot(state, root, &scope)?;
     let version = format!("{version}-{}", made.flytekit);
+    let mut package = Package::read(out.path(), tenant, &version)?;
+    package.defaults = read_defaults(out.path(), &made.defaults)?;
+    package.variables = made.entities;
     Ok(Source {
-        package: Package::read(out.path(), tenant, &version)?,
+        package,
         code,
         environment: Some(made.environment),
     })
 }
 
 /// A package that `pyflyte package` made; with `--copy` it holds its code as `fast….tar.gz`.
-fn packaged(state: &State, file: &Path, code: Option<&Path>, tenant: &Tenant) -> Result<Source> {
+fn packaged(state: &State, file: &Path, reading: &Reading<'_>, tenant: &Tenant) -> Result<Source> {
     let out = state.temporary()?;
     let files = unpack(file, out.path())?;
     let fast = files.iter().find(|f| {
         let name = f.to_string_lossy();
         name.starts_with("fast") && name.ends_with(".tar.gz")
     });
-    let (code, version) = match (fast, code) {
-        (Some(_), Some(code)) => {
+    let (code, version) = match fast {
+        Some(_) if reading.code.is_some() || reading.copy.is_some() => {
             return Err(Refusal::new("Usage", "the package brings its own code")
-                .at(code.display())
-                .remedy("leave --source out"));
+                .at(file.display())
+                .remedy("leave --source and --copy out"));
         }
-        (Some(fast), None) => {
+        Some(fast) => {
             let inner = state.temporary()?;
             let names: Vec<String> = unpack(&out.path().join(fast), inner.path())?
                 .iter()
                 .map(|f| f.to_string_lossy().into_owned())
                 .collect();
-            snapshot(state, inner.path(), &names)?
+            snapshot(state, inner.path(), &Scope::loaded(names))?
         }
-        (None, code) => own_code(state, code)?,
+        None => own_code(state, reading)?,
     };
     let bytes =
         std::fs::read(file).map_err(|e| Refusal::new("Io", e.to_string()).at(file.display()))?;
@@ -179,19 +226,31 @@ fn unpack(file: &Path, out: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The code of a package that brings none: `--source`, or the working directory.
-fn own_code(state: &State, code: Option<&Path>) -> Result<(PathBuf, String)> {
+fn own_code(state: &State, reading: &Reading<'_>) -> Result<(PathBuf, String)> {
     let here = std::env::current_dir().unwrap_or_default();
-    let root = code.map_or(here, |c| {
+    let given = reading.code.map_or(here, |c| {
         std::path::absolute(c).unwrap_or_else(|_| c.into())
     });
-    if !root.is_dir() {
+    if !given.is_dir() {
         let text = "there is no such folder";
-        return Err(Refusal::new("FileNotFound", text).at(root.display()));
+        return Err(Refusal::new("FileNotFound", text).at(given.display()));
     }
     // Inside a package, modules are named from its root.
-    let root = match root.join("__init__.py").exists() {
-        true => project_root(&root),
-        false => root,
+    let root = match given.join("__init__.py").exists() {
+        true => project_root(&given),
+        false => given.clone(),
     };
-    snapshot(state, &root, &files_under(&root)?)
+    let around = |wish| Scope::around(&root, root == given, Vec::new(), &[], wish);
+    let scope = match reading.copy {
+        None => around(Wish::Usual)?,
+        Some(Copy::All) => around(Wish::All)?,
+        Some(Copy::None) => Scope::default(),
+        Some(Copy::Auto) => {
+            let text = "of a package it is not known which modules it loads";
+            return Err(Refusal::new("Usage", text)
+                .at("--copy")
+                .remedy("give `all` or `none`, or leave it out"));
+        }
+    };
+    snapshot(state, &root, &scope)
 }

@@ -75,8 +75,8 @@ pub fn parse_var(var: &str) -> Result<(Option<u32>, &str), AttrError> {
             (Some(index.parse().map_err(|_| wrong())?), name)
         }
     };
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    match !name.is_empty() && name.chars().all(word) {
+    // Python's identifiers are those of Unicode.
+    match !name.is_empty() && name.chars().all(unicode_ident::is_xid_continue) {
         true => Ok((index, name)),
         false => Err(wrong()),
     }

@@ -88,3 +88,86 @@ fn a_file_that_cannot_be_imported_by_its_name_is_refused_with_a_remedy() {
         assert_eq!(shown["error"]["code"], "HiddenModule", "{shown}");
     });
 }
+
+/// What lies beside the module, of which some is no code.
+fn fill(input: &Input) {
+    for (name, text) in [
+        (".flyteignore", "draft.csv\n"),
+        ("draft.csv", "x"),
+        (".hidden", "x"),
+        ("env/pyvenv.cfg", "x"),
+        ("env/lib.txt", "x"),
+        // It would hide Python's own module from the tasks.
+        ("json.py", "raise SystemExit"),
+    ] {
+        let path = input.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let big = std::fs::File::create(input.path("big.bin")).unwrap();
+    big.set_len(65 * 1024 * 1024).unwrap();
+}
+
+#[test]
+fn a_task_finds_the_files_beside_its_module() {
+    Input::each("code_copy", |input| {
+        fill(input);
+        let ran = input.run(&["beside.py", "beside"]);
+        let whole = json!({ "o0": ["good morning", "1,2", "tool"] });
+        assert_eq!(ran.outputs(), whole);
+        let told = ran.stderr();
+        for left in [
+            "big.bin (beyond the bounds, 68157440 bytes)",
+            "json.py (it would hide",
+        ] {
+            assert!(told.contains(left), "{left}: {told}");
+        }
+        if is_long() {
+            assert_eq!(input.run(&[".", "beside"]).outputs(), whole);
+        }
+    });
+}
+
+#[test]
+fn copy_says_which_files_tasks_find() {
+    Input::each("code_copy", |input| {
+        fill(input);
+        // All that is not ignored does not fit.
+        let shown = input.run(&["--copy", "all", "beside.py", "beside"]).json();
+        assert_eq!(shown["error"]["code"], "Limit", "{shown}");
+        // Modules are to be imported from what is installed, and this one is not.
+        let shown = input.run(&["--copy", "none", "beside.py", "beside"]).json();
+        assert_eq!(shown["error"]["code"], "PythonError", "{shown}");
+        std::fs::remove_file(input.path("big.bin")).unwrap();
+        let whole = json!({ "o0": ["good morning", "1,2", "tool", ".hidden"] });
+        let ran = input.run(&["--copy", "all", "beside.py", "beside"]);
+        assert_eq!(ran.outputs(), whole);
+        if is_long() {
+            // Loaded modules alone.
+            let shown = input.run(&["--copy", "auto", "beside.py", "beside"]).json();
+            assert_eq!(shown["phase"], "FAILED", "{shown}");
+            assert!(
+                shown["error"]["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains("greeting.txt")
+            );
+        }
+    });
+}
+
+#[test]
+fn tasks_are_told_the_image_that_they_stand_for() {
+    Input::each("image_spec", |input| {
+        let outputs = input.run(&["tell.py", "tell"]).outputs();
+        assert_eq!(outputs, json!({ "o0": "True False", "o1": "False False" }));
+    });
+}
+
+#[test]
+fn images_by_name_need_no_configuration() {
+    Input::each("image_names", |input| {
+        let outputs = input.run(&["third.py", "thirds", "--n", "9"]).outputs();
+        assert_eq!(outputs, json!({ "o0": 6 }));
+    });
+}

@@ -8,6 +8,8 @@ mod common;
 
 mod cache;
 mod code;
+mod entities;
+mod environment;
 mod files;
 mod input;
 mod inputs;

@@ -1,10 +1,10 @@
-use std::path::Path;
-
 use flyte_core::contract::{LaunchContext, LaunchRequest};
 use flyte_core::template::{Container, MountRequirement};
 use flyte_core::{Error, ErrorKind, Result};
 
+use crate::image::image_spec_id;
 use crate::options::ProcessOptions;
+use crate::taken::taken;
 
 impl ProcessOptions {
     /// The variables of an attempt.
@@ -13,14 +13,17 @@ impl ProcessOptions {
         cx: &LaunchContext,
         r: &LaunchRequest,
         container: &Container,
-        source: Option<&Path>,
     ) -> Result<Vec<(String, String)>> {
         let mut env: Vec<(String, String)> = Vec::new();
         let own = ["HOME", "LANG", "TMPDIR", "TZ", "USER"].map(str::to_owned);
         for name in own.iter().chain(&self.env_allow) {
             env.extend(std::env::var(name).ok().map(|v| (name.clone(), v)));
         }
-        let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".into());
+        // What the execution was begun with wins over what this process has now.
+        let mut taken = taken(self.environments.as_deref(), r)?;
+        let path = taken.remove("PATH").or_else(|| std::env::var("PATH").ok());
+        let path = path.unwrap_or_else(|| "/usr/bin:/bin".into());
+        env.extend(taken);
         let own = r.parameters.get("path_prepend").cloned();
         let first = self
             .path_prepend
@@ -28,12 +31,12 @@ impl ProcessOptions {
             .map(|p| p.to_string_lossy().into_owned());
         let path: Vec<String> = own.into_iter().chain(first).chain([path]).collect();
         env.push(("PATH".into(), path.join(":")));
-        if let Some(source) = source {
-            env.push(("PYTHONPATH".into(), source.to_string_lossy().into_owned()));
-        }
         // Logs are read while the task runs, and the code's folder is read-only.
         env.push(("PYTHONUNBUFFERED".into(), "1".into()));
         env.push(("PYTHONDONTWRITEBYTECODE".into(), "1".into()));
+        if let Some(id) = image_spec_id(&container.image) {
+            env.push(("_F_IMG_ID".into(), id.into()));
+        }
         env.extend(container.env.iter().cloned());
         let execution = &r.key.execution;
         let mut put = |name: &str, value: &str| env.push((name.into(), value.into()));

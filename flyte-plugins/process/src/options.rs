@@ -23,6 +23,10 @@ pub struct ProcessOptions {
     /// Folders that come first in the `PATH` of tasks, such as a virtual environment's `bin`;
     /// after the execution's parameter `path_prepend`, which is durable.
     pub path_prepend: Vec<PathBuf>,
+    /// The folder of the variables that executions were begun with, by digest: each file is a JSON
+    /// object whose `variables` are names with values. An execution names its file by the parameter
+    /// `environment`; one whose file is gone gets none of them.
+    pub environments: Option<PathBuf>,
     /// A folder in which all tasks run, shared and writable: what one of them writes there, others
     /// see. If unset, each attempt runs in a private copy of the folder that the execution's parameter
     /// `source_dir` names, in an empty folder without it. That copy is first in `PYTHONPATH` either way.
@@ -60,6 +64,7 @@ impl Default for ProcessOptions {
     fn default() -> Self {
         Self {
             path_prepend: Vec::new(),
+            environments: None,
             working_dir: None,
             keep_attempts: false,
             input_copy_bytes_max: 256 * 1024 * 1024,

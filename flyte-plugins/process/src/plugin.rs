@@ -97,9 +97,7 @@ impl ProcessPlugin {
         let private = Private { tree, inputs };
         let has_code = private.tree.as_ref().is_some_and(|t| t.source.is_some());
         let code = has_code.then(|| folder.tree());
-        let mut env = self
-            .options
-            .environment(cx, request, container, code.as_deref())?;
+        let mut env = self.options.environment(cx, request, container)?;
         if let Some(code) = &code {
             first_in_python_path(&mut env, code);
         }
