@@ -576,16 +576,8 @@ async fn stored_inputs_and_code_go_when_nothing_names_them() {
     let touched = std::fs::File::open(inputs.join(&unused)).unwrap();
     touched.set_modified(old).unwrap();
     let would = prune(folder.path(), &["--keep", "9", "--dry-run"]);
-    assert_eq!(
-        digests(&would, "stored_inputs"),
-        [unused.clone()],
-        "{would}"
-    );
-    assert_eq!(
-        digests(&would, "stored_code"),
-        [versions[1].clone()],
-        "{would}"
-    );
+    assert_eq!(digests(&would, "stored_inputs"), [&*unused], "{would}");
+    assert_eq!(digests(&would, "stored_code"), [&*versions[1]], "{would}");
     assert!(inputs.join(&unused).exists());
     let told = prune(folder.path(), &["--keep", "9"]);
     assert_eq!(told, {
