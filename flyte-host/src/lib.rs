@@ -51,3 +51,8 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]
 mod embedding {}
+
+/// The page is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/changing-code.md")]
+mod changing_code {}

@@ -1,5 +1,7 @@
+use std::collections::BTreeMap;
+
 use flyte_core::contract::{Durability, ShardId, StoreHealth};
-use flyte_core::id::ExecutionId;
+use flyte_core::id::{ExecutionId, Str};
 
 use crate::admission::PolicyFailed;
 use crate::ownership::LeaseLost;
@@ -21,6 +23,9 @@ pub struct Health {
     pub open: usize,
     /// Executions that wait for a person.
     pub parked: Vec<(ExecutionId, Parked)>,
+    /// How many of them wait for a program that has a task as their plans do
+    /// ([`ParkKind::TaskChanged`](crate::ParkKind::TaskChanged)), by the task's name.
+    pub changed_tasks: BTreeMap<Str, u64>,
     /// Task types that lost the right to be polled by the scheduler's own thread, because a poll
     /// took longer than `inline_poll_us_max`.
     pub inline_overruns: u64,

@@ -26,6 +26,8 @@ pub enum ParkKind {
     Quarantined,
     /// The plan cannot be read.
     PlanUnreadable,
+    /// The program has tasks of another interface than the plan; it goes on with one that fits.
+    TaskChanged,
     /// A cause that this version does not know.
     Other,
 }
@@ -38,6 +40,7 @@ impl From<&ParkCause> for Parked {
             ParkCause::PoisonSuspect { .. } => ParkKind::PoisonSuspect,
             ParkCause::Quarantined { .. } => ParkKind::Quarantined,
             ParkCause::PlanUnreadable { .. } => ParkKind::PlanUnreadable,
+            ParkCause::TaskChanged { .. } => ParkKind::TaskChanged,
         };
         let message = cause.to_string().into();
         Self { kind, message }
@@ -53,6 +56,7 @@ impl Parked {
             "PoisonSuspect" => ParkKind::PoisonSuspect,
             "Quarantined" => ParkKind::Quarantined,
             "PlanUnreadable" => ParkKind::PlanUnreadable,
+            "TaskChanged" => ParkKind::TaskChanged,
             _ => ParkKind::Other,
         };
         let message = message.clone();
@@ -86,6 +90,10 @@ mod tests {
                 message: message.clone(),
             },
             ParkCause::PlanUnreadable { message },
+            ParkCause::TaskChanged {
+                addr,
+                changes: Vec::new(),
+            },
         ] {
             let said = Parked::from(&cause);
             assert_eq!(said, Parked::from_index(&cause.to_string().into()));

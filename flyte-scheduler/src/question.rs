@@ -1,6 +1,10 @@
-use flyte_core::id::ExecutionId;
+use std::collections::{BTreeMap, BTreeSet};
+
+use flyte_core::id::{ExecutionId, Str};
+use flyte_core::journal::ParkCause;
 use tokio::sync::oneshot;
 
+use crate::engine::State;
 use crate::parked::Parked;
 use crate::shard::Shard;
 use crate::wait_cause::WaitCause;
@@ -24,6 +28,22 @@ pub(crate) enum Question {
 pub(crate) struct OpenExecutions {
     pub(crate) open: usize,
     pub(crate) parked: Vec<(ExecutionId, Parked)>,
+    /// Executions that wait since a task changed, by the task's name.
+    pub(crate) changed_tasks: BTreeMap<Str, u64>,
+}
+
+/// How many executions wait for each task that changed.
+fn changed_tasks(state: &State) -> BTreeMap<Str, u64> {
+    let mut out = BTreeMap::new();
+    for (_, cause) in state.parked() {
+        if let ParkCause::TaskChanged { changes, .. } = cause {
+            let tasks: BTreeSet<&Str> = changes.iter().map(|c| &c.task).collect();
+            for task in tasks {
+                *out.entry(task.clone()).or_default() += 1;
+            }
+        }
+    }
+    out
 }
 
 impl Question {
@@ -35,6 +55,7 @@ impl Question {
                 let open = OpenExecutions {
                     open: state.open(),
                     parked: parked.collect(),
+                    changed_tasks: changed_tasks(state),
                 };
                 // Who asked may have lost patience.
                 let _gone = answer.send(open);

@@ -213,6 +213,7 @@ impl Scheduler {
             durability: shared.durability(),
             open: open.open,
             parked: open.parked,
+            changed_tasks: open.changed_tasks,
             inline_overruns: self.inline_overruns(),
             blocking: status.blocking.load(Ordering::Relaxed),
             still_blocking: status.still_blocking.load(Ordering::Relaxed),

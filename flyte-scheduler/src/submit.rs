@@ -8,6 +8,7 @@ use flyte_core::id::{Digest, ExecutionId, Identifier, Str};
 use flyte_core::literal::Literal;
 use flyte_core::plan::Plan;
 
+use crate::calls::listed;
 use crate::engine::{TaskKind, unsupported};
 use crate::handle::Handle;
 use crate::room::{NoRoom, Place};
@@ -126,6 +127,10 @@ impl Scheduler {
                     return Err(SubmitError::NoPlugin(format!(
                         "task `{name}`: no plugin takes tasks of type `{t}`"
                     )));
+                }
+                TaskKind::Changed(changes) => {
+                    let text = format!("the plan does not fit: {}", listed(changes));
+                    return Err(SubmitError::NoPlugin(text));
                 }
                 TaskKind::InProcess(_) | TaskKind::Plugin(_) => {}
             }

@@ -18,6 +18,8 @@ fn kills(arguments: &[&str]) {
     let wanted: u64 = arguments[1].parse().unwrap();
     assert_eq!(table["kills"], wanted);
     assert!(table["acknowledged submits"].as_u64().unwrap() > 3, "{out}");
+    let parked = table["times parked since a task changed"].as_u64();
+    assert!(parked.unwrap() > 0, "{out}");
     assert!(
         table["attempts as processes"].as_u64().unwrap() > 5,
         "{out}"

@@ -22,7 +22,8 @@ pub const TASK_TYPE: &str = "rust-task";
 /// back after a restart. Use `#[typetag::serde]` on the implementation.
 ///
 /// - MUST [task.template.constant]: `template` gives the same for an equal object, in every
-///   process.
+///   process. Another interface than that of a plan, in a later program, parks the plan's open
+///   executions until a program fits.
 /// - MUST [task.persist]: the object survives serialisation: an unknown tag, or fields that no
 ///   longer fit, park the execution.
 /// - MUST [task.run.outputs]: `run` returns a value for each declared output, in order.
@@ -39,7 +40,8 @@ pub const TASK_TYPE: &str = "rust-task";
 /// - MUST [task.host.recoverable]: so are errors with `recoverable` and `retry_after`; the next
 ///   attempt does not start before the delay of the latter is over.
 /// - MUST [task.host.panic]: a panic is `USER:Panic` of that attempt, retryable; the host lives.
-/// - MUST [task.host.outputs]: outputs that are not the declared ones fail the attempt.
+/// - MUST [task.host.outputs]: outputs that are not the declared ones, by name and by type, fail the
+///   attempt.
 /// - MUST [task.host.context]: the attempt's key, number, deadline and fencing token are in the
 ///   context; numbers of attempts rise from 0.
 /// - MUST [task.host.idempotency]: the idempotency key is the same in all attempts of a node, and

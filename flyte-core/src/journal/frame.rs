@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn only_what_old_programs_cannot_read_raises_the_version() {
-        use crate::journal::Opened;
+        use crate::journal::{Opened, ParkCause};
         use crate::literal::{Literal, Offloaded, Row};
         let away = || {
             Literal::Offloaded(std::sync::Arc::new(Offloaded {
@@ -250,6 +250,8 @@ mod tests {
             outputs: [Some(Literal::Integer(1))].into_iter().collect(),
             cache: Default::default(),
         };
+        let (addr, changes) = (Default::default(), Vec::new());
+        let parked = |cause| Change::Parked { cause };
         for (change, version) in [
             (succeeded(Literal::Integer(1)), 1),
             (succeeded(away()), 2),
@@ -260,6 +262,8 @@ mod tests {
             (read, 2),
             (ignored, 3),
             (computed, 3),
+            (parked(ParkCause::PoisonSuspect { addr }), 1),
+            (parked(ParkCause::TaskChanged { addr, changes }), 3),
         ] {
             let mut frame = frame();
             let execution = 7;

@@ -13,7 +13,7 @@ use crate::id::{
     AttemptKey, Digest, ExecutionId, FrameIx, Identifier, NodeAddr, ResourceType, Tenant,
 };
 use crate::literal::{Literal, Row, Timestamp};
-use crate::template::PathStep;
+use crate::template::{InterfaceChange, PathStep};
 
 /// The name of a kind. A new variant does not compile until it is here, and then lacks a sample.
 fn kind(change: &Change) -> &'static str {
@@ -41,6 +41,7 @@ fn kind(change: &Change) -> &'static str {
             ParkCause::PoisonSuspect { .. } => "Parked PoisonSuspect",
             ParkCause::Quarantined { .. } => "Parked Quarantined",
             ParkCause::PlanUnreadable { .. } => "Parked PlanUnreadable",
+            ParkCause::TaskChanged { .. } => "Parked TaskChanged",
         },
         Change::Released => "Released",
         Change::OwnerLost => "OwnerLost",
@@ -57,7 +58,7 @@ fn kind(change: &Change) -> &'static str {
 }
 
 /// How many kinds there are: the arms above.
-const KINDS: usize = 31;
+const KINDS: usize = 32;
 
 fn error() -> Box<ExecutionError> {
     Box::new(ExecutionError::new(ErrorOrigin::User, "CODE", "a message"))
@@ -188,6 +189,25 @@ fn samples() -> Vec<Change> {
         parked(ParkCause::PoisonSuspect { addr }),
         parked(ParkCause::Quarantined { message: text() }),
         parked(ParkCause::PlanUnreadable { message: text() }),
+        parked(ParkCause::TaskChanged {
+            addr,
+            changes: vec![
+                InterfaceChange {
+                    task: "pay".into(),
+                    variable: "amount".into(),
+                    output: false,
+                    stored: Some("int".into()),
+                    program: None,
+                },
+                InterfaceChange {
+                    task: "pay".into(),
+                    variable: "o0".into(),
+                    output: true,
+                    stored: None,
+                    program: Some("str".into()),
+                },
+            ],
+        }),
         Change::Released,
         Change::OwnerLost,
         Change::OwnerLeft,

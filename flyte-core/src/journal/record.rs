@@ -5,7 +5,7 @@ use super::{CacheStatus, ExecutionError, TaskPhase, WorkflowPhase};
 use crate::contract::{JobHandle, Submission, TaskLog};
 use crate::id::{AttemptKey, Digest, FrameIx, NodeAddr, Str};
 use crate::literal::{Literal, Row, Timestamp};
-use crate::template::PathStep;
+use crate::template::{InterfaceChange, PathStep};
 
 /// One thing that was decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -236,7 +236,8 @@ impl Change {
     }
 
     /// The version of frames from which on programs can read it and know what it means: programs
-    /// before 2 hand values that are out of band to tasks as they are.
+    /// before 2 hand values that are out of band to tasks as they are, those before 3 do not know
+    /// [`ParkCause::TaskChanged`].
     pub(super) fn version(&self) -> u16 {
         let away = match self {
             Self::ValueRead { .. } => true,
@@ -244,7 +245,11 @@ impl Change {
             Self::Opened(o) => o.submission.inputs.has_offloaded(),
             Self::Succeeded { outputs, .. } => outputs.iter().flatten().any(Literal::has_offloaded),
             // Programs before 3 do not know these records.
-            Self::SignalIgnored { .. } | Self::Computed { .. } => return 3,
+            Self::SignalIgnored { .. }
+            | Self::Computed { .. }
+            | Self::Parked {
+                cause: ParkCause::TaskChanged { .. },
+            } => return 3,
             _ => false,
         };
         if away { 2 } else { 1 }
@@ -335,6 +340,18 @@ pub enum ParkCause {
         /// What is wrong and what helps.
         message: Str,
     },
+    /// This program's tasks have other interfaces than those of the plan.
+    TaskChanged {
+        /// The first node that runs one of them.
+        addr: NodeAddr,
+        /// The differences, at most [`ParkCause::CHANGES_MAX`].
+        changes: Vec<InterfaceChange>,
+    },
+}
+
+impl ParkCause {
+    /// Differences of interfaces that a cause names.
+    pub const CHANGES_MAX: usize = 16;
 }
 
 impl std::fmt::Display for ParkCause {
@@ -353,6 +370,16 @@ impl std::fmt::Display for ParkCause {
             ),
             Self::Quarantined { message } => write!(f, "Quarantined: {message}"),
             Self::PlanUnreadable { message } => write!(f, "PlanUnreadable: {message}"),
+            Self::TaskChanged { changes, .. } => {
+                f.write_str("TaskChanged: ")?;
+                for (i, change) in changes.iter().enumerate() {
+                    write!(f, "{}{change}", if i == 0 { "" } else { ", " })?;
+                }
+                f.write_str(
+                    "; run a program that has the task as the plan does (give the new function \
+                     another name or tag and keep the old one), or abort the execution",
+                )
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Typed values and their types: one model for every task, store and wire.
 
+mod accepts;
 mod attr;
 mod canonical;
 mod cast;

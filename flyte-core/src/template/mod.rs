@@ -6,6 +6,7 @@
 mod binding;
 mod branch;
 mod interface;
+mod interface_change;
 mod launch_plan;
 mod node;
 mod task;
@@ -20,6 +21,7 @@ pub use interface::{
     ArtifactReference, Parameter, ParameterBehavior, ParameterMap, TypedInterface, Variable,
     VariableMap,
 };
+pub use interface_change::InterfaceChange;
 pub use launch_plan::{
     CarriedSpec, LaunchPlanClosure, LaunchPlanMetadata, LaunchPlanSpec, LaunchPlanTemplate,
 };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::TypedInterface;
 use super::interface::Custom;
 use crate::id::Identifier;
-use crate::literal::{SignedDuration, Struct};
+use crate::literal::{LiteralType, SignedDuration, Struct};
 
 /// `flyteidl.core.TaskTemplate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,13 @@ impl TaskTemplate {
             extended_resources: None,
             config: BTreeMap::new(),
         }
+    }
+
+    /// The declared type of an output.
+    #[must_use]
+    pub fn output_type(&self, name: &str) -> Option<&LiteralType> {
+        let interface = self.interface.as_ref()?;
+        interface.outputs.get(name)?.literal_type.as_ref()
     }
 }
 

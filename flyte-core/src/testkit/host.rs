@@ -141,6 +141,7 @@ enum Act {
     RecoversLater,
     Panics,
     LiesAboutOutputs,
+    LiesAboutTypes,
     AsksForNothing,
     Speaks,
     Waits,
@@ -230,6 +231,7 @@ impl Task for Actor {
             Act::Recovers | Act::RecoversLater => good(),
             Act::Panics => panic!("as the case asks"),
             Act::LiesAboutOutputs => Ok(Row::from_pairs([("o1", Literal::string("no"))])),
+            Act::LiesAboutTypes => Ok(Row::from_pairs([("o0", Literal::string("no"))])),
             Act::AsksForNothing => match cx.resource::<Nowhere>() {
                 Ok(_) => good(),
                 Err(e) => Err(TaskError::from(e).fatal()),
@@ -320,6 +322,11 @@ async fn panics(h: &dyn HostHarness) -> Outcome {
 async fn outputs(h: &dyn HostHarness) -> Outcome {
     let (result, _) = act(h, Act::LiesAboutOutputs).await;
     ensure!(result.is_err(), "undeclared outputs were taken: {result:?}");
+    let (result, _) = act(h, Act::LiesAboutTypes).await;
+    ensure!(
+        result.is_err(),
+        "an output of another type was taken: {result:?}"
+    );
     let (result, _) = act(h, Act::Succeeds).await;
     let value = result.ok().and_then(|row| row.get("o0").cloned());
     ensure!(

@@ -16,7 +16,9 @@ mod values;
 mod world;
 
 pub(crate) use children::Children;
-pub(crate) use plans::{PlanCache, missing, taker};
+#[cfg(feature = "testing")]
+pub(crate) use plans::changes;
+pub(crate) use plans::{PlanCache, listed, missing, taker};
 pub(crate) use pushed::watch;
 #[cfg(feature = "testing")]
 pub(crate) use results::{missed, publish};

@@ -6,7 +6,7 @@ use flyte_core::contract::{Expansion, HostResources, Plugin, RawTask, Store, TAS
 use flyte_core::id::Digest;
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
 use flyte_core::plan::Plan;
-use flyte_core::template::{TaskTarget, TaskTemplate};
+use flyte_core::template::{InterfaceChange, TaskTarget, TaskTemplate, TypedInterface};
 
 use crate::engine::{LoadedPlan, TaskKind, unsupported};
 
@@ -94,6 +94,7 @@ impl PlanCache {
                 TaskKind::NoPlugin(t) => {
                     return Err(refused(&format!("no plugin takes tasks of type `{t}`")));
                 }
+                TaskKind::Changed(changes) => return Err(refused(&listed(changes))),
             }
         }
         Ok(loaded)
@@ -109,10 +110,14 @@ impl PlanCache {
     fn kind(&self, task: &TaskTemplate) -> TaskKind {
         if task.task_type == TASK_TYPE {
             return match RawTask::read(task) {
-                Ok(task) => {
-                    let all: Vec<_> = missing(&*task, &self.resources).collect();
+                Ok(object) => {
+                    let changes = changes(task, &*object);
+                    if !changes.is_empty() {
+                        return TaskKind::Changed(changes.into());
+                    }
+                    let all: Vec<_> = missing(&*object, &self.resources).collect();
                     if all.is_empty() {
-                        return TaskKind::InProcess(task.into());
+                        return TaskKind::InProcess(object.into());
                     }
                     let all = all.join("`, `");
                     let text = format!("needs a resource `{all}`: add `.resource(..)`");
@@ -126,6 +131,22 @@ impl PlanCache {
             None => TaskKind::NoPlugin(task.task_type.as_str().into()),
         }
     }
+}
+
+/// What keeps the object of a stored task from running as the plan says.
+pub(crate) fn changes(stored: &TaskTemplate, object: &dyn Task) -> Vec<InterfaceChange> {
+    let name = stored.id.as_ref().map_or("", |id| &id.name);
+    let program = object.template().interface.unwrap_or_default();
+    match &stored.interface {
+        Some(stored) => stored.changes(name, &program),
+        None => TypedInterface::default().changes(name, &program),
+    }
+}
+
+/// Differences in one sentence.
+pub(crate) fn listed(changes: &[InterfaceChange]) -> String {
+    let all: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    format!("{}, in this program", all.join(", "))
 }
 
 /// The resources that a task needs and nobody gave.

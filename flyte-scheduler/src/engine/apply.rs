@@ -149,6 +149,9 @@ fn shared(mut s: Submission, plan: &Plan) -> Submission {
 impl Execution {
     fn push_frame(&mut self, frame: Frame, agenda: &mut Vec<(u64, Agenda)>) {
         let ix = FrameIx(self.frames.len() as u32);
+        if frame.loaded.has_changed() {
+            agenda.push((self.number, Agenda::Opened(ix)));
+        }
         if frame.items.is_some() {
             agenda.push((self.number, Agenda::Items(ix)));
             self.frames.push(frame);

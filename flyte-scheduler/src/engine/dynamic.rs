@@ -4,6 +4,8 @@ use flyte_core::contract::Expansion;
 use flyte_core::id::NodeAddr;
 use flyte_core::journal::{Change, ErrorOrigin, ExecutionError, OutputValues};
 use flyte_core::limits::FRAME_DEPTH_MAX;
+use flyte_core::literal::castable;
+use flyte_core::plan::{Plan, Target};
 
 use super::{AttemptRef, Engine, Execution, LoadedPlan, TaskFailure};
 
@@ -17,6 +19,26 @@ impl Execution {
             at = self.frame(parent.frame).parent;
         }
         depth
+    }
+
+    /// Whether a plan gives the types that a dynamic task declares.
+    fn check_expansion(&self, addr: NodeAddr, plan: &Plan) -> Result<(), String> {
+        let frame = self.frame(addr.frame);
+        let Target::Task(task) = frame.target(addr.node.0) else {
+            return Ok(());
+        };
+        let task = &frame.loaded.plan.tasks[task as usize];
+        let root = plan.root();
+        for (name, given) in root.output_names.iter().zip(&root.output_types) {
+            let wanted = task.output_type(name);
+            if let Some(wanted) = wanted.filter(|w| !castable(given, w)) {
+                return Err(format!(
+                    "output `{name}` of the dynamic task must be a `{wanted}`, its plan gives a \
+                     `{given}`"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -40,7 +62,8 @@ impl Engine {
                 return Err(format!("it is nested more than {FRAME_DEPTH_MAX} deep"));
             }
             let answer = Expansion::Plan(loaded.plan.clone());
-            answer.check(frame.output_names(at.addr.node.0))
+            answer.check(frame.output_names(at.addr.node.0))?;
+            ex.check_expansion(at.addr, &loaded.plan)
         };
         let loaded = result.and_then(|l| fits(&l).map(|()| l).map_err(|e| build_failed(&e)));
         match loaded {

@@ -1,10 +1,10 @@
-use flyte_core::id::FrameIx;
+use flyte_core::id::{FrameIx, NodeAddr};
 use flyte_core::journal::{
     CacheStatus, Change, ErrorOrigin, ExecutionError, OutputValues, Overdue, WorkflowPhase,
 };
 use flyte_core::limits::VALUES_BYTES_MAX;
-use flyte_core::literal::{Literal, Row};
-use flyte_core::plan::GraphKind;
+use flyte_core::literal::{Literal, Row, infer};
+use flyte_core::plan::{GraphKind, Target};
 
 use super::resolve::{ResolveError, resolve};
 use super::values::Unseen;
@@ -19,6 +19,39 @@ enum Lacking {
 }
 
 impl Execution {
+    /// The outputs of a task of this process, if they are of the types in the plan: what is
+    /// recorded has the type that consumers were compiled against.
+    fn checked_outputs(
+        &self,
+        addr: NodeAddr,
+        outputs: OutputValues,
+    ) -> Result<OutputValues, (&'static str, String)> {
+        let frame = self.frame(addr.frame);
+        let Target::Task(task) = frame.target(addr.node.0) else {
+            return Ok(outputs);
+        };
+        let task = &frame.loaded.plan.tasks[task as usize];
+        let names = frame.output_names(addr.node.0);
+        for (name, value) in names.iter().zip(&outputs) {
+            let (Some(declared), Some(value)) = (task.output_type(name), value) else {
+                continue;
+            };
+            if !declared.accepts(value) {
+                let found = match infer(value) {
+                    Ok(t) => format!("a value of type `{t}`"),
+                    Err(e) => e.to_string(),
+                };
+                let name_of_task = task.id.as_ref().map_or("", |id| &id.name);
+                let message = format!(
+                    "output `{name}` of task `{name_of_task}` must be a `{declared}`, the task \
+                     returned {found}"
+                );
+                return Err(("OutputTypeMismatch", message));
+            }
+        }
+        Ok(outputs)
+    }
+
     /// The innermost node that the execution fails on.
     fn failed_node(&self) -> Option<FailedNode> {
         let mut addr = self.error.as_ref()?.1?;
@@ -56,19 +89,19 @@ impl Engine {
                         .map(|n| row.get(n).cloned().map(Some))
                         .collect()
                 };
-                match outputs {
-                    Some(outputs) => self.conclude(at, outputs),
+                let outputs = match outputs {
+                    Some(outputs) => ex.checked_outputs(at.addr, outputs),
                     None => {
                         let all: Vec<_> = names.iter().map(|n| &**n).collect();
                         let message = format!("the task must return `{}`", all.join("`, `"));
-                        self.attempt_failed(
-                            at,
-                            TaskFailure::permanent(ExecutionError::new(
-                                ErrorOrigin::User,
-                                "OutputsNotFound",
-                                message,
-                            )),
-                        );
+                        Err(("OutputsNotFound", message))
+                    }
+                };
+                match outputs {
+                    Ok(outputs) => self.conclude(at, outputs),
+                    Err((code, message)) => {
+                        let error = ExecutionError::new(ErrorOrigin::User, code, message);
+                        self.attempt_failed(at, TaskFailure::permanent(error));
                     }
                 }
             }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use flyte_core::contract::Task;
 use flyte_core::id::{Digest, Str};
 use flyte_core::plan::Plan;
+use flyte_core::template::InterfaceChange;
 
 /// A plan with what this program knows of its tasks.
 pub struct LoadedPlan {
@@ -14,6 +15,8 @@ pub struct LoadedPlan {
     pub tasks: Vec<TaskKind>,
     /// Where each graph's outputs lie in a frame.
     pub layouts: Vec<Layout>,
+    /// Whether a task has another interface in this program.
+    changed: bool,
 }
 
 impl std::fmt::Debug for LoadedPlan {
@@ -34,6 +37,8 @@ pub enum TaskKind {
     Unknown(Str),
     /// No plugin takes its type.
     NoPlugin(Str),
+    /// A task of this program, which has another interface there than in the plan.
+    Changed(Arc<[InterfaceChange]>),
 }
 
 /// Places of node outputs in a frame: one flat table instead of a row for each node.
@@ -78,11 +83,19 @@ impl LoadedPlan {
             .iter()
             .map(|g| Layout::new((0..g.len() as u32).map(|n| g.output_names_of(n).len())))
             .collect();
+        let changed = tasks.iter().any(|t| matches!(t, TaskKind::Changed(_)));
         Self {
             plan,
             digest,
             tasks,
             layouts,
+            changed,
         }
+    }
+
+    /// Whether a task of the plan has another interface in this program.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.changed
     }
 }

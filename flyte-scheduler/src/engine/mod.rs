@@ -12,6 +12,7 @@ mod apply;
 mod array;
 mod branch;
 mod cache;
+mod changed;
 mod child;
 mod config;
 mod dynamic;
@@ -83,6 +84,8 @@ const STEP_RECORDS: usize = 8192;
 /// What should be looked at next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Agenda {
+    /// A frame was opened that may have tasks which do not fit this program.
+    Opened(FrameIx),
     /// A node may begin.
     Ready(NodeAddr),
     /// A node failed for good.
@@ -362,6 +365,7 @@ impl Engine {
                 }
                 self.focus = number;
                 match item {
+                    Agenda::Opened(frame) => self.frame_opened(number, frame),
                     Agenda::Ready(addr)
                         if !self.backlog.is_empty() || self.records.len() >= STEP_RECORDS =>
                     {

@@ -61,23 +61,19 @@ impl Engine {
             .state
             .get(number)
             .expect("invariant: it was just listed");
-        if let Some(cause) = &ex.parked {
-            let known = match cause {
-                ParkCause::UnknownTask { addr, .. } | ParkCause::MissingPlugin { addr, .. } => {
-                    matches!(
-                        ex.kind(*addr),
-                        Some(TaskKind::InProcess(_) | TaskKind::Plugin(_))
-                    )
+        if let Some(cause) = ex.parked.clone()
+            && !self.holds(number, &cause)
+        {
+            match (&cause, self.open_execution(number).changed()) {
+                // Other tasks do not fit now: one record says so.
+                (ParkCause::TaskChanged { .. }, Some(other)) => self.park_again(number, other),
+                _ => {
+                    self.emit(number, Change::Released);
+                    self.parked_before(number);
                 }
-                // It was read, or the execution would not be among these.
-                ParkCause::PlanUnreadable { .. } => true,
-                _ => false,
-            };
-            if known {
-                self.emit(number, Change::Released);
-                self.parked_before(number);
             }
         }
+        self.park_changed(number);
         let ex = self
             .state
             .get(number)
@@ -234,8 +230,8 @@ impl Engine {
             }
             // Its plugin may come back and find the job; see `miss_plugins`.
             Some(TaskKind::NoPlugin(_)) => {}
-            // The execution will be parked when the node is looked at again.
-            Some(TaskKind::Unknown(_)) => {
+            // The execution is parked, or will be when the node is looked at again.
+            Some(TaskKind::Unknown(_) | TaskKind::Changed(_)) => {
                 let message = "the task cannot be run by this program";
                 let error = ExecutionError::new(ErrorOrigin::System, HOST_LEFT, message);
                 self.emit(

@@ -138,6 +138,8 @@ impl Engine {
                 };
                 return self.park(number, cause);
             }
+            // A failure node, which is compared when it is to run.
+            TaskKind::Changed(_) => return self.park_changed(number),
         };
         let Some(inputs) = self.inputs(number, addr) else {
             return;
@@ -269,10 +271,16 @@ impl Engine {
             .get(number)
             .expect("invariant: the caller looked");
         if ex.parked.is_none() {
-            let (id, text) = (ex.id.clone(), cause.to_string());
-            self.emit(number, Change::Parked { cause });
-            self.effects.push(Effect::Parked { id, cause: text });
+            self.park_again(number, cause);
         }
+    }
+
+    /// The same for an execution that may be parked for another reason.
+    pub(super) fn park_again(&mut self, number: u64, cause: ParkCause) {
+        let id = self.open_execution(number).id.clone();
+        let text = cause.to_string();
+        self.emit(number, Change::Parked { cause });
+        self.effects.push(Effect::Parked { id, cause: text });
     }
 
     /// A parked execution goes on: everything that may begin is looked at again.
@@ -281,6 +289,7 @@ impl Engine {
             return;
         };
         self.agenda.extend(to_begin(ex));
+        self.park_changed(number);
         // Items that were told to begin while it was parked did not.
         self.issued.retain(|(n, _), _| *n != number);
         self.miss_plugins(number);

@@ -59,6 +59,10 @@ impl Engine {
             .get(number)
             .expect("invariant: a named execution is open");
         let untouched = matches!(ex.parked, Some(ParkCause::Quarantined { .. }));
+        if self.still_changed(number) {
+            return;
+        }
+        let ex = self.open_execution(number);
         if ex.parked.is_some() {
             self.emit(number, Change::Released);
         }

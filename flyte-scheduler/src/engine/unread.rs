@@ -305,9 +305,10 @@ impl Engine {
         }
     }
 
-    /// What it waited for when its plan could not be read, it waits for again.
+    /// What it waited for when its plan could not be read, it waits for again, if that still holds.
     pub(super) fn parked_before(&mut self, number: u64) {
-        if let Some(cause) = self.open_execution(number).parked_before.clone() {
+        let cause = self.open_execution(number).parked_before.clone();
+        if let Some(cause) = cause.filter(|c| self.holds(number, c)) {
             self.park(number, *cause);
         }
     }

@@ -294,7 +294,7 @@ impl Engine {
                 lookup,
                 request: Box::new(self.request(ex, at, inputs, deadline)),
             },
-            TaskKind::Unknown(_) | TaskKind::NoPlugin(_) => {
+            TaskKind::Unknown(_) | TaskKind::NoPlugin(_) | TaskKind::Changed(_) => {
                 unreachable!("invariant: parked before it starts")
             }
         };

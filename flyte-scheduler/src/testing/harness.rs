@@ -7,12 +7,14 @@ use flyte_core::contract::{CommandBody, ExecutionOptions, Expansion, HostResourc
 use flyte_core::id::{ExecutionId, Str, Tenant};
 use flyte_core::literal::{Literal, Row};
 use flyte_core::plan::Plan;
+use flyte_core::template::InterfaceChange;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::crash::{CrashKind, Deaths, describe};
 use super::life::World;
 use super::run::Run;
+use crate::calls::changes;
 use crate::engine::{LoadedPlan, TaskKind, unsupported};
 
 /// One attempt of a task that a closure replaces.
@@ -80,17 +82,28 @@ pub struct Harness {
     pub(super) replaced: HashMap<Str, Replacement>,
     /// Failures by node path and attempt.
     pub(super) failures: BTreeMap<(String, u32), String>,
-    pub(super) later: VecDeque<CommandBody>,
+    pub(super) later: VecDeque<Step>,
     pub(super) options: ExecutionOptions,
     pub(super) seed: u64,
     /// Tasks that run as jobs of a plugin.
     pub(super) jobs: HashMap<Str, JobOf>,
     /// Tasks of whose plugin the first host knows nothing.
     missing: HashSet<Str>,
+    /// Tasks that have another interface in the first host.
+    pub(super) changed: HashSet<Str>,
     pub(super) caches: bool,
     pub(super) offload_above: Option<u64>,
     children: Vec<Arc<Plan>>,
     crashes: Crashes,
+}
+
+/// What a test does once nothing else can happen.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Puts a command into the inbox.
+    Command(CommandBody),
+    /// Starts a program in which these tasks have other interfaces.
+    Deploy(HashSet<Str>),
 }
 
 /// Where the process is made to die.
@@ -208,30 +221,45 @@ impl Harness {
 
     /// Gives a signal once nothing else can happen but that time passes; several come in the order they are given here.
     #[must_use]
-    pub fn signal(mut self, signal: impl Into<Str>, value: Literal) -> Self {
-        self.later.push_back(CommandBody::Signal {
+    pub fn signal(self, signal: impl Into<Str>, value: Literal) -> Self {
+        self.command(CommandBody::Signal {
             execution: execution(),
             signal: signal.into(),
             value,
-        });
-        self
+        })
     }
 
     /// Aborts the execution once nothing else can happen but that time passes; takes its turn among the signals.
     #[must_use]
-    pub fn abort(mut self, reason: &str) -> Self {
-        self.later.push_back(CommandBody::Abort {
+    pub fn abort(self, reason: &str) -> Self {
+        self.command(CommandBody::Abort {
             execution: execution(),
             reason: reason.to_owned(),
             by: "the test".to_owned(),
-        });
-        self
+        })
     }
 
     /// Puts a command into the inbox in its turn.
     #[must_use]
     pub fn command(mut self, body: CommandBody) -> Self {
-        self.later.push_back(body);
+        self.later.push_back(Step::Command(body));
+        self
+    }
+
+    /// Lets the first host be a program in which a task has another interface than in the plan, so
+    /// that its execution is parked. [`Harness::deploy`] starts another program.
+    #[must_use]
+    pub fn changed(mut self, task: impl Into<Str>) -> Self {
+        self.changed.insert(task.into());
+        self
+    }
+
+    /// Stops the host once nothing else can happen, in its turn among the commands, and starts a
+    /// program in which these tasks have other interfaces than in the plan, and all others fit.
+    #[must_use]
+    pub fn deploy<T: Into<Str>>(mut self, changed: impl IntoIterator<Item = T>) -> Self {
+        let changed = changed.into_iter().map(Into::into).collect();
+        self.later.push_back(Step::Deploy(changed));
         self
     }
 
@@ -401,6 +429,25 @@ impl Harness {
         Arc::new(loaded)
     }
 
+    /// A plan as a program sees it in which these tasks have other interfaces.
+    pub(super) fn deployed(
+        &self,
+        plan: &Arc<LoadedPlan>,
+        changed: &HashSet<Str>,
+    ) -> Result<Arc<LoadedPlan>, TestError> {
+        let fits = self.load(&plan.plan)?;
+        let tasks = fits.plan.tasks.iter().zip(&fits.tasks);
+        let kinds = tasks.map(|(task, kind)| {
+            let name = task.id.as_ref().map_or("".into(), |id| id.name.clone());
+            match changed.contains(&name) {
+                false => kind.clone(),
+                true => TaskKind::Changed([added(name)].into()),
+            }
+        });
+        let loaded = LoadedPlan::new(fits.plan.clone(), fits.digest, kinds.collect());
+        Ok(Arc::new(loaded))
+    }
+
     pub(super) fn load(&self, plan: &Arc<Plan>) -> Result<Arc<LoadedPlan>, TestError> {
         if let Some(what) = unsupported(plan) {
             return Err(TestError::Unsupported(what));
@@ -418,7 +465,10 @@ impl Harness {
             }
             let read = flyte_core::contract::RawTask::read(task);
             kinds.push(match read {
-                Ok(task) => TaskKind::InProcess(task.into()),
+                Ok(object) => match changes(task, &*object) {
+                    same if same.is_empty() => TaskKind::InProcess(object.into()),
+                    changes => TaskKind::Changed(changes.into()),
+                },
                 Err(_) if self.replaced.contains_key(&name) => {
                     TaskKind::InProcess(Arc::new(super::life::Replaced))
                 }
@@ -427,6 +477,17 @@ impl Harness {
         }
         let digest = Plan::digest_of(&plan.to_bytes());
         Ok(Arc::new(LoadedPlan::new(plan.clone(), digest, kinds)))
+    }
+}
+
+/// What a task has that changed because a test says so.
+fn added(task: Str) -> InterfaceChange {
+    InterfaceChange {
+        task,
+        variable: "added".into(),
+        output: false,
+        stored: None,
+        program: Some("int".into()),
     }
 }
 

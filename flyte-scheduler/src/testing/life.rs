@@ -1,6 +1,6 @@
 mod effects;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use flyte_core::contract::{
     LoadItem, ManualClock, PluginInfo, ShardId, Store, Submission, Task, TaskContext,
     TaskContextParts, TaskError,
 };
-use flyte_core::id::{Digest, Identifier, ResourceType};
+use flyte_core::id::{Digest, Identifier, ResourceType, Str};
 use flyte_core::journal::{
     Change, ErrorOrigin, ExecutionError, JournalFrame, Projector, SnapshotFrames,
 };
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::attempts::{Answer, Attempts};
 use super::backend::Backend;
 use super::crash::{CrashKind, Deaths};
-use super::harness::{Harness, TestError, execution};
+use super::harness::{Harness, Step, TestError, execution};
 use super::run::Run;
 use super::seed::Draw;
 use crate::calls::snapshots;
@@ -80,9 +80,11 @@ pub(super) struct World<'h> {
     deaths: Deaths,
     /// Whether the operator has given the plugin that was missing.
     given: bool,
+    /// Tasks that have another interface in the program that runs.
+    changed: HashSet<Str>,
     plans: HashMap<Digest, Arc<LoadedPlan>>,
     root: Digest,
-    later: VecDeque<CommandBody>,
+    later: VecDeque<Step>,
     draw: Draw,
     attempts: Attempts,
     parts: HashMap<u64, Arc<TaskContextParts>>,
@@ -111,6 +113,7 @@ impl<'h> World<'h> {
             backend: Backend::default(),
             deaths,
             given: false,
+            changed: harness.changed.clone(),
             plans: plans.iter().map(|p| (p.digest, p.clone())).collect(),
             root: plans[0].digest,
             later: harness.later.clone(),
@@ -126,7 +129,7 @@ impl<'h> World<'h> {
         };
         world
             .later
-            .push_front(CommandBody::Submit(Box::new(Submission {
+            .push_front(Step::Command(CommandBody::Submit(Box::new(Submission {
                 id: execution(),
                 plan: world.root,
                 entity: plans[0].plan.id.clone(),
@@ -134,7 +137,7 @@ impl<'h> World<'h> {
                 options: harness.options.clone(),
                 submitted_at: world.clock.now(),
                 parent: None,
-            })));
+            }))));
         world
     }
 
@@ -142,8 +145,10 @@ impl<'h> World<'h> {
         for plan in self.plans.values() {
             self.keep(plan).await?;
         }
-        let first = self.later.pop_front().expect("invariant: the submission");
-        self.tell(first).await?;
+        let first = self.later.pop_front();
+        if let Some(Step::Command(submission)) = first {
+            self.tell(submission).await?;
+        }
         loop {
             match self.live().await? {
                 Life::Over => break,
@@ -239,6 +244,11 @@ impl<'h> World<'h> {
         if self.given {
             for plan in self.plans.values_mut() {
                 *plan = self.harness.given(plan);
+            }
+        }
+        for plan in self.plans.values_mut() {
+            if plan.has_changed() || !self.changed.is_empty() {
+                *plan = self.harness.deployed(plan, &self.changed)?;
             }
         }
         let mut shard = self.shard(config);
@@ -354,9 +364,16 @@ impl<'h> World<'h> {
                     continue;
                 }
             }
-            if let Some(body) = self.later.pop_front() {
-                // The command may be what it waits for.
+            if let Some(step) = self.later.pop_front() {
+                // It may be what the execution waits for.
                 self.parked = None;
+                let body = match step {
+                    Step::Command(body) => body,
+                    Step::Deploy(changed) => {
+                        self.changed = changed;
+                        return Ok(Life::Restarted);
+                    }
+                };
                 let release = matches!(body, CommandBody::Release { .. });
                 self.tell(body).await?;
                 if release && self.harness.has_missing() {

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use flyte_host::core::ErrorKind;
 use flyte_host::core::contract::ShardId;
+use flyte_host::core::journal::ExecutionRow;
 use flyte_host::plugins::process::{ProcessOptions, ProcessPlugin};
 use flyte_host::prelude::*;
-use flyte_host::scheduler::{BuildError, SchedulerBuilder, SubmitError};
+use flyte_host::scheduler::{BuildError, ParkKind, Parked, SchedulerBuilder, SubmitError};
 use flyte_host::store::{PostgresOptions, PostgresStore};
 use flyte_host::tokio;
 
@@ -160,12 +161,18 @@ impl Host {
             }
             workflows.push((name, wf));
         }
+        let changing = workflows.iter().find(|w| w.0 == "changing");
+        let changing = changing.ok_or("no workflow changes")?;
+        let mut first = true;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let mut draw = Draw::new(now.as_nanos() as u64, u64::from(shard));
         let witness = self.folder.join("witness").to_string_lossy().into_owned();
         loop {
             let health = scheduler.health().await;
-            for (id, parked) in &health.parked {
+            // Another program goes on with those whose tasks do not fit this one.
+            let waits = |parked: &Parked| parked.kind == ParkKind::TaskChanged;
+            let others = health.parked.iter().filter(|p| waits(&p.1)).count();
+            for (id, parked) in health.parked.iter().filter(|p| !waits(&p.1)) {
                 self.note("parked", &format!("{} {parked:?}", id.name))?;
                 match scheduler.release(id).await {
                     Err(e) if !passes(&e) => return Err(e.into()),
@@ -173,11 +180,15 @@ impl Host {
                 }
             }
             if self.is_told_to_stop() {
-                if health.open == 0 && self.is_over_in(&scheduler, shard).await {
+                if health.open == others && self.is_over_in(&scheduler, shard).await {
                     break;
                 }
-            } else if health.open < self.open && health.lease_lost.is_none() {
-                let (shape, wf) = draw.pick(&workflows);
+            } else if health.open < self.open + others && health.lease_lost.is_none() {
+                // Each process leaves one behind that only its own program ends.
+                let (shape, wf) = match std::mem::take(&mut first) {
+                    true => changing,
+                    false => draw.pick(&workflows),
+                };
                 let name = format!("{shape}-{shard}-{:x}", draw.next());
                 let ms = draw.range(1, self.longest_ms) as i64;
                 let run = scheduler.launch(wf, (ms, witness.clone()));
@@ -205,7 +216,7 @@ impl Host {
     async fn is_over_in(&self, scheduler: &Scheduler, shard: u32) -> bool {
         let all = super::judge::executions(&**scheduler.store()).await;
         all.is_ok_and(|all| {
-            let mut open = all.iter().filter(|e| !e.phase.is_terminal());
+            let mut open = all.iter().filter(|e| is_to_end(e));
             !open.any(|e| e.shard == ShardId(shard))
         })
     }
@@ -213,8 +224,14 @@ impl Host {
     async fn is_over(&self, store: &Option<Arc<PostgresStore>>) -> bool {
         let Some(store) = store else { return false };
         let all = super::judge::executions(&**store).await;
-        all.is_ok_and(|all| all.iter().all(|e| e.phase.is_terminal()))
+        all.is_ok_and(|all| !all.iter().any(is_to_end))
     }
+}
+
+/// Whether this program, or another of its version, has to bring an execution to its end.
+fn is_to_end(row: &ExecutionRow) -> bool {
+    let parked = row.parked.as_deref().unwrap_or_default();
+    !row.phase.is_terminal() && !parked.starts_with("TaskChanged")
 }
 
 /// Whether an error goes away by itself.

@@ -15,6 +15,7 @@ use super::judge::judge;
 use super::member::{Ear, Member};
 use super::options::Options;
 use super::table::Table;
+use super::versions::{PROGRAM, Program};
 
 /// The schema that a fleet's tables are in.
 fn schema(options: &Options) -> String {
@@ -52,8 +53,14 @@ impl Pulse {
     }
 }
 
-pub(super) fn start(options: &Options, folder: &Path, mine: u32) -> Result<Member, String> {
+pub(super) fn start(
+    options: &Options,
+    folder: &Path,
+    mine: u32,
+    program: Program,
+) -> Result<Member, String> {
     let mut command = Command::new(&options.program);
+    command.env(PROGRAM, program.name());
     let shards = match options.fleet {
         Some(_) => Options::MEMBERS,
         None => 1,
@@ -76,8 +83,11 @@ pub(super) async fn kill(options: &Options, kills: u64) -> Result<Table, String>
     let mut draw = Draw::new(options.seed, 1);
     let mut table = Table::default();
     let mut pulse = Pulse::new(&folder, options.stall);
+    let mut program = Program::Old;
     while table.kills < kills {
-        let mut member = start(options, &folder, 0)?;
+        // Deploys and their rollbacks, in any order.
+        program = program.next(&mut draw);
+        let mut member = start(options, &folder, 0, program)?;
         // A third of them die in what happens at the start.
         let upto = match draw.chance(333) {
             true => 60,
@@ -106,12 +116,13 @@ pub(super) async fn kill(options: &Options, kills: u64) -> Result<Table, String>
     Ok(table)
 }
 
-/// Lets a host on SQLite bring everything to its end, and judges.
+/// Lets hosts on SQLite bring everything to its end, each program its own, and judges.
 pub(super) async fn end(options: &Options, folder: &Path, table: &mut Table) -> Result<(), String> {
     tell_to_stop(folder)?;
-    let mut last = [start(options, folder, 0)?];
-    drain(&mut last, folder, options, table);
-    drop(last);
+    for program in Program::ALL {
+        let mut last = [start(options, folder, 0, program)?];
+        drain(&mut last, folder, options, table);
+    }
     let store = SqliteStore::open(&folder.join("app.db")).map_err(|e| e.to_string())?;
     finish(&*store, folder, table).await
 }
@@ -123,8 +134,12 @@ pub(super) async fn kill_fleet(options: &Options, url: &str, kills: u64) -> Resu
     let mut table = Table::default();
     let mut pulse = Pulse::new(&folder, options.stall);
     let mut members = Vec::new();
+    let mut programs = Vec::new();
     for mine in 0..Options::MEMBERS {
-        members.push(start(options, &folder, mine)?);
+        // Of two versions, which get each other's shards.
+        let program = Program::ALL[mine as usize % 2];
+        members.push(start(options, &folder, mine, program)?);
+        programs.push(program);
     }
     for member in &members {
         if !member.says("ready", options.stall) {
@@ -145,7 +160,8 @@ pub(super) async fn kill_fleet(options: &Options, url: &str, kills: u64) -> Resu
             table.stops += 1;
         } else {
             members.remove(n).kill();
-            members.insert(n, start(options, &folder, n as u32)?);
+            programs[n] = programs[n].next(&mut draw);
+            members.insert(n, start(options, &folder, n as u32, programs[n])?);
             table.kills += 1;
         }
         if pulse.is_still() {
@@ -153,8 +169,14 @@ pub(super) async fn kill_fleet(options: &Options, url: &str, kills: u64) -> Resu
         }
     }
     tell_to_stop(&folder)?;
-    drain(&mut members, &folder, options, &mut table);
     drop(members);
+    for program in Program::ALL {
+        let mut members = Vec::new();
+        for mine in 0..Options::MEMBERS {
+            members.push(start(options, &folder, mine, program)?);
+        }
+        drain(&mut members, &folder, options, &mut table);
+    }
     let of = PostgresOptions::new(url).with_schema(schema(options));
     let store = PostgresStore::open(of).await.map_err(|e| e.to_string())?;
     finish(&*store, &folder, &mut table).await?;

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use flyte_host::core::contract::{JournalPosition, Query, ShardId, Store};
 use flyte_host::core::id::{ExecutionId, NodeAddr};
-use flyte_host::core::journal::{Change, Charge, ExecutionRow, IndexRow, JournalFrame};
+use flyte_host::core::journal::{Change, Charge, ExecutionRow, IndexRow, JournalFrame, ParkCause};
 
 use super::host::lines;
 use super::left::left;
@@ -19,8 +19,9 @@ pub(super) struct Recorded {
     /// Outcomes that are there twice.
     pub(super) twice: Vec<String>,
     host_lost: u64,
-    /// How an execution may be called by its attempts.
     parked: u64,
+    /// How often executions were parked since a task changed, by the epoch of the owner.
+    changed: BTreeMap<(ShardId, u64, u64), u32>,
 }
 
 /// Reads a store and what attempts said, and adds what is wrong to the table. `acknowledged` are
@@ -37,6 +38,11 @@ pub(super) async fn judge(
     table.acknowledged += acknowledged.len() as u64;
     table.host_lost += recorded.host_lost;
     table.parked += recorded.parked;
+    table.changed += recorded.changed.len() as u64;
+    let again = recorded.changed.iter().filter(|c| *c.1 > 1);
+    table.twice.extend(again.map(|((shard, n, epoch), times)| {
+        format!("execution {n} of {shard} was parked {times} times in epoch {epoch}")
+    }));
     table.twice.extend(recorded.twice.iter().cloned());
     let rows = executions(store).await?;
     table.executions += rows.len() as u64;
@@ -160,6 +166,13 @@ pub(super) async fn recorded(store: &dyn Store) -> Result<Recorded, String> {
                 at.sequence += 1;
                 let frame = JournalFrame::decode(&stored.bytes).map_err(|e| e.to_string())?;
                 for r in &frame.records {
+                    if let Change::Parked {
+                        cause: ParkCause::TaskChanged { .. },
+                    } = &r.change
+                    {
+                        let owner = (shard, r.execution, frame.epoch);
+                        *out.changed.entry(owner).or_default() += 1;
+                    }
                     out.take(shard, r.execution, &r.change, &mut seen);
                 }
             }

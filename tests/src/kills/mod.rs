@@ -15,6 +15,7 @@ mod options;
 mod shapes;
 mod soak;
 mod table;
+mod versions;
 mod witness;
 
 use std::time::Instant;

@@ -14,7 +14,7 @@ type Shape = Workflow<Given, ()>;
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The names of the workflows that the host runs: of shells and of Rust functions.
-pub const HOSTED: [&str; 8] = [
+pub const HOSTED: [&str; 9] = [
     "shellchain",
     "shellfan",
     "shellretry",
@@ -23,6 +23,7 @@ pub const HOSTED: [&str; 8] = [
     "rustmap",
     "child",
     "mixed",
+    "changing",
 ];
 
 /// The names of the workflows in Python.
@@ -51,7 +52,11 @@ fn append(file: &str, line: &str) -> Fallible<()> {
 }
 
 /// Says that an attempt in the host begins, or has ended.
-fn say(word: &str, cx: &flyte_host::core::contract::TaskContext, witness: &str) -> Fallible<()> {
+pub(super) fn say(
+    word: &str,
+    cx: &flyte_host::core::contract::TaskContext,
+    witness: &str,
+) -> Fallible<()> {
     let key = cx.key();
     let (frame, node) = (key.addr.frame.0, key.addr.node.0);
     let line = format!(
@@ -181,6 +186,16 @@ pub fn hosted(name: &str) -> Fallible<Shape> {
             wf.after(shell, pause);
             wf.after(last, shell);
         })?,
+        // Each program runs its own executions only, and those of the other wait.
+        "changing" => {
+            let changing = super::versions::changing()?;
+            Shape::build(name, |wf, (ms, witness)| {
+                let mut n = wf.constant(0);
+                for _ in 0..4 {
+                    n = wf.call(changing.call((n, ms, witness)));
+                }
+            })?
+        }
         other => return Err(format!("there is no workflow `{other}`").into()),
     })
 }

@@ -25,6 +25,8 @@ pub struct Table {
     pub paid_again: u64,
     /// How often an execution was parked, and released.
     pub parked: u64,
+    /// How often an owner parked an execution since a task of it changed.
+    pub changed: u64,
     /// Acknowledged submissions that no store has.
     pub lost: Vec<String>,
     /// Outcomes that were recorded twice.
@@ -57,6 +59,7 @@ impl Table {
         self.host_lost += other.host_lost;
         self.paid_again += other.paid_again;
         self.parked += other.parked;
+        self.changed += other.changed;
         self.lost.extend(other.lost);
         self.twice.extend(other.twice);
         self.again.extend(other.again);
@@ -91,7 +94,7 @@ impl Table {
         self.promises().iter().all(|p| p.1.is_empty())
     }
 
-    fn figures(&self) -> [(&'static str, u64); 9] {
+    fn figures(&self) -> [(&'static str, u64); 10] {
         [
             ("kills", self.kills),
             ("stops past the lease", self.stops),
@@ -102,6 +105,7 @@ impl Table {
             ("attempts lost with their host", self.host_lost),
             ("nodes that paid again under one key", self.paid_again),
             ("times parked and released", self.parked),
+            ("times parked since a task changed", self.changed),
         ]
     }
 

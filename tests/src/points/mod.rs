@@ -6,6 +6,7 @@
 //! without a crash, no node ends twice, and no job runs on.
 
 mod case;
+mod deploys;
 mod table;
 mod tasks;
 

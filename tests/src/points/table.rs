@@ -14,10 +14,13 @@ use super::tasks::*;
 
 use WorkflowPhase::{Aborted, Failed, Succeeded};
 
-type Int = Output<i64>;
+pub(super) type Int = Output<i64>;
 
 /// A workflow from a number to a number.
-fn flow(name: &str, build: impl FnOnce(&mut WorkflowBuilder, Int) -> Int) -> Workflow<i64, i64> {
+pub(super) fn flow(
+    name: &str,
+    build: impl FnOnce(&mut WorkflowBuilder, Int) -> Int,
+) -> Workflow<i64, i64> {
     Workflow::build(name, build).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
@@ -30,7 +33,7 @@ fn case(
     with(name, ends, build, |h| h)
 }
 
-fn with(
+pub(super) fn with(
     name: &'static str,
     ends: WorkflowPhase,
     build: impl FnOnce(&mut WorkflowBuilder, Int) -> Int,
@@ -65,6 +68,7 @@ pub fn table() -> Vec<Case> {
         policies(),
         jobs(),
         values_out_of_band(),
+        super::deploys::deploys(),
     ]
     .into_iter()
     .flatten()

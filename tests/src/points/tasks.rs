@@ -156,6 +156,14 @@ pub(super) async fn grow(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
     wf.call(sum(ones))
 }
 
+/// Its graph waits for a person.
+#[dynamic]
+pub(super) async fn asks(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
+    let n = wf.constant(n);
+    let n = wf.approve(n, "go on", "1d");
+    wf.call(inc(n))
+}
+
 #[dynamic]
 pub(super) async fn fibonacci(wf: &mut WorkflowBuilder, n: i64) -> Output<i64> {
     if n < 2 {

@@ -334,7 +334,7 @@ impl World {
         self.keep_plans();
         let input = Input::Expanded {
             at,
-            result: Ok(super::takeover::seen_by(o.lacks, &plan)),
+            result: Ok(super::takeover::seen_by(o.host, &plan)),
         };
         self.answer(o, 3, (What::Task, at), input);
     }

@@ -58,6 +58,7 @@ faults! {
     Pause "process paused" 60,
     HandOver "graceful hand-over" 60,
     LacksPlugin "host without a plugin, later upgraded" 60,
+    TaskChanged "host whose tasks have other interfaces, later set back" 200,
     Upgraded "process that begins again with a newer version" 250,
     SetBack "process that begins again with an older version" 250,
     NewerShard "shard of a newer version than its process reads" 0,
@@ -91,6 +92,10 @@ faults! {
 #[derive(Clone, Debug)]
 pub(super) struct Faults {
     draw: Draw,
+    /// Which programs begin: of its own, so that seeds without deploys live as before.
+    programs: Draw,
+    /// Whether programs whose tasks differ follow each other: in a part of the seeds.
+    deploys: bool,
     /// Whether anything goes wrong at all.
     pub(super) on: bool,
     /// How often each did.
@@ -103,8 +108,11 @@ impl Faults {
     /// For a seed.
     #[must_use]
     pub(super) fn new(seed: u64) -> Self {
+        let mut programs = Draw::new(seed, 9);
         Self {
             draw: Draw::new(seed, 2),
+            deploys: programs.chance(100),
+            programs,
             on: true,
             counts: BTreeMap::new(),
             met: BTreeMap::new(),
@@ -123,6 +131,16 @@ impl Faults {
             self.count(fault);
         }
         strikes
+    }
+
+    /// Which tasks of the program that begins have other interfaces than in the plans: a bit for
+    /// each half of them.
+    pub(super) fn deployed(&mut self) -> u8 {
+        let rate = Fault::TaskChanged.rate();
+        match self.on && self.deploys && self.programs.chance(rate) {
+            true => self.programs.range(1, 3) as u8,
+            false => 0,
+        }
     }
 
     /// Counts one that came by itself.

@@ -324,6 +324,14 @@ impl History {
                         .push(News::Parked(run.opened.submission.id.clone()));
                     Ok(())
                 }
+                ParkCause::TaskChanged { .. } => {
+                    self.kinds.insert("parked");
+                    let epoch = self.shards.get(&key.0).map(|w| w.epoch);
+                    match std::mem::replace(&mut run.changed_at, epoch) == epoch {
+                        true => Err("an owner parks it twice since a task changed".into()),
+                        false => Ok(()),
+                    }
+                }
                 other => Err(format!("nothing here parks because of {other}")),
             },
             Change::Released => {
@@ -388,6 +396,7 @@ impl History {
             pruned: None,
             told: opened.submission.parent.is_none(),
             unread: false,
+            changed_at: None,
             frames: vec![Opening::new(plan.clone(), 0, false)],
             nodes: BTreeMap::new(),
         };

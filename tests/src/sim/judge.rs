@@ -5,7 +5,7 @@ use flyte_scheduler::engine::EngineConfig;
 use flyte_scheduler::shard::Shard;
 
 use super::causes;
-use super::owner::Owner;
+use super::owner::{Host, Owner};
 use super::world::World;
 
 impl World {
@@ -20,7 +20,7 @@ impl World {
         }
         let mut shard = self.empty(o.lease.shard);
         for bytes in self.store.frames(o.lease.shard).to_vec() {
-            self.fold(&mut shard, &bytes, false, o.lacks)
+            self.fold(&mut shard, &bytes, false, o.host)
                 .map_err(|e| e.to_string())?;
         }
         if let Some(loaded) = self.loaded(o).map_err(|e| e.to_string())?
@@ -51,7 +51,7 @@ impl World {
             let mut shard = self.empty(s);
             for bytes in self.store.frames(s).to_vec() {
                 let folded = self
-                    .fold(&mut shard, &bytes, false, false)
+                    .fold(&mut shard, &bytes, false, Host::default())
                     .map_err(|e| e.to_string());
                 self.breaks(folded);
             }

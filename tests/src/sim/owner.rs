@@ -5,6 +5,16 @@ use flyte_core::id::Digest;
 use flyte_scheduler::engine::{AttemptRef, Effect};
 use flyte_scheduler::shard::Shard;
 
+/// What a host cannot run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Host {
+    /// Whether it lacks the plugin that leaves files.
+    pub(super) lacks: bool,
+    /// Which tasks of its process have another interface than in the plans: a bit for those with
+    /// an even name, and one for the others.
+    pub(super) changed: u8,
+}
+
 /// A shard in the hands of a process, with what the shell would remember.
 #[derive(Debug)]
 pub(super) struct Owner {
@@ -32,8 +42,8 @@ pub(super) struct Owner {
     pub(super) tick: Option<u64>,
     /// Whether it says goodbye.
     pub(super) leaving: bool,
-    /// Whether this host lacks the plugin that leaves files.
-    pub(super) lacks: bool,
+    /// What this host cannot run.
+    pub(super) host: Host,
     /// Its local slots.
     pub(super) slots: Option<u32>,
     /// A plan that it cannot read.

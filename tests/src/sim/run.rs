@@ -32,6 +32,8 @@ pub(super) struct Run {
     pub(super) told: bool,
     /// Whether it is parked because its plan cannot be read.
     pub(super) unread: bool,
+    /// The epoch of the owner that last parked it since a task changed.
+    pub(super) changed_at: Option<u64>,
     pub(super) frames: Vec<Opening>,
     pub(super) nodes: BTreeMap<NodeAddr, Node>,
 }

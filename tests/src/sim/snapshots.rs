@@ -8,7 +8,7 @@ use flyte_scheduler::shard::{Action, Shard, SnapshotPlan};
 
 use super::event::Event;
 use super::fault::{Fault, Mutation};
-use super::owner::Owner;
+use super::owner::{Host, Owner};
 use super::world::World;
 
 /// Bytes of frames after which a snapshot is due: so few that most lives have several.
@@ -109,12 +109,12 @@ impl World {
         &mut self,
         shard: &mut Shard,
         snapshot: &Snapshot,
-        lacks: bool,
+        host: Host,
     ) -> Result<(), Error> {
         let mut frames = SnapshotFrames::open(&snapshot.bytes)?;
         for frame in frames.by_ref() {
             let frame = frame?;
-            self.know(shard, &frame, lacks)?;
+            self.know(shard, &frame, host)?;
             shard.restore(&frame);
         }
         shard.restored(frames.head(), snapshot.bytes.len());
@@ -142,9 +142,9 @@ impl World {
             return Ok(None);
         };
         let mut shard = self.empty(o.lease.shard);
-        self.restore(&mut shard, &snapshot, o.lacks)?;
+        self.restore(&mut shard, &snapshot, o.host)?;
         for bytes in frames {
-            self.fold(&mut shard, &bytes, false, o.lacks)?;
+            self.fold(&mut shard, &bytes, false, o.host)?;
         }
         Ok(Some(shard))
     }

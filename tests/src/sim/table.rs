@@ -114,6 +114,7 @@ impl Fault {
             Self::HolderSilent => SERIAL,
             Self::AbortRace => TASKS,
             Self::SignalRace => SIGNALS,
+            Self::TaskChanged => &["task in process"],
             Self::LacksPlugin => &["plugin task with files"],
             // Not only attempts read values: branches, arrays and the ends of workflows do.
             Self::ValueUnstored | Self::ValueGone | Self::ValueChanged | Self::ValueLate => &[],

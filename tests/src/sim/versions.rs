@@ -72,7 +72,7 @@ impl World {
     pub(super) fn read_plan(&mut self, o: &mut Owner, execution: u64, plan: Digest) {
         let still = o.spoiled == Some(plan) && self.faults.on && self.draw.chance(300);
         let result = match self.plans.get(&plan) {
-            Some(loaded) if !still => Ok(seen_by(o.lacks, loaded)),
+            Some(loaded) if !still => Ok(seen_by(o.host, loaded)),
             _ => Err("it is spoiled".into()),
         };
         if result.is_ok() {

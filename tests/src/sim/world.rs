@@ -18,7 +18,7 @@ use super::event::{Call, Event};
 use super::fault::{Fault, Faults, Mutation};
 use super::history::History;
 use super::medium::Decay;
-use super::owner::Owner;
+use super::owner::{Host, Owner};
 use super::retention::Upkeep;
 use super::spec::Spec;
 use super::store::{LEASE_TTL, SimStore};
@@ -439,8 +439,8 @@ impl World {
     /// Nothing goes wrong from here on.
     pub(super) fn calm(&mut self) {
         self.faults.on = false;
-        // Hosts without a plugin are upgraded.
-        self.owners.retain(|_, o| !o.lacks);
+        // Hosts without a plugin are upgraded, and those whose tasks do not fit are set back.
+        self.owners.retain(|_, o| o.host == Host::default());
         self.store.down_until = 0;
         self.decayed.clear();
         self.recorded = self.now;
