@@ -58,6 +58,7 @@ async fn submit(
         .scheduler
         .launch(&s.orders, order.pieces)
         .named(name)
+        .or_attach() // also one that an earlier version of this program began
         .await;
     let handle = started.map_err(|e| (StatusCode::CONFLICT, e.to_string()))?;
     let name = &handle.id().name;

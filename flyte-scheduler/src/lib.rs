@@ -17,6 +17,7 @@ mod execution_events;
 mod frames;
 mod handle;
 mod health;
+mod held;
 mod mail;
 pub mod outcome;
 mod ownership;

@@ -1,18 +1,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyte_core::Error;
 use flyte_core::compile::{CompileErrors, check_inputs};
-use flyte_core::contract::{CommandBody, Enqueued, ExecutionOptions, Submission};
+use flyte_core::contract::{CommandBody, Enqueued, ExecutionOptions, ShardId, Submission};
 use flyte_core::id::{Digest, ExecutionId, Identifier, Str};
 use flyte_core::literal::Literal;
 use flyte_core::plan::Plan;
+use flyte_core::{Error, ErrorKind};
+use tokio::sync::watch;
 
 use crate::calls::listed;
 use crate::engine::{TaskKind, unsupported};
 use crate::handle::Handle;
+use crate::held::Held;
 use crate::room::{NoRoom, Place};
 use crate::scheduler::Scheduler;
+use crate::waits::Wait;
 
 /// An execution to start.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +29,9 @@ pub struct Submit {
     pub inputs: BTreeMap<Str, Literal>,
     /// How it runs.
     pub options: ExecutionOptions,
+    /// Whether an execution of this name is taken that another version of the workflow began; see
+    /// [`Submit::or_attach`].
+    pub or_attach: bool,
 }
 
 impl Submit {
@@ -38,6 +44,7 @@ impl Submit {
             entity: None,
             inputs: BTreeMap::new(),
             options,
+            or_attach: false,
         }
     }
 
@@ -59,6 +66,38 @@ impl Submit {
     #[must_use]
     pub fn with_options(mut self, options: ExecutionOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Takes the execution of this name, if there is one, also if another version of the workflow
+    /// began it, or it has other options: its inputs must be equal, and its outputs must be of
+    /// types that this plan's outputs accept. It goes on with the plan that it began with. Without
+    /// this another plan under the name is a [`SubmitError::Conflict`], and so is an execution of
+    /// another workflow, or a child, with it.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use flyte_core::author::Workflow;
+    /// use flyte_core::id::{ExecutionId, Tenant};
+    /// use flyte_core::task;
+    /// use flyte_scheduler::{Scheduler, Submit};
+    ///
+    /// #[task]
+    /// fn ship(order: i64) -> i64 { order }
+    ///
+    /// let old = Workflow::<i64, _>::build("order", |wf, n| wf.call(ship(n))).unwrap();
+    /// let new = Workflow::<i64, _>::build("order", |wf, n| wf.call(ship(n).retries(2))).unwrap();
+    /// let scheduler = Scheduler::builder().build().await.unwrap();
+    /// let id = ExecutionId::new(Tenant::default(), "order-7");
+    /// let submit = Submit::new(id).with_inputs(old.encode(7)).or_attach();
+    /// scheduler.submit(old.plan(), submit.clone()).await.unwrap();
+    /// let same = scheduler.submit(new.plan(), submit).await.unwrap();
+    /// assert_eq!(&*same.id().name, "order-7");
+    /// # });
+    /// ```
+    #[must_use]
+    pub fn or_attach(mut self) -> Self {
+        self.or_attach = true;
         self
     }
 
@@ -84,12 +123,17 @@ pub enum SubmitError {
     #[error("{0}")]
     NoPlugin(String),
     /// The name belongs to another execution.
-    #[error("an execution `{id}` exists and differs in {difference}; choose another name")]
+    #[error(
+        "an execution `{id}` exists and differs (there and here) in {difference}; choose another \
+         name, or, after a deploy, `or_attach`"
+    )]
     Conflict {
         /// The name.
         id: ExecutionId,
-        /// What differs.
+        /// What differs, which tasks among it, each with what is there and what was submitted.
         difference: String,
+        /// The execution that has the name.
+        existing: Box<Handle>,
     },
     /// As many executions are open, or on their way, as the scheduler takes on: here is yours.
     #[error("the scheduler has no room for `{}` now; try again, or use `submit`, which waits", .0.id)]
@@ -188,6 +232,7 @@ impl Scheduler {
         place: Place<'_>,
     ) -> Result<Handle, SubmitError> {
         let shared = self.shared();
+        let or_attach = submit.or_attach;
         let id = submit.id;
         let submission = Submission {
             id: id.clone(),
@@ -201,19 +246,49 @@ impl Scheduler {
         let since = shared.client.frames.latest();
         // Somebody must be told before it can end.
         let state = shared.client.waits.watch(&id);
-        let body = CommandBody::Submit(Box::new(submission));
-        match shared.client.enqueue(self.shard(), body).await? {
-            Enqueued::Accepted => {
-                place.keep();
-                Ok(Handle {
-                    since,
-                    attached: false,
-                    ..self.handle(id, state)
-                })
+        for _ in 0..Self::NAME_TRIES {
+            let body = CommandBody::Submit(Box::new(submission.clone()));
+            let (shard, existing) = match shared.client.enqueue(self.shard(), body).await? {
+                Enqueued::Accepted => {
+                    place.keep();
+                    return Ok(Handle {
+                        since,
+                        attached: false,
+                        ..self.handle(id, state)
+                    });
+                }
+                Enqueued::Existing { shard } => return Ok(self.existing(id, shard, state)),
+                Enqueued::Conflict {
+                    shard, existing, ..
+                } => (shard, existing),
+            };
+            let held = Held::new(&shared.client, &existing, &submission, plan).await?;
+            let Some(held) = held else {
+                // It was pruned meanwhile: the name is free.
+                continue;
+            };
+            let handle = self.existing(id.clone(), shard, state);
+            if or_attach && held.fits() {
+                return Ok(handle);
             }
-            Enqueued::Existing { shard } if shard == self.shard() => Ok(self.handle(id, state)),
-            Enqueued::Existing { .. } => Ok(self.foreign(id)),
-            Enqueued::Conflict { difference, .. } => Err(SubmitError::Conflict { id, difference }),
+            return Err(SubmitError::Conflict {
+                difference: held.difference(or_attach),
+                id,
+                existing: Box::new(handle),
+            });
+        }
+        let text = format!("executions of the name `{id}` come and go; try again");
+        Err(Error::new(ErrorKind::Unavailable, "submit", text).into())
+    }
+
+    /// How often a name is asked for whose execution is pruned before it can be compared.
+    const NAME_TRIES: u32 = 4;
+
+    /// The handle of an execution that was there before.
+    fn existing(&self, id: ExecutionId, shard: ShardId, state: watch::Receiver<Wait>) -> Handle {
+        match shard == self.shard() {
+            true => self.handle(id, state),
+            false => self.foreign(id),
         }
     }
 }

@@ -109,6 +109,30 @@ impl<In, Out> Launch<'_, In, Out> {
         self
     }
 
+    /// Takes the execution of this name also if another version of the workflow began it, as after
+    /// a deploy: see [`Submit::or_attach`]. An execution that gets a name of its own is always new.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use flyte_core::author::Workflow;
+    /// use flyte_core::task;
+    /// #[task]
+    /// fn double(x: i64) -> i64 { 2 * x }
+    ///
+    /// let old = Workflow::<i64, _>::build("double", |wf, x| wf.call(double(x))).unwrap();
+    /// let new = Workflow::<i64, _>::build("double", |wf, x| wf.call(double(x).retries(3))).unwrap();
+    /// let scheduler = flyte_scheduler::Scheduler::builder().build().await.unwrap();
+    /// scheduler.launch(&old, 21).named("order-7").await.unwrap();
+    /// assert!(scheduler.launch(&new, 21).named("order-7").await.is_err());
+    /// let same = scheduler.launch(&new, 21).named("order-7").or_attach().await.unwrap();
+    /// assert_eq!(same.await.unwrap(), 42);
+    /// # });
+    /// ```
+    pub fn or_attach(mut self) -> Self {
+        self.submit.or_attach = true;
+        self
+    }
+
     /// Whose it is.
     pub fn tenant(mut self, tenant: Tenant) -> Self {
         self.submit.id.tenant = tenant;

@@ -112,7 +112,7 @@ async fn names_and_commands_count_once() {
     let other = ask(submit(2, "a", 1), ShardId(7)).await;
     assert_eq!(other, Enqueued::Existing { shard: SHARD });
     match ask(submit(3, "a", 2), ShardId(7)).await {
-        Enqueued::Conflict { difference, .. } => assert_eq!(difference, "input `x`"),
+        Enqueued::Conflict { difference, .. } => assert_eq!(difference, "input `x` (1 and 2)"),
         other => panic!("{other:?}"),
     }
     let lease = store.claim(SHARD, "one").await.unwrap();

@@ -6,6 +6,7 @@ pub mod flips;
 pub mod fuzz;
 pub mod kills;
 pub mod points;
+pub mod service;
 pub mod sim;
 
 pub use environment::python;

@@ -65,3 +65,37 @@ fn a_host_with_two_schedulers_gets_its_typed_handles_back() {
     let shown = output(program, &[folder, "second"]);
     assert_eq!(shown, "all 1000\nnothing is left\n");
 }
+
+#[test]
+fn the_service_starts_after_a_deploy_and_its_open_order_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("orders.db");
+    let database = text(&database);
+    let old = env!("CARGO_BIN_EXE_service_old");
+    kill_after(old, &[database, "hold"], "started");
+    let shown = output(env!("CARGO_BIN_EXE_service_fits"), &[database, "pay"]);
+    // The plan of the order binds no note.
+    assert_eq!(shown, "started\nSUCCEEDED: 7 by Res(Mailer), None\n");
+    // It is over, and is still found under its name.
+    let shown = output(old, &[database, "pay"]);
+    assert_eq!(shown, "started\nSUCCEEDED: 7 by Res(Mailer), None\n");
+}
+
+#[test]
+fn a_deploy_that_does_not_fit_parks_the_open_order_until_it_is_rolled_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("orders.db");
+    let database = text(&database);
+    let old = env!("CARGO_BIN_EXE_service_old");
+    let renamed = env!("CARGO_BIN_EXE_service_renamed");
+    kill_after(old, &[database, "hold"], "started");
+    for _ in 0..2 {
+        let shown = output(renamed, &[database, "pay"]);
+        let words = "started\nparked: TaskChanged: input `order` of task ";
+        assert!(shown.starts_with(words), "{shown}");
+        assert!(shown.contains("input `number` of task"), "{shown}");
+        assert!(shown.contains("\n1 wait for `"), "{shown}");
+    }
+    let shown = output(old, &[database, "pay"]);
+    assert_eq!(shown, "started\nSUCCEEDED: 7 by Res(Mailer)\n");
+}

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::ShardId;
 use crate::id::{Digest, ExecutionId, Identifier, NodeAddr, Str};
 use crate::limits::{MESSAGE_BYTES_MAX, NAME_BYTES_MAX, VALUES_BYTES_MAX};
-use crate::literal::{Literal, Row, Timestamp};
+use crate::literal::{Literal, Row, Timestamp, infer};
 use crate::{Error, ErrorKind, Result};
 
 /// Makes a command idempotent; chosen by the caller, unique for ever.
@@ -155,11 +155,7 @@ impl Submission {
         if self.plan != other.plan {
             parts.push(format!("the plan ({} and {})", self.entity, other.entity));
         }
-        for (name, value) in self.inputs.iter() {
-            if other.inputs.get(name) != Some(value) {
-                parts.push(format!("input `{name}`"));
-            }
-        }
+        parts.extend(self.input_differences(other));
         if self.options != other.options {
             parts.push("the options".into());
         }
@@ -168,6 +164,49 @@ impl Submission {
         }
         parts.join(", ")
     }
+
+    /// Each input that another submission does not have, or has with another value, with both
+    /// values, for people. Their order does not count.
+    #[must_use]
+    pub fn input_differences(&self, other: &Self) -> Vec<String> {
+        let mine = self.inputs.iter().map(|(name, _)| name);
+        let theirs = other.inputs.iter().map(|(name, _)| name);
+        let names: BTreeSet<&Str> = mine.chain(theirs).collect();
+        let differs = |name: &&Str| self.inputs.get(name) != other.inputs.get(name);
+        let names = names.into_iter().filter(differs);
+        let text = |name: &Str| {
+            let (there, here) = (self.inputs.get(name), other.inputs.get(name));
+            format!("input `{name}` ({} and {})", shown(there), shown(here))
+        };
+        names.map(text).collect()
+    }
+}
+
+/// A value in a sentence, cut where it is long.
+fn shown(value: Option<&Literal>) -> String {
+    const CHARACTERS_MAX: usize = 60;
+    let text = match value {
+        None => return "none".into(),
+        Some(value) => match value.value() {
+            Literal::None => "None".into(),
+            Literal::Integer(i) => i.to_string(),
+            Literal::Float(f) => f.to_string(),
+            Literal::Boolean(b) => b.to_string(),
+            Literal::String(s) => format!("{s:?}"),
+            Literal::Datetime(t) => t.to_string(),
+            Literal::Duration(d) => d.to_string(),
+            // Documents and files have no short form.
+            other => match infer(other) {
+                Ok(t) => format!("a `{t}`"),
+                Err(_) => "a value without a type".into(),
+            },
+        },
+    };
+    let mut short: String = text.chars().take(CHARACTERS_MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// How an execution runs (`flyteidl.admin.ExecutionSpec`, as far as the engine acts on it).
@@ -207,6 +246,8 @@ pub enum Enqueued {
         shard: ShardId,
         /// What differs, for people.
         difference: String,
+        /// What was submitted there.
+        existing: Box<Submission>,
     },
 }
 

@@ -66,7 +66,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// - MUST [store.enqueue.order]: one caller's commands are read in the order they were given.
     /// - MUST [store.enqueue.name]: a submission whose name is taken in its tenant, in any shard,
     ///   answers [`Enqueued::Existing`] if its content digest is equal, else
-    ///   [`Enqueued::Conflict`], which shows the difference; nothing is added.
+    ///   [`Enqueued::Conflict`], which shows the difference and what was submitted there; nothing is
+    ///   added.
     /// - MUST [store.enqueue.wake]: the shard's owner is woken, in another process too.
     async fn enqueue(&self, shard: ShardId, commands: Vec<Command>) -> Result<Vec<Enqueued>>;
 

@@ -150,6 +150,7 @@ impl Inner {
             Some((at, _, there)) => Some(Enqueued::Conflict {
                 shard: *at,
                 difference: there.difference(s),
+                existing: there.clone(),
             }),
         }
     }

@@ -5,6 +5,7 @@
 
 mod bound;
 mod builder;
+mod differences;
 mod find;
 mod graph;
 mod retry;

@@ -3,4 +3,7 @@
 #![allow(clippy::unused_async)]
 
 mod changed;
+#[path = "../common/mod.rs"]
+mod common;
+mod or_attach;
 mod program;

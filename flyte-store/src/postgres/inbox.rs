@@ -177,7 +177,11 @@ async fn compare(session: &mut Session, s: &Submission) -> Result<Enqueued> {
     }
     let there: Submission = decode(row.get(2))?;
     let difference = there.difference(s);
-    Ok(Enqueued::Conflict { shard, difference })
+    Ok(Enqueued::Conflict {
+        shard,
+        difference,
+        existing: Box::new(there),
+    })
 }
 
 /// Open entries of a shard after `after`, in order, for the holder of a lease.

@@ -42,6 +42,7 @@ pub(super) fn enqueue(c: &Connection, shard: ShardId, command: &Command) -> Resu
                 return Ok(Enqueued::Conflict {
                     shard: ShardId(at),
                     difference,
+                    existing: Box::new(there),
                 });
             }
             None => {

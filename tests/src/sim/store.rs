@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use flyte_core::contract::{
     Command, CommandBody, CommandId, CommitBatch, Credit, CreditRequest, Enqueued, InboxEntry,
-    Lease, Prune, Pruned, ShardId, Snapshot,
+    Lease, Prune, Pruned, ShardId, Snapshot, Submission,
 };
 use flyte_core::id::{Digest, ExecutionId};
 use flyte_core::{Error, ErrorKind, Result};
@@ -16,7 +16,7 @@ use super::rows::Rows;
 #[derive(Debug, Default)]
 pub(super) struct SimStore {
     shards: BTreeMap<ShardId, StoreShard>,
-    names: BTreeMap<ExecutionId, (ShardId, Digest)>,
+    names: BTreeMap<ExecutionId, (ShardId, Digest, Box<Submission>)>,
     /// What is held of each limit: by whom, under which epoch, and how much.
     credits: BTreeMap<String, BTreeMap<ShardId, (u64, u64)>>,
     rows: Rows,
@@ -101,19 +101,19 @@ impl SimStore {
         if let CommandBody::Submit(s) = &command.body {
             let content = s.content();
             match self.names.get(&s.id) {
-                Some((shard, have)) if *have == content => {
+                Some((shard, have, _)) if *have == content => {
                     return Ok(Enqueued::Existing { shard: *shard });
                 }
-                Some((shard, _)) => {
-                    let difference = "another one".into();
+                Some((shard, _, there)) => {
                     return Ok(Enqueued::Conflict {
                         shard: *shard,
-                        difference,
+                        difference: there.difference(s),
+                        existing: there.clone(),
                     });
                 }
                 None => {}
             }
-            self.names.insert(s.id.clone(), (id, content));
+            self.names.insert(s.id.clone(), (id, content, s.clone()));
         }
         let shard = self.shard(id, now);
         shard.seen.insert(command.id, now);

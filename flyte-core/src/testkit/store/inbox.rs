@@ -103,8 +103,18 @@ pub(super) async fn enqueue_name(h: &dyn StoreFixture) -> Outcome {
         "the same again: {same:?}"
     );
     match ask(&s, ShardId(7), submit(3, "a", 2)).await? {
-        Enqueued::Conflict { shard, difference } => {
+        Enqueued::Conflict {
+            shard,
+            difference,
+            existing,
+        } => {
             ensure!(shard == SHARD, "it is said to live in {shard}");
+            let first = submit(1, "a", 1);
+            let there = CommandBody::Submit(existing);
+            ensure!(
+                there == first.body,
+                "the submission that is there is said to be {there:?}"
+            );
             ensure!(
                 difference.contains('x'),
                 "the difference is in input `x`: {difference:?}"
