@@ -36,6 +36,8 @@ pub const HANDLE_BYTES_MAX: usize = 4096;
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a name (project, domain, execution, entity, node, variable).
 pub const NAME_BYTES_MAX: usize = 255;
+/// Bytes of a secret.
+pub const SECRET_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one journal frame.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of a file of a cached result whose digest is taken and compared; of a longer one the

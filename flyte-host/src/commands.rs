@@ -22,6 +22,7 @@ use crate::prune::prune;
 use crate::python::Python;
 use crate::report::{Report, seconds};
 use crate::run::run;
+use crate::secrets;
 use crate::signal::give;
 
 /// How long an abort waits for the end that another process brings about.
@@ -114,6 +115,12 @@ async fn resume(
             continue;
         }
         let machine = machine.with_blobs_of(&row)?;
+        let bytes = machine.store.get_plan(row.plan).await;
+        let plan = bytes.and_then(|b| Plan::read(row.plan, &b));
+        if let Ok(plan) = &plan {
+            let nodes = Report::read(&*machine.store, &row.id).await?.nodes;
+            secrets::check(plan, &nodes)?;
+        }
         let running = match machine.scheduler(row.shard).await {
             Ok(running) => running,
             Err(e) if e.kind() == ErrorKind::Held => {
@@ -135,8 +142,7 @@ async fn resume(
             ..Follow::default()
         };
         // Without its plan it is parked, and that is told.
-        let bytes = machine.store.get_plan(row.plan).await;
-        let how = match bytes.and_then(|b| Plan::read(row.plan, &b)) {
+        let how = match plan {
             Ok(plan) => how.with_plan(&plan),
             Err(e) if Plan::unreadable(row.plan, &e).is_some() => how,
             Err(e) => return Err(e.into()),

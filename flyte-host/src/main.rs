@@ -28,6 +28,7 @@ mod python;
 mod report;
 mod run;
 mod scope;
+mod secrets;
 mod signal;
 mod source;
 #[cfg(feature = "otel")]

@@ -11,6 +11,7 @@ use crate::follow::{Follow, SHUTDOWN, follow};
 use crate::inputs::collect;
 use crate::machine::{Machine, Running, credentials};
 use crate::python::Python;
+use crate::secrets;
 use crate::source::{Reading, Source, open};
 use crate::state::State;
 use crate::store_address::StoreAddress;
@@ -42,6 +43,9 @@ pub(crate) async fn run(a: RunArguments, common: &Common) -> Result<u8> {
     let (python, mut source) = open(&state, &a.file, &reading, &tenant)?;
     let chosen = source.package.choose(entity)?;
     let inputs = collect(&chosen, words, a.inputs_file.as_deref())?;
+    for plan in chosen.children.iter().chain([&chosen.plan]) {
+        secrets::check(plan, &[])?;
+    }
     let mut machine = Machine::of_run(state, common).await?;
     machine.slots = a.slots.unwrap_or(machine.slots);
     machine.offload_above = State::offload_above(a.offload_above)?;

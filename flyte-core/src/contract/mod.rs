@@ -10,6 +10,7 @@ mod artifact;
 mod cache;
 mod clock;
 mod command;
+mod environment_secrets;
 mod event;
 mod expansion;
 mod files;
@@ -34,6 +35,7 @@ pub use clock::{Clock, ManualClock};
 pub use command::{
     Command, CommandBody, CommandId, Enqueued, ExecutionOptions, InboxEntry, Submission,
 };
+pub use environment_secrets::EnvironmentSecrets;
 pub use event::{Event, EventCursor, EventItem, EventKind, EventSource, EventStream, NodeRef};
 pub use expansion::Expansion;
 pub use place::Place;
@@ -44,7 +46,7 @@ pub use plugin::{
 };
 pub use policy::{FairShare, Policy, QueueHead};
 pub use registry::{Entity, ListQuery, Registered, Registry};
-pub use secrets::{EnvironmentSecrets, SecretValue, Secrets};
+pub use secrets::{SecretValue, Secrets};
 pub use store::{
     CommitBatch, Credit, CreditRequest, Durability, JournalPosition, Lease, LoadItem, Page, Prune,
     Pruned, Query, ShardId, Snapshot, Store, StoreHealth, StoreInfo, StoredFrame,

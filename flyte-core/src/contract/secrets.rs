@@ -1,8 +1,7 @@
 use std::fmt;
-use std::path::PathBuf;
 
+use crate::Result;
 use crate::template::Secret;
-use crate::{Error, ErrorKind, Result};
 
 /// Where secrets come from. Only [`LaunchContext`](super::LaunchContext) holds them, so that
 /// nothing but a plugin's `launch` can ask.
@@ -56,61 +55,5 @@ impl SecretValue {
 impl fmt::Debug for SecretValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
-    }
-}
-
-/// Reads secrets from the environment (`FLYTE_SECRET_<GROUP>_<KEY>`, upper-case) and then from
-/// files (`<directory>/<group>/<key>`), as Flyte's global manager does.
-#[derive(Debug)]
-pub struct EnvironmentSecrets {
-    directory: PathBuf,
-}
-
-impl EnvironmentSecrets {
-    /// Files are looked for under `directory`.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self {
-            directory: directory.into(),
-        }
-    }
-}
-
-impl Default for EnvironmentSecrets {
-    /// Files under `/etc/secrets`.
-    fn default() -> Self {
-        Self::new("/etc/secrets")
-    }
-}
-
-impl Secrets for EnvironmentSecrets {
-    fn resolve(&self, s: &Secret) -> Result<SecretValue> {
-        let variable = format!(
-            "FLYTE_SECRET_{}_{}",
-            s.group.to_uppercase(),
-            s.key.to_uppercase()
-        );
-        if let Ok(v) = std::env::var(&variable) {
-            return Ok(SecretValue::new(v));
-        }
-        let plain =
-            |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('/');
-        if plain(&s.group)
-            && plain(&s.key)
-            && let Ok(v) = std::fs::read(self.directory.join(&s.group).join(&s.key))
-        {
-            return Ok(SecretValue::new(v));
-        }
-        Err(Error::new(
-            ErrorKind::NotFound,
-            "resolve",
-            format!(
-                "no secret `{}` in group `{}`: set {variable} or write {}/{}/{}",
-                s.key,
-                s.group,
-                self.directory.display(),
-                s.group,
-                s.key
-            ),
-        ))
     }
 }

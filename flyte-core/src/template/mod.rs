@@ -9,6 +9,7 @@ mod interface;
 mod interface_change;
 mod launch_plan;
 mod node;
+mod secret_name;
 mod task;
 mod workflow;
 

@@ -17,4 +17,5 @@ mod processes;
 #[path = "../../../flyte-plugins/process/tests/isolation/program.rs"]
 mod program;
 mod programs;
+mod secrets;
 mod tree;

@@ -1,19 +1,26 @@
-use flyte_core::contract::{LaunchContext, LaunchRequest};
-use flyte_core::template::{Container, MountRequirement};
-use flyte_core::{Error, ErrorKind, Result};
+use std::path::{Path, PathBuf};
+
+use flyte_core::Result;
+use flyte_core::contract::{LaunchContext, LaunchRequest, SecretValue};
+use flyte_core::template::Container;
 
 use crate::image::image_spec_id;
 use crate::options::ProcessOptions;
+use crate::secrets::TaskSecrets;
 use crate::taken::taken;
 
+/// Variables of an attempt, and its files of secrets by their names.
+type Environment = (Vec<(String, String)>, Vec<(PathBuf, SecretValue)>);
+
 impl ProcessOptions {
-    /// The variables of an attempt.
+    /// The variables of an attempt, and the files of secrets that go into `secret_folder`.
     pub(crate) fn environment(
         &self,
         cx: &LaunchContext,
         r: &LaunchRequest,
         container: &Container,
-    ) -> Result<Vec<(String, String)>> {
+        secret_folder: &Path,
+    ) -> Result<Environment> {
         let mut env: Vec<(String, String)> = Vec::new();
         let own = ["HOME", "LANG", "TMPDIR", "TZ", "USER"].map(str::to_owned);
         for name in own.iter().chain(&self.env_allow) {
@@ -55,27 +62,18 @@ impl ProcessOptions {
             put("FLYTE_INTERNAL_TASK_VERSION", &id.version);
         }
         env.extend(r.envs.iter().map(|(k, v)| (k.clone(), v.clone())));
-        for secret in r.template.security_context.iter().flat_map(|s| &s.secrets) {
-            if secret.mount_requirement == MountRequirement::File {
-                let text = format!(
-                    "secret {}/{} asks for a file; local processes get secrets as variables",
-                    secret.group, secret.key
-                );
-                return Err(Error::new(ErrorKind::Unsupported, "launch", text));
-            }
-            let value = cx.secrets.resolve(secret)?;
-            let value = String::from_utf8_lossy(value.reveal()).into_owned();
-            let name = format!(
-                "_FSEC_{}_{}",
-                secret.group.to_uppercase(),
-                secret.key.to_uppercase()
-            );
-            if !secret.env_var.is_empty() {
-                env.push((secret.env_var.clone(), value.clone()));
-            }
-            env.push((name, value));
+        let secrets = TaskSecrets::of(&r.template, &*cx.secrets)?;
+        if !secrets.variables.is_empty() {
             env.push(("FLYTE_SECRETS_ENV_PREFIX".into(), "_FSEC_".into()));
         }
-        Ok(env)
+        env.extend(secrets.variables);
+        if !secrets.files.is_empty() {
+            let text = |path: &Path| path.to_string_lossy().into_owned();
+            env.push(("FLYTE_SECRETS_DEFAULT_DIR".into(), text(secret_folder)));
+            env.push(("FLYTE_SECRETS_FILE_PREFIX".into(), String::new()));
+            let named = |(name, file): (String, PathBuf)| (name, text(&secret_folder.join(file)));
+            env.extend(secrets.paths.into_iter().map(named));
+        }
+        Ok((env, secrets.files))
     }
 }

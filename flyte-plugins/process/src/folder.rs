@@ -4,6 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flyte_core::contract::SecretValue;
 use flyte_core::id::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::exit::Exit;
 use crate::leader::is_alive;
 use crate::options::ProcessOptions;
 use crate::private::Private;
+use crate::secret_folder::SecretFolder;
 
 /// How a job was started; the environment's secrets are not in it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -61,6 +63,7 @@ impl Folder {
         mut job: Job,
         private: &Private,
         env: &[(String, String)],
+        secrets: &[(PathBuf, SecretValue)],
         options: &ProcessOptions,
     ) -> io::Result<()> {
         fs::DirBuilder::new()
@@ -82,11 +85,18 @@ impl Folder {
             job.cgroup = Cgroup::make(&format!("flyte-{}", job.mark)).map(|g| g.0);
         }
         write_whole(&self.0.join("job.json"), &serde_json::to_vec(&job)?)?;
-        let spawned = self.wrapper(&job, env, options.log_bytes_max).spawn();
+        let secret_folder = SecretFolder::of(&self.0);
+        let spawned = secret_folder.write(secrets).and_then(|()| {
+            let mut wrapper = self.wrapper(&job, env, options.log_bytes_max);
+            wrapper.spawn()
+        });
         let mut child = match spawned {
             Ok(child) => child,
-            // Nothing uses it.
-            Err(e) => return self.remove_private().and(Err(e)),
+            // Nothing uses them.
+            Err(e) => {
+                let removed = secret_folder.remove().and(self.remove_private());
+                return removed.and(Err(e));
+            }
         };
         // Somebody must take the wrapper's exit status while this process lives.
         std::thread::spawn(move || child.wait());
@@ -101,6 +111,21 @@ impl Folder {
             io::ErrorKind::TimedOut,
             "the process did not begin within 2 s",
         ))
+    }
+
+    /// Removes the secrets of an attempt that was not started, unless it is being started now.
+    pub(crate) fn forget_secrets(&self) -> io::Result<()> {
+        if !self.0.exists() {
+            return Ok(());
+        }
+        let lock = File::create(self.0.join("lock"))?;
+        if lock.try_lock().is_err() {
+            return Ok(());
+        }
+        match self.seen()? {
+            Seen::Prepared => SecretFolder::of(&self.0).remove(),
+            _ => Ok(()),
+        }
     }
 
     /// Whether what ran here was the same job: folders are named by their executions, and whoever

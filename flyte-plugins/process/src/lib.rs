@@ -19,6 +19,9 @@
 //! When the program is over, everything that it left running is ended before the outcome is told
 //! (`remains.rs`). An attempt has a control group of its own for that, where one can be made.
 //!
+//! Secrets are variables of the program, or files in a private folder in memory (`/dev/shm`), which
+//! `finalize` removes. Their values are in no file of the attempt's folder where there is such memory.
+//!
 //! Invariant: nothing about a job is kept in memory only.
 #![deny(missing_docs)]
 
@@ -40,6 +43,8 @@ mod plugin;
 mod private;
 mod processes;
 mod remains;
+mod secret_folder;
+mod secrets;
 mod settle;
 mod status;
 mod taken;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use flyte_core::contract::{
     JobHandle, JobStatus, LaunchContext, LaunchRequest, Launched, LookupRequest, Plugin,
-    PluginCapabilities, PluginInfo, Prepared, StatusSink,
+    PluginCapabilities, PluginInfo, Prepared, Secrets, StatusSink,
 };
 use flyte_core::id::Digest;
 use flyte_core::literal::Row;
@@ -19,6 +19,8 @@ use crate::kept::FAIL_ON_ERROR;
 use crate::off_thread::off_thread;
 use crate::options::ProcessOptions;
 use crate::private::Private;
+use crate::secret_folder::SecretFolder;
+use crate::secrets::TaskSecrets;
 use crate::template::render;
 use crate::tree::{Tree, first_in_python_path};
 
@@ -63,6 +65,16 @@ impl ProcessPlugin {
         }
     }
 
+    /// Checks that the secrets of a task can be given to it, as `launch` would. A host may call it
+    /// before it submits a workflow; no value is kept.
+    ///
+    /// # Errors
+    /// `NotFound` for a secret that does not exist, `Invalid` for one that cannot be given as the
+    /// task asks for it; else what `secrets` says.
+    pub fn check_secrets(template: &TaskTemplate, secrets: &dyn Secrets) -> Result<()> {
+        TaskSecrets::of(template, secrets).map(drop)
+    }
+
     fn start(&self, cx: &LaunchContext, request: &LaunchRequest) -> Result<Launched> {
         let invalid =
             |m: String| Error::new(ErrorKind::Invalid, "launch", m).with("attempt", &request.key);
@@ -97,7 +109,10 @@ impl ProcessPlugin {
         let private = Private { tree, inputs };
         let has_code = private.tree.as_ref().is_some_and(|t| t.source.is_some());
         let code = has_code.then(|| folder.tree());
-        let mut env = self.options.environment(cx, request, container)?;
+        let secrets = SecretFolder::of(&folder.0);
+        let (mut env, files) = self
+            .options
+            .environment(cx, request, container, secrets.path())?;
         if let Some(code) = &code {
             first_in_python_path(&mut env, code);
         }
@@ -110,7 +125,7 @@ impl ProcessPlugin {
         let mut folders = wanted.into_iter().filter(|f| !is_remote(f));
         folders
             .try_for_each(std::fs::create_dir_all)
-            .and_then(|()| folder.start(job, &private, &env, &self.options))
+            .and_then(|()| folder.start(job, &private, &env, &files, &self.options))
             .map_err(|e| {
                 let foreign = e.kind() == std::io::ErrorKind::AlreadyExists;
                 let retry = if foreign {
@@ -187,6 +202,8 @@ impl Plugin for ProcessPlugin {
             match folder.seen() {
                 Ok(Seen::Missing | Seen::Prepared) => {
                     let tidied = folder.remove_half_private();
+                    // A crash may have left its secrets, too.
+                    let tidied = tidied.and_then(|()| folder.forget_secrets());
                     tidied.map_err(|e| io_error("lookup", &folder.0, e))?;
                     Ok(None)
                 }
@@ -229,6 +246,7 @@ impl Plugin for ProcessPlugin {
         off_thread("finalize", move || {
             let rest = || -> std::io::Result<()> {
                 folder.finalize()?;
+                SecretFolder::of(&folder.0).remove()?;
                 match keep && folder.has_failed()? {
                     true => Ok(()),
                     false => folder.remove_private(),
