@@ -47,7 +47,8 @@ impl EnvironmentSecrets {
     fn unknown(&self, secret: &Secret) -> Error {
         let name = secret.variable("FLYTE_SECRET_");
         let file = secret.file(&self.file_prefix);
-        let variable = is_shell_name(&name).then(|| format!("set {name}"));
+        let named = secret.parts().next().is_some() && is_shell_name(&name);
+        let variable = named.then(|| format!("set {name}"));
         let file = file.map(|file| {
             format!(
                 "write it to {} (the variable FLYTE_SECRETS_DEFAULT_DIR names another folder than {})",
