@@ -19,3 +19,4 @@ mod program;
 mod programs;
 mod secrets;
 mod tree;
+mod values;

@@ -2,8 +2,9 @@
 //!
 //! What [`to_json`] prints, [`from_json`] reads back to the same value of the same type.
 
+mod kinds;
 mod read;
-mod required;
+mod scalar;
 mod text;
 mod write;
 

@@ -6,7 +6,8 @@ use rmpv::Value;
 use serde_json::Value as Json;
 
 use super::JsonError;
-use super::required::complete;
+use super::kinds::fits;
+use super::scalar::Scalar;
 use super::text::{duration, timestamp};
 use crate::limits::{DOCUMENT_DEPTH_MAX, LITERAL_DEPTH_MAX};
 use crate::literal::attr::encode_msgpack;
@@ -143,13 +144,27 @@ fn union(
             return Ok(chosen(v, read(value, v, depth + 1)?));
         }
     }
-    let fits = variants
-        .iter()
-        .find_map(|v| Some((v, read(json, v, depth + 1).ok()?)));
-    match fits {
-        Some((v, value)) => Ok(chosen(v, value)),
-        None => Err(JsonError::new(t, given(json))
+    let mut inside = Vec::new();
+    for v in variants {
+        match read(json, v, depth + 1) {
+            Ok(value) => return Ok(chosen(v, value)),
+            Err(e) => inside.extend(has_shape(json, v).then_some(e)),
+        }
+    }
+    match inside.len() {
+        // The only variant of the value's shape, and the place in it.
+        1 => Err(inside.swap_remove(0)),
+        _ => Err(JsonError::new(t, given(json))
             .remedy("where several types fit, {\"type\": …, \"value\": …} says which is meant")),
+    }
+}
+
+/// Whether a value is a list or an object as the type wants one.
+fn has_shape(json: &Json, t: &LiteralType) -> bool {
+    match &t.kind {
+        TypeKind::Collection(_) => json.is_array(),
+        TypeKind::Map(_) | TypeKind::Simple(SimpleType::Struct) => json.is_object(),
+        _ => false,
     }
 }
 
@@ -209,7 +224,7 @@ fn simple(json: &Json, s: SimpleType, t: &LiteralType) -> Result<Literal, JsonEr
         SimpleType::Struct => {
             let value = encode_msgpack(&structure(json, Shape::of(t), 0)?);
             if let Some(schema) = &t.metadata {
-                complete(json, schema)?;
+                fits(json, schema)?;
             }
             Ok(Literal::Binary(Arc::new(Binary {
                 value,
@@ -228,7 +243,7 @@ fn special_float(s: &str) -> Option<f64> {
     }
 }
 
-/// What is known of a place in a document: whether a number there is a float.
+/// What is known of a place in a document, above all whether a simple value is wanted there.
 #[derive(Clone, Copy)]
 enum Shape<'a> {
     Type(&'a LiteralType),
@@ -248,23 +263,12 @@ impl<'a> Shape<'a> {
         }
     }
 
-    fn is_float(self) -> bool {
+    /// The simple kind that is wanted; `None` where there is another one, or a choice.
+    fn scalar(self) -> Option<Scalar> {
         match self {
-            Self::Type(t) => match &t.kind {
-                TypeKind::Union(v) => {
-                    let is = |s| v.iter().any(|t| t.kind == TypeKind::Simple(s));
-                    is(SimpleType::Float) && !is(SimpleType::Integer)
-                }
-                kind => *kind == TypeKind::Simple(SimpleType::Float),
-            },
-            Self::Schema { root, at } => {
-                let number = |s: &Struct| matches!(s.get("type"), Some(Document::String(t)) if t == "number");
-                let at = jsonschema::resolve(root, at);
-                number(at)
-                    || matches!(at.get("anyOf"), Some(Document::List(v)) if v.iter().any(
-                        |v| matches!(v, Document::Struct(s) if number(s))))
-            }
-            Self::Unknown => false,
+            Self::Type(t) => type_scalar(t),
+            Self::Schema { root, at } => schema_scalar(root, at),
+            Self::Unknown => None,
         }
     }
 
@@ -329,24 +333,66 @@ impl<'a> Shape<'a> {
     }
 }
 
+fn type_scalar(t: &LiteralType) -> Option<Scalar> {
+    match &t.kind {
+        TypeKind::Simple(SimpleType::Integer) => Some(Scalar::Integer),
+        TypeKind::Simple(SimpleType::Float) => Some(Scalar::Float),
+        TypeKind::Simple(SimpleType::String) => Some(Scalar::Text),
+        TypeKind::Simple(SimpleType::Boolean) => Some(Scalar::Boolean),
+        TypeKind::Union(variants) => {
+            let none = |v: &&LiteralType| v.kind != TypeKind::Simple(SimpleType::None);
+            let mut variants = variants.iter().filter(none);
+            let only = type_scalar(variants.next()?)?;
+            variants.next().is_none().then_some(only)
+        }
+        _ => None,
+    }
+}
+
+fn schema_scalar(root: &Struct, at: &Struct) -> Option<Scalar> {
+    let at = jsonschema::resolve(root, at);
+    let text = |key: &str| match at.get(key) {
+        Some(Document::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    match (text("type"), at.get("anyOf")) {
+        // An instant is a text, and only that.
+        (Some("string"), _) if at.contains_key("format") || at.contains_key("enum") => None,
+        (Some("string"), _) => Some(Scalar::Text),
+        (Some("integer"), _) => Some(Scalar::Integer),
+        (Some("number"), _) => Some(Scalar::Float),
+        (Some("boolean"), _) => Some(Scalar::Boolean),
+        (None, Some(Document::List(variants))) => {
+            let is_null = |s: &&Struct| s.get("type") == Some(&Document::String("null".into()));
+            let schema = |v| match v {
+                &Document::Struct(ref s) => Some(s),
+                _ => None,
+            };
+            let mut variants = variants.iter().filter_map(schema).filter(|s| !is_null(s));
+            let only = schema_scalar(root, variants.next()?)?;
+            variants.next().is_none().then_some(only)
+        }
+        _ => None,
+    }
+}
+
 fn structure(json: &Json, shape: Shape<'_>, depth: usize) -> Result<Value, JsonError> {
     if depth > DOCUMENT_DEPTH_MAX {
         let bound = format!("at most {DOCUMENT_DEPTH_MAX} levels inside a document");
         return Err(JsonError::new(bound, "more"));
     }
+    if let Some(value) = shape.scalar().and_then(|scalar| scalar.read(json)) {
+        return Ok(value);
+    }
     Ok(match json {
         Json::Null => Value::Nil,
         Json::Bool(b) => Value::Boolean(*b),
         Json::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
-            (_, _, Some(f)) if shape.is_float() => Value::F64(f),
             (Some(i), _, _) => i.into(),
             (_, Some(u), _) => u.into(),
             (_, _, f) => Value::F64(f.unwrap_or(f64::NAN)),
         },
-        Json::String(s) => match special_float(s) {
-            Some(f) if shape.is_float() => Value::F64(f),
-            _ => s.as_str().into(),
-        },
+        Json::String(s) => s.as_str().into(),
         Json::Array(items) => {
             let item = |(i, v)| {
                 structure(v, shape.item(), depth + 1).map_err(|e| e.inside(&format!("[{i}]")))

@@ -99,6 +99,27 @@ fn numbers_in_a_dataclass_have_the_attribute_s_type() {
 }
 
 #[test]
+fn what_reads_as_the_attribute_s_kind_becomes_one() {
+    let t = dataclass(&[
+        ("n", s(SimpleType::Integer)),
+        (
+            "lr",
+            LiteralType::union([s(SimpleType::Float), s(SimpleType::None)]),
+        ),
+        ("name", s(SimpleType::String)),
+        ("on", s(SimpleType::Boolean)),
+        (
+            "any",
+            LiteralType::union([s(SimpleType::Integer), s(SimpleType::String)]),
+        ),
+    ]);
+    let given = json!({"n": "5", "lr": "1", "name": 7, "on": "False", "any": "5"});
+    let literal = from_json(&given, &t).unwrap();
+    let wanted = json!({"n": 5, "lr": 1.0, "name": "7", "on": false, "any": "5"});
+    assert_eq!(to_json(&literal, Some(&t)), wanted);
+}
+
+#[test]
 fn mistakes_name_the_place() {
     let t = LiteralType::map(LiteralType::collection(s(SimpleType::Integer)));
     let text = |j, t: &LiteralType| from_json(&j, t).unwrap_err().to_string();
@@ -144,6 +165,16 @@ fn words_on_a_command_line() {
     ] {
         assert_eq!(ok(hour, &s(SimpleType::Duration)), json!("3600s"), "{hour}");
     }
+    let maybe = |t| LiteralType::union([t, s(SimpleType::None)]);
+    for text in ["", "null", "none", "None", "{}", "[1]"] {
+        assert_eq!(ok(text, &maybe(s(SimpleType::String))), json!(text));
+    }
+    for text in ["", "null", "none", "None"] {
+        assert_eq!(ok(text, &maybe(s(SimpleType::Integer))), json!(null));
+    }
+    let point = dataclass(&[("x", s(SimpleType::Integer))]);
+    let e = from_text(r#"{"y": 1}"#, &maybe(point)).unwrap_err();
+    assert!(e.to_string().contains("`y`"), "{e}");
     let optional = LiteralType::union([s(SimpleType::String), s(SimpleType::Integer)]);
     assert_eq!(ok("5", &optional), json!(5));
     assert_eq!(ok("five", &optional), json!("five"));

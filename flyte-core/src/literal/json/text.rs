@@ -7,7 +7,7 @@ use crate::literal::{
 };
 
 /// What a word on a command line means for a type: a bare text for texts, enums, times and paths,
-/// JSON for everything else.
+/// JSON for everything else. For an optional text each word is a text, also an empty one and `null`.
 ///
 /// # Errors
 /// [`JsonError`] names what was expected and what was given.
@@ -54,16 +54,22 @@ pub fn from_text(text: &str, t: &LiteralType) -> Result<Literal, JsonError> {
         }
         TypeKind::Union(variants) => {
             let texts = |v: &&LiteralType| v.kind == TypeKind::Simple(SimpleType::String);
-            // A text fits everything, so it is tried last.
+            let takes_texts = variants.iter().any(|v| texts(&v));
+            // A text fits everything, so it is tried last; each is one, also an empty one and `null`.
+            let none = |v: &&LiteralType| v.kind == TypeKind::Simple(SimpleType::None);
             let order = variants
                 .iter()
-                .filter(|v| !texts(v))
+                .filter(|v| !texts(v) && !(takes_texts && none(v)))
                 .chain(variants.iter().filter(texts));
             if let Ok(json) = serde_json::from_str::<Json>(text)
-                && json.is_object()
-                && let Ok(l) = from_json(&json, t)
+                && (json.is_object() || json.is_array())
             {
-                return Ok(l);
+                match from_json(&json, t) {
+                    Ok(l) => return Ok(l),
+                    // It names the place.
+                    Err(e) if !takes_texts => return Err(e),
+                    Err(_) => {}
+                }
             }
             order
                 .clone()
