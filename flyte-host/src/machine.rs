@@ -4,6 +4,7 @@ use flyte_core::ErrorKind;
 use flyte_core::contract::{Durability, Query, ShardId, Store};
 use flyte_core::id::{ExecutionId, Tenant};
 use flyte_core::journal::{ExecutionRow, IndexRow};
+use flyte_plugins::builtin::EchoPlugin;
 use flyte_plugins::process::{ProcessOptions, ProcessPlugin};
 use flyte_scheduler::Scheduler;
 use flyte_store::Blobs;
@@ -111,6 +112,7 @@ impl Machine {
             .store(self.store.clone())
             .blobs(store, root)
             .plugin(processes.clone())
+            .plugin(Arc::new(EchoPlugin::default()))
             .slots(self.slots)
             .system_retries(self.system_retries)
             .durability(Durability::Power)

@@ -7,7 +7,8 @@ use flyte_store::SqliteStore;
 
 /// A scheduler to configure that keeps everything in one SQLite file: executions and cached
 /// results in `database`, files of tasks in the folder `database-data` beside it; with the feature
-/// `process` it runs containers' commands as processes of this machine. Both are made if they are
+/// `process` it runs containers' commands as processes of this machine, with `builtin` echo tasks
+/// too. Both are made if they are
 /// not there. What it acknowledges survives the loss of power.
 ///
 /// # Errors
@@ -31,7 +32,7 @@ pub fn open(database: impl AsRef<Path>) -> Result<SchedulerBuilder> {
         .store(store)
         .cache(cache)
         .blobs(blobs, data.to_string_lossy());
-    Ok(with_processes(builder))
+    Ok(with_builtin(with_processes(builder)))
 }
 
 #[cfg(feature = "process")]
@@ -44,6 +45,17 @@ fn with_processes(builder: SchedulerBuilder) -> SchedulerBuilder {
 
 #[cfg(not(feature = "process"))]
 fn with_processes(builder: SchedulerBuilder) -> SchedulerBuilder {
+    builder
+}
+
+#[cfg(feature = "builtin")]
+fn with_builtin(builder: SchedulerBuilder) -> SchedulerBuilder {
+    use flyte_plugins::builtin::EchoPlugin;
+    builder.plugin(std::sync::Arc::new(EchoPlugin::default()))
+}
+
+#[cfg(not(feature = "builtin"))]
+fn with_builtin(builder: SchedulerBuilder) -> SchedulerBuilder {
     builder
 }
 

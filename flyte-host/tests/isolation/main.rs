@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod builtin;
 mod cache;
 mod code;
 mod entities;
