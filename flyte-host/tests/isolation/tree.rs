@@ -54,7 +54,7 @@ fn a_failed_attempt_is_kept_on_request() {
         assert_eq!(trees(&input.path(".flyte")), Vec::<PathBuf>::new());
         let ran = input.run(&["--keep-attempts", &here, "fails.py", "fails"]);
         let kept = kept(&ran);
-        assert_eq!(trees(&input.path(".flyte")), [kept.clone()]);
+        assert_eq!(trees(&input.path(".flyte")), std::slice::from_ref(&kept));
         let text = std::fs::read_to_string(kept.join("partial.csv")).unwrap();
         assert_eq!(text, "1,2\n");
         assert!(ran.stderr().contains(kept.to_str().unwrap()));
