@@ -16,7 +16,10 @@ use super::{ended, in_memory, on_sqlite, start, until};
 
 /// The keys under which nodes paid, by what they paid, with the attempts.
 #[derive(Clone, Debug, Default)]
-struct Paid(Arc<Mutex<BTreeMap<String, Vec<(u32, Digest)>>>>);
+struct Paid(Arc<Mutex<BTreeMap<String, Payments>>>);
+
+/// Each with its attempt.
+type Payments = Vec<(u32, Digest)>;
 
 impl Paid {
     fn note(&self, what: &str, cx: &flyte_host::core::contract::TaskContext) {
