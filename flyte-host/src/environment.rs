@@ -133,8 +133,7 @@ fn is_own(name: &str) -> bool {
 }
 
 fn is_left_out(name: &str) -> bool {
-    let begins = |p: &&str| name.starts_with(*p);
-    is_own(name) || OF_THE_SHELL.contains(&name) || PREFIXES.iter().any(|p| begins(&p))
+    is_own(name) || OF_THE_SHELL.contains(&name) || PREFIXES.iter().any(|p| name.starts_with(p))
 }
 
 /// Entries of `PYTHONPATH` count from the folder of the command, an empty one is that folder.

@@ -205,7 +205,7 @@ impl Scope {
         if left.is_empty() {
             return None;
         }
-        left.sort_by(|a, b| b.size.cmp(&a.size));
+        left.sort_by_key(|l| std::cmp::Reverse(l.size));
         let name = |l: &&Left| match l.size {
             0 => format!("{} ({})", l.name, l.why),
             size => format!("{} ({}, {size} bytes)", l.name, l.why),

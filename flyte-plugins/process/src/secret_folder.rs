@@ -32,7 +32,7 @@ impl SecretFolder {
     /// Where `write` puts the files.
     pub(crate) fn path(&self) -> &Path {
         let shm = self.in_memory.parent().expect("invariant: it has a parent");
-        let is_memory = rustix::fs::statfs(shm).is_ok_and(|s| s.f_type as i64 == TMPFS_MAGIC);
+        let is_memory = rustix::fs::statfs(shm).is_ok_and(|s| s.f_type == TMPFS_MAGIC);
         let writable = rustix::fs::access(shm, rustix::fs::Access::WRITE_OK).is_ok();
         match is_memory && writable {
             true => &self.in_memory,

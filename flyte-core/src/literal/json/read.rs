@@ -364,14 +364,17 @@ fn schema_scalar(root: &Struct, at: &Struct) -> Option<Scalar> {
         (Some("boolean"), _) => Some(Scalar::Boolean),
         (None, Some(Document::List(variants))) => {
             let is_null = |s: &&Struct| s.get("type") == Some(&Document::String("null".into()));
-            let schema = |v| match v {
-                &Document::Struct(ref s) => Some(s),
-                _ => None,
-            };
-            let mut variants = variants.iter().filter_map(schema).filter(|s| !is_null(s));
+            let mut variants = variants.iter().filter_map(object).filter(|s| !is_null(s));
             let only = schema_scalar(root, variants.next()?)?;
             variants.next().is_none().then_some(only)
         }
+        _ => None,
+    }
+}
+
+fn object(document: &Document) -> Option<&Struct> {
+    match document {
+        Document::Struct(s) => Some(s),
         _ => None,
     }
 }

@@ -59,7 +59,7 @@ pub fn from_text(text: &str, t: &LiteralType) -> Result<Literal, JsonError> {
             let none = |v: &&LiteralType| v.kind == TypeKind::Simple(SimpleType::None);
             let order = variants
                 .iter()
-                .filter(|v| !texts(v) && !(takes_texts && none(v)))
+                .filter(|v| !(texts(v) || takes_texts && none(v)))
                 .chain(variants.iter().filter(texts));
             if let Ok(json) = serde_json::from_str::<Json>(text)
                 && (json.is_object() || json.is_array())
