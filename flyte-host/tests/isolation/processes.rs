@@ -179,3 +179,24 @@ fn the_last_words_of_a_task_that_printed_too_much_are_told() {
         }
     });
 }
+
+#[test]
+fn tasks_that_run_from_their_template_get_it() {
+    Input::each("template_path", |input| {
+        let ran = input.run(&["shout.py", "shouts", "--word", "hey"]);
+        assert_eq!(ran.outputs(), json!({ "o0": "hey!!!", "o1": "hey………" }));
+    });
+}
+
+#[test]
+fn a_task_that_asks_a_database_runs() {
+    Input::each("template_path", |input| {
+        if !input.path("cities.db").exists() {
+            let mut make = Command::new(crate::common::python());
+            make.arg("shout.py").current_dir(input.path("."));
+            assert!(make.status().unwrap().success());
+        }
+        let ran = input.run(&["shout.py", "asks", "--least", "200"]);
+        assert_eq!(ran.outputs(), json!({ "o0": "Graz" }));
+    });
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flyte_core::contract::SecretValue;
 use flyte_core::id::Digest;
+use flyte_idl::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Cgroup;
@@ -62,6 +63,7 @@ impl Folder {
         &self,
         mut job: Job,
         private: &Private,
+        template: Option<flyte_idl::core::TaskTemplate>,
         env: &[(String, String)],
         secrets: &[(PathBuf, SecretValue)],
         options: &ProcessOptions,
@@ -83,6 +85,9 @@ impl Folder {
         job.mark = mark.to_hex().chars().take(32).collect();
         if options.cgroups {
             job.cgroup = Cgroup::make(&format!("flyte-{}", job.mark)).map(|g| g.0);
+        }
+        if let Some(template) = template {
+            write_whole(&self.template(), &template.encode_to_vec())?;
         }
         write_whole(&self.0.join("job.json"), &serde_json::to_vec(&job)?)?;
         let secret_folder = SecretFolder::of(&self.0);
@@ -167,6 +172,11 @@ impl Folder {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// The file of the task's template, for a command that asks for it.
+    pub(crate) fn template(&self) -> PathBuf {
+        self.0.join("task.pb")
     }
 
     pub(crate) fn job(&self) -> Option<Job> {

@@ -11,6 +11,7 @@ use flyte_core::id::Digest;
 use flyte_core::literal::Row;
 use flyte_core::template::{Container, TaskTarget, TaskTemplate};
 use flyte_core::{Error, ErrorKind, Result, Retry};
+use flyte_idl::convert::task_to_pb;
 use futures::future::join_all;
 
 use crate::folder::{Folder, Job, Seen};
@@ -21,7 +22,7 @@ use crate::options::ProcessOptions;
 use crate::private::Private;
 use crate::secret_folder::SecretFolder;
 use crate::secrets::TaskSecrets;
-use crate::template::render;
+use crate::template::{asks_for_template, render};
 use crate::tree::{Tree, first_in_python_path};
 
 /// The plugin `process`: see the head of this crate.
@@ -86,8 +87,13 @@ impl ProcessPlugin {
         let own = inputs.request(request, &folder);
         let mut command = Vec::new();
         for word in container.command.iter().chain(&container.args) {
-            command.push(render(word, &own).map_err(invalid)?);
+            command.push(render(word, &own, &folder.template()).map_err(invalid)?);
         }
+        let mut words = container.command.iter().chain(&container.args);
+        let template = match words.any(|w| asks_for_template(w)) {
+            true => Some(task_to_pb(&request.template).map_err(|e| invalid(e.to_string()))?),
+            false => None,
+        };
         let command = inputs
             .read_only(command, Path::new(outputs), &self.options.file_roots)
             .map_err(|e| io_error("launch", &folder.0, e))?;
@@ -125,7 +131,7 @@ impl ProcessPlugin {
         let mut folders = wanted.into_iter().filter(|f| !is_remote(f));
         folders
             .try_for_each(std::fs::create_dir_all)
-            .and_then(|()| folder.start(job, &private, &env, &files, &self.options))
+            .and_then(|()| folder.start(job, &private, template, &env, &files, &self.options))
             .map_err(|e| {
                 let foreign = e.kind() == std::io::ErrorKind::AlreadyExists;
                 let retry = if foreign {

@@ -1,11 +1,26 @@
 //! `{{ .Name }}` in commands and arguments.
 
+use std::path::Path;
+
 use flyte_core::contract::LaunchRequest;
 use flyte_core::literal::render_text;
 
+/// Whether an element of a command asks for the file of the task's template.
+pub(crate) fn asks_for_template(text: &str) -> bool {
+    let mut names = text.split("{{").skip(1).filter_map(|t| t.split_once("}}"));
+    names.any(|(name, _)| {
+        let name = name.trim().strip_prefix(['.', '$']);
+        name.is_some_and(|n| n.eq_ignore_ascii_case("taskTemplatePath"))
+    })
+}
+
 /// Renders one element of a command; unknown names stay as they are, inputs are rendered last and
-/// never again.
-pub(crate) fn render(text: &str, request: &LaunchRequest) -> Result<String, String> {
+/// never again. The file of the task's template is at `template`.
+pub(crate) fn render(
+    text: &str,
+    request: &LaunchRequest,
+    template: &Path,
+) -> Result<String, String> {
     let l = &request.locations;
     let input_prefix = l.inputs.rsplit_once('/').map_or("", |(dir, _)| dir);
     let unique = unique_key(&request.identity.generated_name);
@@ -32,6 +47,7 @@ pub(crate) fn render(text: &str, request: &LaunchRequest) -> Result<String, Stri
             "checkpointoutputprefix" => out.push_str(&l.checkpoint_prefix),
             "prevcheckpointprefix" => out.push_str(previous),
             "perretryuniquekey" => out.push_str(&unique),
+            "tasktemplatepath" => out.push_str(&template.to_string_lossy()),
             lower => match (lower.strip_prefix("inputs."), request.parameters.get(name)) {
                 (Some(_), _) => match request.inputs.get(&name["inputs.".len()..]) {
                     Some(value) => {

@@ -6,4 +6,5 @@ mod left;
 mod logs;
 mod program;
 mod programs;
+mod template;
 mod trees;
