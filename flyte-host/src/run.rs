@@ -208,7 +208,10 @@ fn refused(e: SubmitError) -> Refusal {
             "flyte-rs runs Python tasks and commands of containers as processes; others need a \
              host with their plugin",
         ),
-        SubmitError::Conflict { .. } => ("AlreadyExists", "give another --name, or none"),
+        SubmitError::Conflict { .. } => (
+            "AlreadyExists",
+            "go on with it by: flyte-rs resume; or give another --name, or none",
+        ),
         SubmitError::Store(e) => return e.into(),
         _ => ("Busy", "run again"),
     };

@@ -114,6 +114,14 @@ async fn the_command_deletes_rows_names_journal_and_files() {
         start(&scheduler, name, "x").await.wait().await.unwrap();
     }
     let _open = start(&scheduler, "open", "wait").await;
+    // Before its owner takes it in, it waits in the inbox and has no row.
+    let taken_in = async {
+        while names(&*store).await.len() < 5 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let bound = Duration::from_secs(30);
+    tokio::time::timeout(bound, taken_in).await.unwrap();
     // A result of the cache that names a file of `b`.
     let file = format!("{}/x", folder_of(&root, "b").display());
     let artifact = Artifact {

@@ -4,10 +4,10 @@ use flyte_host::{prelude::*, tokio};
 fn split(n: i64) -> (Vec<f64>, Vec<f64>) {
     (vec![1.0; n as usize], vec![2.0])
 }
-#[task(retries = 3, timeout = "10m")]
-async fn fit(train: Vec<f64>, rate: String) -> Result<f64, std::num::ParseFloatError> {
+#[task(retries = 3, timeout = "10m")] // an error by `?` is retried, after a growing delay
+async fn fit(train: Vec<f64>, rate: String) -> Result<f64, TaskError> {
     tokio::task::yield_now().await; // or call a service
-    Ok(rate.parse::<f64>()? * train.iter().sum::<f64>())
+    Ok(rate.parse::<f64>().fatal()? * train.iter().sum::<f64>()) // `fatal`: no retry would help
 }
 
 #[tokio::main]
@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     })?;
     let scheduler = flyte_host::open("app.db")?.build().await?;
     let run = scheduler.launch(&wf, (15, "0.1".into()));
-    let run = run.named("order-7").await?; // durable now: it survives a crash
+    let run = run.named("order-7").or_attach().await?; // durable now: it survives a crash
     assert_eq!(run.await?, 1.5);
     Ok(())
 }

@@ -10,9 +10,10 @@ use flyte_core::contract::{
 };
 use flyte_core::id::{AttemptKey, Digest, ExecutionId, NodeAddr, Tenant};
 use flyte_core::journal::{ErrorOrigin, ExecutionError};
-use flyte_core::literal::{Row, Timestamp};
+use flyte_core::literal::{Literal, Row, Timestamp};
 use flyte_core::object_store::memory::InMemory;
 use flyte_core::object_store::path::Path;
+use flyte_core::template::Variable;
 use flyte_core::testkit::host::{Diary, HostHarness};
 use futures::FutureExt;
 
@@ -133,7 +134,13 @@ fn context(parts: TaskContextParts, number: u32, deadline: Option<Timestamp>) ->
 fn undeclared(task: &dyn Task, row: &Row) -> Option<ExecutionError> {
     let interface = task.template().interface.unwrap_or_default();
     let have = row.names().iter().map(|n| &**n);
-    if have.eq(interface.outputs.keys().map(|n| &**n)) {
+    let named = have.eq(interface.outputs.keys().map(|n| &**n));
+    let mut pairs = interface.outputs.values().zip(row.values());
+    let fits = |(declared, value): (&Variable, &Literal)| {
+        let declared = declared.literal_type.as_ref();
+        declared.is_some_and(|t| t.accepts(value))
+    };
+    if named && pairs.all(fits) {
         return None;
     }
     let text = "outputs are not as declared";

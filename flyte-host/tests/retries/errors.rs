@@ -16,7 +16,7 @@ struct Begun(Arc<AtomicU32>);
 
 /// By its input: `parse` and `fatal` read a text that is no number, `panic` panics, `third` works
 /// in its third attempt.
-#[task(retries = 3, timeout = "10m")]
+#[task(retries = 3, timeout = "24h")]
 async fn fit(cx: Cx<fit>, begun: Res<Begun>, how: String) -> Result<f64, TaskError> {
     begun.0.fetch_add(1, Ordering::SeqCst);
     match &*how {
