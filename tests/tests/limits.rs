@@ -32,7 +32,9 @@ fn the_document_has_every_limit_and_its_value() {
         ATTEMPTS_MAX,
         SNAPSHOT_BYTES_MAX,
         SNAPSHOT_AFTER_BYTES,
-        FRAME_COST_BYTES
+        FRAME_COST_BYTES,
+        BACKOFF_SECONDS_MAX,
+        SECRET_BYTES_MAX
     ];
     for (name, value) in known {
         let row = document.lines().find(|l| l.contains(&format!("`{name}`")));
