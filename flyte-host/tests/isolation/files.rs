@@ -54,7 +54,7 @@ fn names_round_trip(names: &'static [&'static str]) {
 }
 
 /// How many inputs are stored; hidden files are locks.
-fn stored(input: &Input) -> usize {
+fn stored_count(input: &Input) -> usize {
     let Ok(entries) = std::fs::read_dir(input.path(".flyte/data/inputs")) else {
         return 0;
     };
@@ -265,7 +265,7 @@ fn an_input_by_reference_counts_by_path_size_and_time() {
         let ran = run();
         assert_eq!(ran.outputs(), json!({ "o0": 3 }));
         check_cached(&ran, "n0", fresh);
-        assert_eq!(stored(input), 0, "nothing is copied");
+        assert_eq!(stored_count(input), 0, "nothing is copied");
         check_cached(&run(), "n0", false);
         write("one two, four", 2_000_000);
         check_cached(&run(), "n0", fresh);
@@ -320,7 +320,7 @@ fn inputs_above_a_gibibyte_ask_for_a_choice() {
             "--input-by-reference",
         ];
         assert!(wanted.iter().all(|w| told.contains(w)), "{told}");
-        assert_eq!(stored(input), 0);
+        assert_eq!(stored_count(input), 0);
         std::fs::remove_file(input.path("large.bin")).unwrap();
     });
 }
