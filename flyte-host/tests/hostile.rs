@@ -164,14 +164,14 @@ fn a_task_that_prints_100_mb_succeeds_and_costs_no_memory() {
         .unwrap();
     let log = String::from_utf8(find.stdout).unwrap();
     let log = std::fs::read(log.trim()).unwrap();
-    let (bound, tail) = (8 << 20, &log[log.len() - 80..]);
+    let bound = 8 << 20;
     assert!(
         log.len() >= bound / 10 * 7 && log.len() < bound + 200,
         "{}",
         log.len()
     );
-    let tail = String::from_utf8_lossy(tail);
-    assert!(tail.contains("the log is cut here"), "{tail}");
+    let cut = b"bytes of the log were cut here";
+    assert!(log.windows(cut.len()).any(|w| w == cut), "nothing is cut");
     println!(
         "peak of flyte-rs while a task printed 100 MB: {} MiB",
         peak >> 10

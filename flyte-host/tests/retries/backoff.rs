@@ -97,7 +97,7 @@ async fn delays_double_up_to_the_cap_and_a_failure_may_say_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_scheduler_has_a_back_off_for_tasks_without_one() {
-    #[task(retries = 1, timeout = "30s")]
+    #[task(retries = 1, timeout = "1h")]
     async fn hangs(cx: Cx<hangs>) -> i64 {
         match cx.attempt() {
             0 => std::future::pending().await,
