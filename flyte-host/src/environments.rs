@@ -144,7 +144,7 @@ impl Environments {
         if idle.is_empty() {
             return Ok(());
         }
-        // Asked for after the locks are held: whoever began an execution with a file held it.
+        // This question comes after the locks: a run that begins an execution holds its file.
         let open = machine.executions(true).await?;
         let named: BTreeSet<&String> = open
             .iter()
@@ -185,8 +185,13 @@ impl Environments {
                 std::fs::remove_file(&path)?;
                 continue;
             }
-            // What cannot be read is of no use to anything.
-            let document: Option<Document> = serde_json::from_reader(&file).ok();
+            let document: Option<Document> = match serde_json::from_reader(&file) {
+                Ok(document) => Some(document),
+                // The file may be whole: it stays.
+                Err(e) if e.is_io() => return Err(e.into()),
+                // A damaged file is of no use to any store.
+                Err(_) => None,
+            };
             // Executions in memory end with their process.
             let of_a_process = of_store(&StoreAddress::Memory);
             if document.is_none_or(|d| d.store == store || d.store == of_a_process) {

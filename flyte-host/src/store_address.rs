@@ -105,7 +105,7 @@ fn without_password(url: &str) -> String {
         Some((rest, parameters)) => (rest, Some(parameters)),
         None => (rest, None),
     };
-    // A password that nobody has escaped may hold any of the signs that separate parts.
+    // A password that is not escaped may hold any of the signs that separate parts.
     let shown = match rest.rsplit_once('@') {
         Some((user, place)) => match user.split_once(':') {
             Some((user, _)) => format!("{user}:***@{place}"),

@@ -80,7 +80,7 @@ fn later_commands_find_the_store_and_the_files_of_a_run() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    until("somebody owns it", || {
+    until("it has an owner", || {
         let o = f.flyte(&["doctor", "--json", "--store", "sqlite:own.db"]);
         json(&o)["shards"][0]["owner"].is_string()
     });

@@ -1,4 +1,4 @@
-//! Secrets reach a task in the way that it asks for, and nobody else.
+//! A secret reaches the task that asks for it, in the form that the task asks for, and no other place.
 
 use std::path::Path;
 
